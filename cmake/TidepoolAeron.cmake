@@ -1,0 +1,22 @@
+# Aeron: an installed one (>= 1.52, with hdr_histogram) first, else the pinned source, built once into a prefix that all
+# build folders share.
+set(TIDEPOOL_AERON_PREFIX "${PROJECT_SOURCE_DIR}/.deps/aeron-1.54.0" CACHE PATH "where the pinned Aeron is installed")
+option(TIDEPOOL_AERON_PINNED "ignore an installed Aeron" OFF)
+option(TIDEPOOL_AERON_FETCH "build the pinned Aeron when none is found" ON)
+
+find_package(Threads REQUIRED)
+if(NOT TIDEPOOL_AERON_PINNED)
+  find_package(aeron 1.52 CONFIG QUIET)
+  find_package(hdr_histogram CONFIG QUIET)
+endif()
+if(NOT (aeron_FOUND AND hdr_histogram_FOUND))
+  if(NOT TIDEPOOL_AERON_FETCH)
+    message(FATAL_ERROR "No Aeron >= 1.52 with hdr_histogram in CMAKE_PREFIX_PATH, and TIDEPOOL_AERON_FETCH is OFF")
+  endif()
+  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/tools/get_aeron.sh" "${TIDEPOOL_AERON_PREFIX}" RESULT_VARIABLE aeron_result)
+  if(NOT aeron_result EQUAL 0)
+    message(FATAL_ERROR "tools/get_aeron.sh failed; its message above says what to do")
+  endif()
+  find_package(aeron 1.54.0 EXACT CONFIG REQUIRED NO_DEFAULT_PATH PATHS "${TIDEPOOL_AERON_PREFIX}")
+  find_package(hdr_histogram CONFIG REQUIRED NO_DEFAULT_PATH PATHS "${TIDEPOOL_AERON_PREFIX}")
+endif()

@@ -1,0 +1,47 @@
+#pragma once
+// How a command becomes a client: the flags of every command that talks Aeron, over the environment, over a
+// configuration file, over the defaults (rulings P-12). The environment itself is read by the client library.
+
+#include <cstdint>
+#include <string>
+
+#include "tidepool/base/config.h"
+#include "tidepool/client/client.h"
+#include "tidepool/client/options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tidepool::cli {
+
+// Where the media driver is and which channel and Aeron stream each plane has. Empty and 0: not given.
+struct PlaneFlags {
+  std::string aeron_dir;
+  client::Endpoint control, announce, descriptor, qos, metadata;
+};
+void add_plane_flags(CLI::App& verb, PlaneFlags& flags);
+
+struct ClientFlags {
+  PlaneFlags planes;
+  std::string config;            // a file: [client], [producer], [consumer]; what they leave out, from [driver] and [shm]
+  bool wait = false;
+  uint32_t attach_timeout_ms = 0;  // 0: not given
+};
+void add_client_flags(CLI::App& verb, ClientFlags& flags);
+
+// The file named by --config, or an empty tree. Throws Error.
+ConfigValue read_config(const ClientFlags& flags);
+
+// Flags, and beneath them what `file` says where `environment` is silent. Throws Error naming file and line of a value that
+// makes no sense. `environment` is that of the process, but for tests.
+client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue& file, const client::Environment& environment);
+// `stream`: --stream or empty.
+client::ProducerOptions producer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
+client::ConsumerOptions consumer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
+
+// --stream's number or name: a name that the file's [streams.*] has becomes its number, others stay names, which the
+// client looks up among the announced data sources (rulings P-11).
+std::string stream_of(const std::string& stream, const ConfigValue& file);
+
+}  // namespace tidepool::cli

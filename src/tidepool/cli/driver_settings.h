@@ -1,0 +1,24 @@
+#pragma once
+// From flags and a file to a driver's configuration tree, and back to a list that says where each value came from.
+
+#include <string>
+
+#include "tidepool/base/config.h"
+#include "tidepool/cli/client_flags.h"
+#include "tidepool/cli/command.h"
+#include "tidepool/services/driver/config.h"
+
+namespace tidepool::cli {
+
+// The file's tree with the flags put over it: their origins are the flags' names, which win over the environment (rulings P-12).
+// Throws Error.
+ConfigValue driver_tree(const std::string& path, const PlaneFlags& flags);
+
+// CFG-21: every scalar key with its effective value and origin, the token masked; then profiles and streams. With
+// context.json one object {key: {value, origin}}.
+void print_effective(const Context& context, const driver::LoadedConfig& loaded);
+
+// "64 slots of 1.0 MiB, 64.0 MiB an epoch"
+std::string describe_geometry(const pool::Geometry& geometry);
+
+}  // namespace tidepool::cli

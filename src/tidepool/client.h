@@ -1,0 +1,29 @@
+#pragma once
+// The one header of a program that produces or consumes: everything below under the name tidepool::.
+
+#include "tidepool/client/client.h"
+
+namespace tidepool {
+
+using client::Client;
+using client::ClientOptions;
+using client::Consumer;
+using client::ConsumerOptions;
+using client::DataSource;
+using client::Endpoint;
+using client::Follow;
+using client::FrameInfo;
+using client::PollResult;
+using client::Producer;
+using client::ProducerOptions;
+using client::State;
+using client::StateChange;
+using client::Tensor;
+using pool::Claim;
+using pool::ClaimError;
+using pool::CommitResult;
+using pool::FrameView;
+using wire::DType;
+using wire::MajorOrder;
+
+}  // namespace tidepool

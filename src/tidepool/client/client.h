@@ -1,0 +1,269 @@
+#pragma once
+// Connect, produce, consume. This is the header that programs include (as <tidepool/client.h>).
+//
+//   auto client = tidepool::Client::connect();
+//   auto camera = client.producer({.stream = "10000"});
+//   if (auto claim = camera.claim({.shape = {480, 640}, .dtype = tidepool::DType::u16})) {
+//     sdk.read_into(claim->bytes());
+//     camera.commit(*claim);
+//   }
+//
+// Threads (rulings P-5): connect() starts one conductor thread that keeps leases, follows announces and reconnects; with
+// ClientOptions::invoker the application calls Client::poll() instead, often. A Producer or Consumer is used by one
+// thread at a time; different ones by different threads. counters() and state() from any thread.
+// Lifetime: producers and consumers keep the client's insides; any order of destruction is fine.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tidepool/pool/frame_view.h"
+#include "tidepool/pool/pool_reader.h"
+#include "tidepool/pool/pool_writer.h"
+#include "tidepool/shm/region.h"
+#include "tidepool/wire/messages.h"
+
+namespace tidepool::client {
+
+// A channel and an Aeron stream id.
+struct Endpoint {
+  std::string channel = {};
+  int32_t stream_id = 0;
+};
+
+struct ClientOptions {
+  std::string aeron_dir = {};  // empty: CLIENT_AERON_DIR, AERON_DIR, then Aeron's default
+  // Planes; an empty channel or id 0 takes the environment (CLIENT_CONTROL_CHANNEL, ...; config.md 7.1), then the default.
+  Endpoint control = {};     // aeron:ipc?term-length=4m, 1000
+  Endpoint announce = {};    // control's
+  Endpoint descriptor = {};  // control's channel, 1100
+  Endpoint qos = {};         // control's channel, 1200
+  Endpoint metadata = {};    // control's channel, 1300
+  std::optional<uint32_t> attach_timeout_ms = {};             // 5000; also for the media driver to appear
+  std::optional<uint32_t> attach_retry_interval_ms = {};      // 1000: resend while waiting
+  std::optional<uint32_t> keepalive_interval_ms = {};         // 1000
+  std::optional<uint32_t> lease_expiry_grace_intervals = {};  // 3: only if the response had no usable expiry
+  std::optional<uint32_t> reattach_backoff_min_ms = {};       // 100
+  std::optional<uint32_t> reattach_backoff_max_ms = {};       // 3200
+  std::optional<uint32_t> announce_period_ms = {};            // 1000: freshness is 3 of it, driver loss 5
+  uint64_t media_driver_timeout_ms = 10'000;  // silent for this long: dead; reconnect when a new one is there
+  bool wait = false;                          // connect and attach for ever (--wait) instead of attach_timeout_ms
+  // Asked now and then while connect(), producer() and consumer() wait: false makes them throw Error kTimeout soon (a signal
+  // came). Empty: never.
+  std::function<bool()> keep_waiting = {};
+  bool invoker = false;                       // the application calls Client::poll()
+  // What may be mapped (config.md 7.1). Fields left at their default take the environment (CLIENT_ALLOWED_BASE_DIRS,
+  // colon-separated, ...).
+  shm::MapPolicy::Options map_policy = {};
+  std::string name = {};                      // shows in Aeron's tools
+};
+
+// Where a producer or consumer stands with its driver.
+enum class State : uint8_t {
+  kConnecting,  // no media driver, or none yet
+  kAttaching,   // asking the driver
+  kAttached,    // lease held, regions mapped
+  kBackoff,     // lost or refused: waits, then asks again by itself
+  kClosed,
+  kRemapping,   // lease held, a consumer waits for the next epoch's announce
+};
+std::string_view name_of(State state) noexcept;
+
+struct StateChange {
+  State state = State::kConnecting;
+  uint32_t stream_id = 0;
+  uint64_t epoch = 0;       // mapped epoch, 0 if none
+  std::string why = {};     // a sentence
+};
+// Called on the conductor's thread; must not block or call back into the client.
+using StateHandler = std::function<void(const StateChange&)>;
+
+// A frame's shape as the producer states it. values_len_bytes: default the tensor's extent.
+struct Tensor {
+  std::vector<int32_t> shape = {};
+  wire::DType dtype = wire::DType::u8;
+  wire::MajorOrder order = wire::MajorOrder::row;
+};
+
+// What a producer's data is, announced to whoever asks (DataSourceAnnounce, DataSourceMeta; wire.md 14).
+struct DataSource {
+  std::string name = {};
+  std::string summary = {};
+  std::vector<wire::Attribute> attributes = {};  // key, format (a MIME type), value; keys unique
+};
+
+// Fields left at their default take the environment: PRODUCER_STREAM_ID, PRODUCER_PUBLISH_MODE, ... (config.md 7.2).
+struct ProducerOptions {
+  std::string stream = "10000";            // a number, or a name (rulings P-11: announced data-source names)
+  uint32_t client_id = 0;                  // 0: random; also the producer id (D-66)
+  wire::PublishMode publish_mode = wire::PublishMode::existing_or_create;
+  wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;
+  std::optional<uint32_t> desired_node_id = {};
+  std::string name = {};                   // data source name and summary announced with the metadata
+  std::string summary = {};
+  std::vector<wire::Attribute> attributes = {};  // see DataSource
+  bool send_descriptors = true;            // false: ring followers only
+  bool descriptor_timestamps = false;      // fill FrameDescriptor.timestampNs (W-54)
+  std::optional<uint32_t> expected_layout_version = {};  // 1; 0: any
+  std::optional<uint32_t> announce_interval_ms = {};     // the client's announce_period_ms: activity refresh, metadata (W-62)
+  std::optional<uint32_t> qos_interval_ms = {};          // 1000
+  StateHandler on_state = {};
+};
+
+enum class Follow : uint8_t {
+  kDescriptors,  // the protocol's way: one Aeron message a frame; works with any producer
+  kRing,         // shared memory alone: lowest latency, late join at the oldest frame
+};
+
+// Fields left at their default take the environment: CONSUMER_STREAM_ID, ... (config.md 7.3).
+struct ConsumerOptions {
+  std::string stream = "10000";
+  Follow follow = Follow::kDescriptors;
+  pool::Start start = pool::Start::kLatest;          // kRing: where to begin
+  pool::OnLap on_lap = pool::OnLap::kOldestValid;    // kRing: where to go on after being lapped
+  uint32_t client_id = 0;
+  wire::PublishMode publish_mode = wire::PublishMode::require_existing;
+  wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;
+  uint32_t max_outstanding_seq_gap = 256;            // kDescriptors: resync beyond it (W-85); 0 is off
+  std::optional<uint32_t> expected_layout_version = {};   // 1; 0: any
+  std::optional<uint32_t> announce_freshness_ms = {};     // 3 announce periods
+  std::optional<uint32_t> hello_interval_ms = {};         // 1000
+  std::optional<uint32_t> qos_interval_ms = {};           // 1000
+  StateHandler on_state = {};
+};
+
+enum class PollResult : uint8_t {
+  kEmpty,     // nothing new: idle or wait
+  kFrame,     // frame() holds one
+  kDropped,   // frames were lost; counters().drops counts them: poll again
+  kDetached,  // no mapping at the moment: it reattaches by itself; state() says where it is
+};
+
+struct ProducerCounters {
+  uint64_t frames = 0;
+  uint64_t failed = 0;           // claims and offers refused (too large, invalid, detached)
+  uint64_t attaches = 0;
+  uint64_t descriptors_sent = 0;
+  uint64_t descriptors_dropped = 0;  // not connected, back pressure, ...: the frame is in memory all the same (W-53)
+};
+struct ConsumerCounters {
+  uint64_t frames = 0;
+  uint64_t remaps = 0;           // mappings after the first
+  uint64_t epoch_mismatch = 0;   // descriptors of another epoch (W-60)
+  uint64_t unmapped = 0;         // descriptors while not mapped (W-61)
+  uint64_t last_seq = 0;
+  pool::DropCounts drops;        // over all epochs
+};
+
+// Result of Producer::claim(): a claim or the reason for none.
+class ClaimResult {
+ public:
+  explicit operator bool() const noexcept { return error_ == pool::ClaimError::kNone; }
+  pool::Claim& operator*() noexcept { return claim_; }
+  pool::Claim* operator->() noexcept { return &claim_; }
+  pool::ClaimError error() const noexcept { return error_; }
+  // kTooLarge: the stride that would do.
+  uint64_t needed_stride_bytes() const noexcept { return needed_stride_bytes_; }
+
+ private:
+  friend class Producer;
+  pool::Claim claim_;
+  pool::ClaimError error_ = pool::ClaimError::kDetached;
+  uint64_t needed_stride_bytes_ = 0;
+};
+std::string_view text_of(pool::ClaimError error) noexcept;
+
+// What a frame carries besides its tensor.
+struct FrameInfo {
+  std::optional<uint64_t> timestamp_ns = {};  // capture time; default: CLOCK_MONOTONIC at claim
+  uint64_t trace_id = 0;                  // travels in the descriptor; 0: none
+};
+
+class Producer {
+ public:
+  Producer(Producer&&) noexcept;
+  Producer& operator=(Producer&&) noexcept;
+  ~Producer();  // detaches, waiting at most 1 s for the answer (D-65)
+
+  // Claim the next slot. Never blocks, allocates (but for `tensor` itself) or throws.
+  [[nodiscard]] ClaimResult claim(const Tensor& tensor) noexcept;
+  [[nodiscard]] ClaimResult claim(const wire::TensorHeader& tensor, std::optional<uint32_t> values_len_bytes = std::nullopt) noexcept;
+  // Publish: commit, then the descriptor, then the doorbell.
+  [[nodiscard]] pool::CommitResult commit(pool::Claim& claim, const FrameInfo& info = {}) noexcept;
+  void abort(pool::Claim& claim) noexcept;
+  // Copy and publish in one call.
+  [[nodiscard]] pool::ClaimError offer(const wire::TensorHeader& tensor, Bytes payload, const FrameInfo& info = {}) noexcept;
+  [[nodiscard]] pool::ClaimError offer(const Tensor& tensor, Bytes payload, const FrameInfo& info = {}) noexcept;
+
+  State state() const noexcept;
+  std::string status_text() const;            // one line: state, epoch, last reason
+  // Say what the data is, from the next frame on: raises the metadata version that frames carry (W-87).
+  void set_data_source(DataSource source);
+
+  uint32_t stream_id() const noexcept;        // as granted by the driver
+  uint64_t epoch() const noexcept;            // 0: detached
+  uint64_t next_seq() const noexcept;
+  std::optional<pool::Geometry> geometry() const;
+  ProducerCounters counters() const noexcept;
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit Producer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class Consumer {
+ public:
+  Consumer(Consumer&&) noexcept;
+  Consumer& operator=(Consumer&&) noexcept;
+  ~Consumer();
+
+  // The next frame, if there is one. Never blocks, allocates or throws (but once after each (re)attach, when it takes the
+  // new mapping over).
+  [[nodiscard]] PollResult poll() noexcept;
+  // poll(), and while empty wait up to `timeout`: parked on the stream's doorbell if it has one, else with backoff.
+  [[nodiscard]] PollResult wait(std::chrono::nanoseconds timeout) noexcept;
+  // Valid after kFrame, until the next poll() or wait().
+  const pool::FrameView& frame() const noexcept;
+
+  State state() const noexcept;
+  std::string status_text() const;
+  uint32_t stream_id() const noexcept;
+  uint64_t epoch() const noexcept;  // mapped epoch, 0 if none
+  ConsumerCounters counters() const noexcept;
+
+ private:
+  friend class Client;
+  struct Impl;
+  explicit Consumer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+class Client {
+ public:
+  // Connects to the media driver. Throws Error kUnavailable with what to start.
+  static Client connect(ClientOptions options = {});
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Attach as the stream's only producer. Throws Error: kUnavailable (no driver answered), kRejected (another producer, ...),
+  // each saying what to do. Later losses do not throw: see State.
+  Producer producer(ProducerOptions options = {});
+  Consumer consumer(ConsumerOptions options = {});
+
+  // With ClientOptions::invoker only: one duty cycle of the conductor. Returns work done.
+  int poll();
+
+ private:
+  struct Impl;
+  explicit Client(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace tidepool::client

@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <utility>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/error.h"
+#include "tidepool/base/log.h"
+#include "tidepool/client/roles.h"
+
+namespace tidepool::client {
+namespace {
+
+constexpr int kMessagesPerPoll = 256;        // of other streams on a shared plane, before poll() returns
+constexpr uint32_t kLookAheadEvery = 64;     // empty ring polls: then also look past a skipped frame (rulings P-2)
+constexpr uint32_t kSpinsBeforeParking = 50;
+// A parker is rung by its producer alone, so it looks up now and then for a new mapping.
+constexpr uint64_t kParkSliceNs = 50 * kNsPerMs;
+
+void add(pool::DropCounts& to, const pool::DropCounts& from) noexcept {
+  to.drops_gap += from.drops_gap;
+  to.drops_late += from.drops_late;
+  to.uncommitted += from.uncommitted;
+  to.changed += from.changed;
+  to.identity += from.identity;
+  to.header_invalid += from.header_invalid;
+  to.payload_invalid += from.payload_invalid;
+  to.skipped += from.skipped;
+}
+
+}  // namespace
+
+// Hears the descriptor subscription: one outcome for each poll.
+struct Consumer::Impl::Ear {
+  Impl& consumer;
+  PollResult outcome = PollResult::kEmpty;
+  void on(const wire::FrameDescriptor& descriptor, const transport::MessageInfo&) { outcome = consumer.described(descriptor); }
+};
+
+Consumer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& the_role)
+    : engine(std::move(the_engine)), session(engine->attach<ConsumerSession>(the_role)), link(session->handover()), role_(the_role) {
+  take_over();
+}
+
+Consumer::Impl::~Impl() {
+  // Nothing of ours is used by the conductor from here on; then the lease goes back.
+  end_epoch();
+  map_.reset();
+  subscription_.reset();
+  doorbell_.reset();
+  engine->close(session);
+}
+
+void Consumer::Impl::take_over() noexcept {
+  try {
+    Attachment next = link->take(generation_);
+    if (next.subscription != subscription_) {
+      subscription_ = std::move(next.subscription);
+      last_seq_.reset();  // W-66: a switch of subscriptions starts tracking anew
+      pending_.reset();
+    }
+    doorbell_ = std::move(next.doorbell);
+    if (next.map == map_) return;
+    end_epoch();
+    map_ = std::move(next.map);
+    if (map_) start_epoch();
+  } catch (const std::exception& e) {
+    log(LogLevel::kError, "client", "cannot take a mapping over: ", e.what());
+    end_epoch();
+    map_.reset();
+  }
+}
+
+void Consumer::Impl::start_epoch() {
+  if (role_.follow == Follow::kRing) {
+    // All of a new epoch is news. The same epoch once more would be told twice from its oldest frame.
+    const pool::Start start = !mapped_before_                      ? role_.start
+                              : map_->epoch() != previous_epoch_ ? pool::Start::kOldest
+                                                                 : pool::Start::kLatest;
+    follower_.emplace(map_, start, role_.on_lap);
+  } else {
+    reader_.emplace(map_);
+  }
+  mapped_before_ = true;
+  previous_epoch_ = map_->epoch();
+}
+
+void Consumer::Impl::end_epoch() noexcept {
+  // W-59: sequence and per-slot state go with the mapping.
+  if (follower_) add(drops_before_, follower_->drops());
+  add(drops_before_, drops_);
+  drops_ = {};
+  skipped_ = 0;
+  view = {};
+  follower_.reset();
+  reader_.reset();
+  last_seq_.reset();
+  pending_.reset();
+}
+
+PollResult Consumer::Impl::poll(bool look_ahead) noexcept {
+  if (link->generation() != generation_) take_over();
+  return role_.follow == Follow::kRing ? poll_ring(look_ahead) : poll_descriptors();
+}
+
+PollResult Consumer::Impl::poll_ring(bool look_ahead) noexcept {
+  if (!follower_) return PollResult::kDetached;
+  switch (follower_->poll(view, look_ahead || ++empty_polls_ % kLookAheadEvery == 0)) {
+    case pool::RingFollower::Result::kFrame:
+      link->consumer.frames.add(1);
+      link->consumer.last_seq.set(view.seq());
+      // Frames that the producer skipped come to light with the next one, and are no drop.
+      if (follower_->drops().skipped != skipped_) show_drops(follower_->drops());
+      return PollResult::kFrame;
+    case pool::RingFollower::Result::kDropped: show_drops(follower_->drops()); return PollResult::kDropped;
+    case pool::RingFollower::Result::kDead: view = {}; return PollResult::kDetached;
+    case pool::RingFollower::Result::kEmpty: break;
+  }
+  return PollResult::kEmpty;
+}
+
+PollResult Consumer::Impl::poll_descriptors() noexcept {
+  if (pending_) {
+    const wire::FrameDescriptor descriptor = *pending_;
+    pending_.reset();
+    return read(descriptor.seq, descriptor.trace_id);
+  }
+  if (subscription_) {
+    Ear ear{*this};
+    const auto sink = [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard_); };
+    for (int i = 0; i < kMessagesPerPoll && subscription_->poll(sink, 1) > 0; ++i) {
+      if (ear.outcome != PollResult::kEmpty) return ear.outcome;
+    }
+  }
+  if (map_ && map_->alive()) return PollResult::kEmpty;
+  view = {};
+  return PollResult::kDetached;
+}
+
+PollResult Consumer::Impl::described(const wire::FrameDescriptor& descriptor) noexcept {
+  if (!map_ || !map_->alive()) {
+    if (descriptor.stream_id == link->stream_id()) link->consumer.unmapped.add(1);  // W-61
+    return PollResult::kEmpty;
+  }
+  if (descriptor.stream_id != map_->stream_id()) return PollResult::kEmpty;  // W-10: the plane is shared
+  if (descriptor.epoch != map_->epoch()) {                                   // W-60
+    link->consumer.epoch_mismatch.add(1);
+    if (descriptor.epoch < map_->epoch()) return PollResult::kEmpty;
+    want_remap(RemapReason::kNewerEpoch);
+    return PollResult::kDetached;
+  }
+  // W-82: as received, before and regardless of the read.
+  uint64_t gap = 0;
+  if (last_seq_) {
+    if (descriptor.seq == *last_seq_) return PollResult::kEmpty;  // W-66: a duplicate
+    if (descriptor.seq < *last_seq_) {
+      want_remap(RemapReason::kSeqRegression);
+      return PollResult::kDetached;
+    }
+    gap = descriptor.seq - *last_seq_ - 1;
+  }
+  last_seq_ = descriptor.seq;
+  link->consumer.last_seq.set(descriptor.seq);
+  if (gap == 0) return read(descriptor.seq, descriptor.trace_id);
+  drops_.drops_gap += gap;
+  if (role_.max_outstanding_seq_gap != 0 && gap > role_.max_outstanding_seq_gap) {
+    ++drops_.drops_gap;  // W-85 skips this frame too, and W-82 has every lost frame counted
+    last_seq_.reset();
+  } else {
+    pending_ = descriptor;  // first the loss, then the frame
+  }
+  show_drops(drops_);
+  return PollResult::kDropped;
+}
+
+PollResult Consumer::Impl::read(uint64_t seq, uint64_t trace_id) noexcept {
+  const pool::ReadResult result = reader_->read(seq, view, trace_id);
+  switch (result) {
+    case pool::ReadResult::kFrame: link->consumer.frames.add(1); return PollResult::kFrame;
+    case pool::ReadResult::kDead: view = {}; return PollResult::kDetached;
+    default: break;
+  }
+  drops_.count_late(result);  // W-84
+  show_drops(drops_);
+  return PollResult::kDropped;
+}
+
+void Consumer::Impl::want_remap(RemapReason reason) noexcept {
+  const uint64_t epoch = map_->epoch();
+  map_->mark_dead();  // W-59: what is in flight is void
+  end_epoch();
+  map_.reset();
+  link->ask_remap(epoch, reason);
+}
+
+void Consumer::Impl::show_drops(const pool::DropCounts& of_epoch) noexcept {
+  pool::DropCounts all = drops_before_;
+  add(all, of_epoch);
+  skipped_ = of_epoch.skipped;
+  ConsumerCells& cells = link->consumer;
+  cells.drops_gap.set(all.drops_gap);
+  cells.drops_late.set(all.drops_late);
+  cells.uncommitted.set(all.uncommitted);
+  cells.changed.set(all.changed);
+  cells.identity.set(all.identity);
+  cells.header_invalid.set(all.header_invalid);
+  cells.payload_invalid.set(all.payload_invalid);
+  cells.skipped.set(all.skipped);
+}
+
+PollResult Consumer::Impl::wait(uint64_t timeout_ns) noexcept {
+  PollResult result = poll(false);
+  for (uint32_t spins = 0; result == PollResult::kEmpty && spins < kSpinsBeforeParking; ++spins) result = poll(false);
+  if (result != PollResult::kEmpty && result != PollResult::kDetached) return result;
+
+  const uint64_t start_ns = monotonic_ns();
+  const uint64_t deadline_ns = start_ns + std::min(timeout_ns, UINT64_MAX - start_ns);
+  Idler idler(Idle::kBackoff);
+  for (uint64_t now_ns = start_ns; now_ns < deadline_ns; now_ns = monotonic_ns()) {
+    if (result == PollResult::kEmpty && doorbell_) {
+      PollResult found = PollResult::kEmpty;
+      const auto doorbell = doorbell_;  // poll() may take another attachment over
+      doorbell->park(std::min(deadline_ns, now_ns + kParkSliceNs), [&] {
+        if (found == PollResult::kEmpty) found = poll(true);
+        return found == PollResult::kEmpty;
+      });
+      result = found != PollResult::kEmpty ? found : poll(true);
+    } else {
+      idler.idle(0);
+      result = poll(true);
+    }
+    if (result != PollResult::kEmpty && result != PollResult::kDetached) return result;
+  }
+  return result;
+}
+
+Consumer::Consumer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Consumer::Consumer(Consumer&&) noexcept = default;
+Consumer& Consumer::operator=(Consumer&&) noexcept = default;
+Consumer::~Consumer() = default;
+
+PollResult Consumer::poll() noexcept { return impl_->poll(false); }
+PollResult Consumer::wait(std::chrono::nanoseconds timeout) noexcept {
+  return impl_->wait(timeout.count() > 0 ? static_cast<uint64_t>(timeout.count()) : 0);
+}
+const pool::FrameView& Consumer::frame() const noexcept { return impl_->view; }
+
+State Consumer::state() const noexcept { return impl_->link->state(); }
+
+std::string Consumer::status_text() const {
+  const Handover& link = *impl_->link;
+  return concat(name_of(link.state()), ", stream ", link.stream_id(), ", epoch ", link.epoch(), ": ", link.why());
+}
+
+uint32_t Consumer::stream_id() const noexcept { return impl_->link->stream_id(); }
+uint64_t Consumer::epoch() const noexcept { return impl_->link->epoch(); }
+
+ConsumerCounters Consumer::counters() const noexcept {
+  const Handover& link = *impl_->link;
+  const ConsumerCells& cells = link.consumer;
+  ConsumerCounters out;
+  out.frames = cells.frames.get();
+  out.remaps = std::max<uint64_t>(link.mappings(), 1) - 1;
+  out.epoch_mismatch = cells.epoch_mismatch.get();
+  out.unmapped = cells.unmapped.get();
+  out.last_seq = cells.last_seq.get();
+  out.drops = {.drops_gap = cells.drops_gap.get(),
+               .drops_late = cells.drops_late.get(),
+               .uncommitted = cells.uncommitted.get(),
+               .changed = cells.changed.get(),
+               .identity = cells.identity.get(),
+               .header_invalid = cells.header_invalid.get(),
+               .payload_invalid = cells.payload_invalid.get(),
+               .skipped = cells.skipped.get()};
+  return out;
+}
+
+}  // namespace tidepool::client

@@ -1,0 +1,73 @@
+#pragma once
+// What the application asked for, completed: its own value, else the environment, else the default (rulings P-12).
+// Everything is checked here, before anything is touched (CFG-1).
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "tidepool/client/client.h"
+
+namespace tidepool::client {
+
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+// The process's; a variable that is set but empty counts as unset (config.md 1).
+std::optional<std::string> process_environment(const std::string& name);
+
+// A client's settings: complete.
+struct Settings {
+  std::string aeron_dir;
+  Endpoint control, announce, descriptor, qos, metadata;
+  uint64_t attach_timeout_ns = 0;
+  uint64_t attach_retry_ns = 0;
+  uint64_t keepalive_ns = 0;
+  uint32_t grace_intervals = 0;
+  uint64_t backoff_min_ns = 0;
+  uint64_t backoff_max_ns = 0;
+  uint64_t announce_period_ns = 0;
+  uint64_t media_driver_timeout_ms = 0;
+  bool wait = false;
+  bool invoker = false;
+  std::function<bool()> keep_waiting;  // empty: for ever
+  shm::MapPolicy policy;
+  std::string name;
+};
+// Throws Error kInvalidArgument naming the variable or option, its value and what was expected.
+Settings resolve(const ClientOptions& options, const Environment& environment);
+
+// One role's settings: complete but for the stream's number.
+struct RoleSettings {
+  wire::Role role = wire::Role::producer;
+  std::string stream;
+  uint32_t client_id = 0;  // 0: random
+  wire::PublishMode publish_mode = wire::PublishMode::existing_or_create;
+  wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;
+  std::optional<uint32_t> desired_node_id;
+  uint32_t expected_layout_version = wire::kLayoutVersion;
+  bool lock_memory = false;
+  uint64_t qos_interval_ns = 0;
+  StateHandler on_state;
+  // producers
+  DataSource source;
+  bool send_descriptors = true;
+  bool descriptor_timestamps = false;
+  uint64_t activity_interval_ns = 0;
+  // consumers
+  Follow follow = Follow::kDescriptors;
+  pool::Start start = pool::Start::kLatest;
+  pool::OnLap on_lap = pool::OnLap::kOldestValid;
+  uint32_t max_outstanding_seq_gap = 0;
+  uint64_t freshness_ns = 0;
+  uint64_t hello_interval_ns = 0;
+};
+RoleSettings resolve(const ProducerOptions& options, const Settings& client, const Environment& environment);
+RoleSettings resolve(const ConsumerOptions& options, const Settings& client, const Environment& environment);
+
+// The number that `stream` is, or nullopt: it is a name. Throws Error kInvalidArgument for an empty one and for numbers that
+// are no stream id.
+std::optional<uint32_t> stream_number(const std::string& stream);
+
+// "5 s", "250 ms": for messages.
+std::string duration_text(uint64_t ns);
+
+}  // namespace tidepool::client

@@ -1,0 +1,188 @@
+#include <utility>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/error.h"
+#include "tidepool/base/log.h"
+#include "tidepool/client/roles.h"
+
+namespace tidepool::client {
+
+Producer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& role)
+    : engine(std::move(the_engine)),
+      session(engine->attach<ProducerSession>(role)),
+      link(session->handover()),
+      invoker(engine->settings().invoker),
+      descriptor_timestamps(role.descriptor_timestamps) {
+  take_over();
+  const DataSource& source = role.source;
+  if (!source.name.empty() || !source.summary.empty() || !source.attributes.empty()) set_data_source(source);
+}
+
+Producer::Impl::~Impl() {
+  // Nothing of ours is used by the conductor from here on; then the lease goes back.
+  writer.reset();
+  map.reset();
+  publication.reset();
+  doorbell.reset();
+  engine->close(session);
+}
+
+void Producer::Impl::take_over() noexcept {
+  try {
+    Attachment next = link->take(generation);
+    publication = std::move(next.publication);
+    doorbell = std::move(next.doorbell);
+    if (next.map == map) return;  // a new publication alone: the writer goes on
+    writer.reset();
+    map = std::move(next.map);
+    if (map) writer.emplace(map);  // seq 0 of the new epoch (W-36)
+    link->producer.next_seq.set(0);
+  } catch (const std::exception& e) {
+    log(LogLevel::kError, "client", "cannot take a mapping over: ", e.what());
+    writer.reset();
+    if (map) link->ask_remap(map->epoch(), RemapReason::kUnusable);
+    map.reset();
+  }
+}
+
+bool Producer::Impl::ready() noexcept {
+  if (link->generation() != generation) take_over();
+  return writer.has_value() && !lease_is_over();
+}
+
+bool Producer::Impl::lease_is_over() const noexcept {
+  if (!invoker) return false;
+  const uint64_t deadline_ns = link->lease_deadline_ns();
+  return deadline_ns != 0 && monotonic_ns() > deadline_ns;
+}
+
+void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id) noexcept {
+  if (publication) {
+    wire::FrameDescriptor descriptor;
+    descriptor.stream_id = map->stream_id();
+    descriptor.epoch = map->epoch();
+    descriptor.seq = seq;
+    if (descriptor_timestamps) descriptor.timestamp_ns = monotonic_ns();
+    if (meta_version != 0) descriptor.meta_version = meta_version;
+    descriptor.trace_id = trace_id;
+    const transport::SendResult sent = control::send_descriptor(*publication, descriptor, descriptors);
+    if (sent == transport::SendResult::kOk) {
+      link->producer.descriptors_sent.add(1);
+    } else {
+      link->producer.descriptors_dropped.add(1);  // W-53: the frame is there all the same, and its seq is used
+      if (sent == transport::SendResult::kClosed || sent == transport::SendResult::kMaxPosition) link->ask_publication();
+    }
+  }
+  if (doorbell) doorbell->ring_if_parked();
+  link->producer.frames.add(1);
+}
+
+void Producer::Impl::set_data_source(DataSource source) {
+  ++meta_version;  // W-87
+  engine->post([session = session, source = std::move(source), version = meta_version](Conductor&) { session->set_data_source(source, version); });
+}
+
+Producer::Producer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Producer::Producer(Producer&&) noexcept = default;
+Producer& Producer::operator=(Producer&&) noexcept = default;
+Producer::~Producer() = default;
+
+ClaimResult Producer::claim(const wire::TensorHeader& tensor, std::optional<uint32_t> values_len_bytes) noexcept {
+  ClaimResult result;
+  Impl& p = *impl_;
+  if (p.ready()) {
+    result.error_ = p.writer->claim(tensor, result.claim_, values_len_bytes);
+    if (result.error_ == pool::ClaimError::kNone) {
+      p.link->producer.next_seq.set(p.writer->next_seq());
+      return result;
+    }
+    if (result.error_ == pool::ClaimError::kTooLarge) {
+      wire::TensorHeader complete = tensor;
+      const bool sound = wire::check_and_infer(complete) == wire::TensorFault::kNone;
+      result.needed_stride_bytes_ = pool::PoolWriter::needed_stride_bytes(values_len_bytes ? *values_len_bytes : sound ? wire::extent_bytes(complete) : 0);
+    }
+  }
+  p.link->producer.failed.add(1);
+  return result;
+}
+
+ClaimResult Producer::claim(const Tensor& tensor) noexcept { return claim(wire::contiguous(tensor.dtype, tensor.shape, tensor.order)); }
+
+pool::CommitResult Producer::commit(pool::Claim& claim, const FrameInfo& info) noexcept {
+  Impl& p = *impl_;
+  if (!claim) return pool::CommitResult::kNotOpen;
+  // A claim of an epoch that is lost: its memory stays as long as the claim (rulings P-4), but nobody shall see it.
+  if (!claim.alive() || !p.writer || p.lease_is_over()) {
+    claim = pool::Claim();
+    p.link->producer.failed.add(1);
+    return pool::CommitResult::kDetached;
+  }
+  const uint64_t seq = claim.seq();
+  const pool::CommitResult result =
+      p.writer->commit(claim, {.timestamp_ns = info.timestamp_ns, .meta_version = p.meta_version != 0 ? p.meta_version : wire::kNull32});
+  if (result == pool::CommitResult::kOk) {
+    p.frame_committed(seq, info.trace_id);  // W-52: after the commit, once
+  } else {
+    p.link->producer.failed.add(1);
+  }
+  return result;
+}
+
+void Producer::abort(pool::Claim& claim) noexcept {
+  Impl& p = *impl_;
+  if (!claim) return;
+  if (claim.alive() && p.writer) {
+    p.writer->abort(claim);
+  } else {
+    claim = pool::Claim();
+  }
+}
+
+pool::ClaimError Producer::offer(const wire::TensorHeader& tensor, Bytes payload, const FrameInfo& info) noexcept {
+  Impl& p = *impl_;
+  pool::ClaimError error = pool::ClaimError::kDetached;
+  if (p.ready()) {
+    error = p.writer->offer(tensor, payload, {.timestamp_ns = info.timestamp_ns, .meta_version = p.meta_version != 0 ? p.meta_version : wire::kNull32});
+  }
+  if (error == pool::ClaimError::kNone) {
+    p.link->producer.next_seq.set(p.writer->next_seq());
+    p.frame_committed(p.writer->committed_seq(), info.trace_id);
+  } else {
+    p.link->producer.failed.add(1);
+  }
+  return error;
+}
+
+pool::ClaimError Producer::offer(const Tensor& tensor, Bytes payload, const FrameInfo& info) noexcept {
+  return offer(wire::contiguous(tensor.dtype, tensor.shape, tensor.order), payload, info);
+}
+
+void Producer::set_data_source(DataSource source) { impl_->set_data_source(std::move(source)); }
+
+State Producer::state() const noexcept { return impl_->link->state(); }
+
+std::string Producer::status_text() const {
+  const Handover& link = *impl_->link;
+  return concat(name_of(link.state()), ", stream ", link.stream_id(), ", epoch ", link.epoch(), ": ", link.why());
+}
+
+uint32_t Producer::stream_id() const noexcept { return impl_->link->stream_id(); }
+uint64_t Producer::epoch() const noexcept { return impl_->link->epoch(); }
+uint64_t Producer::next_seq() const noexcept { return impl_->link->producer.next_seq.get(); }
+
+std::optional<pool::Geometry> Producer::geometry() const {
+  if (impl_->link->generation() != impl_->generation) impl_->take_over();
+  if (!impl_->map) return std::nullopt;
+  return impl_->map->regions().geometry();
+}
+
+ProducerCounters Producer::counters() const noexcept {
+  const Handover& link = *impl_->link;
+  return {.frames = link.producer.frames.get(),
+          .failed = link.producer.failed.get(),
+          .attaches = link.attaches(),
+          .descriptors_sent = link.producer.descriptors_sent.get(),
+          .descriptors_dropped = link.producer.descriptors_dropped.get()};
+}
+
+}  // namespace tidepool::client

@@ -1,0 +1,87 @@
+// What a producer's session does besides holding its lease: activity, QoS, metadata (W-62, W-86, wire.md 14).
+#include "tidepool/base/clock.h"
+#include "tidepool/base/log.h"
+#include "tidepool/client/session.h"
+
+namespace tidepool::client {
+
+void ProducerSession::open_planes() {
+  if (role_.send_descriptors) publication_ = port().descriptor_publication(nullptr);
+}
+
+Attachment ProducerSession::planes() const { return {.map = nullptr, .publication = publication_, .subscription = nullptr, .doorbell = nullptr}; }
+
+void ProducerSession::attached(const Now& now) {
+  shm::Doorbell::register_producer();  // parkers' membarriers reach us (rulings P-3)
+  map_->touch_activity(now.monotonic_ns);
+  next_activity_ns_ = now.monotonic_ns + role_.activity_interval_ns;
+  next_qos_ns_ = now.monotonic_ns;
+  next_metadata_ns_ = now.monotonic_ns;
+}
+
+void ProducerSession::announced(const wire::ShmPoolAnnounce& announce, const Now& now) {
+  // D-60. An announce of our own epoch under our own id is what we hope to hear.
+  if (announce.epoch > lease().epoch) {
+    lose(now, concat("epoch ", lease().epoch, " is superseded by ", announce.epoch), TellDriver::kDetach);
+  } else if (announce.epoch == lease().epoch && announce.producer_id != lease().client_id && announce.announce_timestamp_ns > lease().attached_ns) {
+    lose(now, concat("client ", announce.producer_id, " is announced as the producer of our epoch ", lease().epoch), TellDriver::kDetach);
+  }
+}
+
+int ProducerSession::poll_attached(const Now& now) {
+  const uint64_t t = now.monotonic_ns;
+  int work = 0;
+  if (const auto wish = link().take_remap(); wish && wish->first == lease().epoch) {
+    lose(now, concat("epoch ", lease().epoch, " holds frames of another writer"), TellDriver::kDetach);  // W-35
+    return 1;
+  }
+  if (link().take_publication_spent() && publication_) {
+    try {
+      publication_ = port().descriptor_publication(publication_);
+      publish();
+      ++work;
+    } catch (const Error& error) {
+      log(LogLevel::kWarn, "client", "no new descriptor publication for ", stream_text(), ": ", error.what());
+    }
+  }
+  if (t >= next_activity_ns_) {  // W-62
+    map_->touch_activity(t);
+    next_activity_ns_ = t + role_.activity_interval_ns;
+    ++work;
+  }
+  if (t >= next_qos_ns_) {  // W-86
+    port().send(wire::QosProducer{.stream_id = lease().stream_id,
+                                  .producer_id = lease().client_id,
+                                  .epoch = lease().epoch,
+                                  .current_seq = link().producer.next_seq.get(),
+                                  .watermark = std::nullopt});
+    next_qos_ns_ = t + role_.qos_interval_ns;
+    ++work;
+  }
+  if (meta_version_ != 0 && t >= next_metadata_ns_) work += send_metadata(now);
+  return work;
+}
+
+void ProducerSession::set_data_source(DataSource source, uint32_t meta_version) {
+  role_.source = std::move(source);
+  meta_version_ = meta_version;
+  next_metadata_ns_ = 0;  // at once
+}
+
+int ProducerSession::send_metadata(const Now& now) {
+  // The announce first, then the attributes under the same version (wire.md 14).
+  port().send(wire::DataSourceAnnounce{.stream_id = lease().stream_id,
+                                       .producer_id = lease().client_id,
+                                       .epoch = lease().epoch,
+                                       .meta_version = meta_version_,
+                                       .name = role_.source.name,
+                                       .summary = role_.source.summary});
+  port().send(wire::DataSourceMeta{.stream_id = lease().stream_id,
+                                   .meta_version = meta_version_,
+                                   .timestamp_ns = now.monotonic_ns,
+                                   .attributes = role_.source.attributes});
+  next_metadata_ns_ = now.monotonic_ns + role_.activity_interval_ns;
+  return 2;
+}
+
+}  // namespace tidepool::client

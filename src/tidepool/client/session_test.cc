@@ -1,0 +1,911 @@
+#include "tidepool/client/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tidepool/client/test_stage.h"
+
+namespace tidepool::client {
+namespace {
+
+using testing::FakePort;
+using testing::kPeriodNs;
+using testing::kStream;
+using testing::Stage;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using wire::ShmAttachRequest;
+using wire::ShmDetachRequest;
+using wire::ShmLeaseKeepalive;
+
+uint32_t client_id_of(const FakePort& port) { return port.all<ShmAttachRequest>().back().client_id; }
+
+// Sessions that hold a lease on a fresh epoch.
+struct ProducerSessionTest : ::testing::Test {
+  ProducerSessionTest() {
+    stage.t += kNsPerMs;
+    regions = stage.make_epoch(100);
+    session = stage.enter<ProducerSession>(ProducerOptions{});
+    client_id = client_id_of(stage.port);
+    session->on(stage.grant(regions), stage.now());
+    attachment = session->handover()->take(generation);
+    EXPECT_NE(attachment.map, nullptr);
+  }
+  Handover& link() { return *session->handover(); }
+  // What the application would work with now.
+  std::shared_ptr<pool::EpochMap> map() { return link().take(generation).map; }
+
+  Stage stage;
+  pool::EpochRegions regions;
+  std::unique_ptr<ProducerSession> session;
+  uint32_t client_id = 0;
+  uint64_t generation = 0;
+  Attachment attachment;
+};
+struct ConsumerSessionTest : ::testing::Test {
+  ConsumerSessionTest() {
+    stage.t += kNsPerMs;
+    regions = stage.make_epoch(100);
+    session = stage.enter<ConsumerSession>(ConsumerOptions{});
+    client_id = client_id_of(stage.port);
+    session->on(stage.grant(regions), stage.now());
+    attachment = session->handover()->take(generation);
+    EXPECT_NE(attachment.map, nullptr);
+  }
+  Handover& link() { return *session->handover(); }
+  std::shared_ptr<pool::EpochMap> map() { return link().take(generation).map; }
+  void hear(const wire::ShmPoolAnnounce& announce) { session->on(announce, 0, stage.now()); }
+  // Time passes with the driver announcing and the producer (or driver) keeping the epoch fresh.
+  void pass_announced(uint64_t ns, const pool::EpochRegions& current) {
+    for (const uint64_t end = stage.t + ns; stage.t < end;) {
+      stage.pass(*session, std::min(kPeriodNs / 2, end - stage.t));
+      for (auto& made : stage.maps) made->touch_activity(stage.t);
+      hear(stage.announce(current));
+    }
+  }
+
+  Stage stage;
+  pool::EpochRegions regions;
+  std::unique_ptr<ConsumerSession> session;
+  uint32_t client_id = 0;
+  uint64_t generation = 0;
+  Attachment attachment;
+};
+
+// ---- attach --------------------------------------------------------------------------------------------------------------
+
+TEST(AttachTest, SendsTheRequestWithEveryFieldExplicit) {  // D-52, D-53, D-66
+  Stage stage;
+  const auto producer = stage.enter<ProducerSession>(ProducerOptions{});
+  const auto consumer = stage.enter<ConsumerSession>(ConsumerOptions{});
+  const auto requests = stage.port.all<ShmAttachRequest>();
+  ASSERT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests[0].role, 1);
+  EXPECT_EQ(requests[1].role, 2);
+  EXPECT_EQ(requests[0].publish_mode, 2) << "producers: existing or create";
+  EXPECT_EQ(requests[1].publish_mode, 1) << "consumers: require existing";
+  for (const auto& request : requests) {
+    EXPECT_EQ(request.stream_id, kStream);
+    EXPECT_EQ(request.expected_layout_version, 1u);
+    EXPECT_EQ(request.require_hugepages, 0);
+    EXPECT_EQ(request.desired_node_id, std::nullopt);
+    EXPECT_NE(request.client_id, 0u);
+    EXPECT_NE(request.correlation_id, 0);
+  }
+  EXPECT_NE(requests[0].client_id, requests[1].client_id) << "one client id for each lease";
+  EXPECT_NE(requests[0].correlation_id, requests[1].correlation_id);
+  EXPECT_EQ(producer->handover()->state(), State::kAttaching);
+}
+
+TEST(AttachTest, RepeatsTheSameRequestWhileItWaits) {  // D-9, D-56, driver.md 15.1
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{});
+  stage.pass(*session, 3'500 * kNsPerMs);
+  const auto requests = stage.port.all<ShmAttachRequest>();
+  ASSERT_EQ(requests.size(), 4u) << "at 0, 1, 2 and 3 s";
+  for (const auto& request : requests) EXPECT_EQ(request, requests[0]);
+}
+
+TEST(AttachTest, TriesSoonAgainWhenTheRequestDoesNotGoOut) {  // D-56
+  Stage stage;
+  stage.port.result = transport::SendResult::kNotConnected;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{});
+  stage.pass(*session, 20 * kNsPerMs, kNsPerMs);
+  EXPECT_EQ(stage.port.count<ShmAttachRequest>(), 0u);
+  stage.port.result = transport::SendResult::kOk;
+  stage.pass(*session, 2 * kNsPerMs, kNsPerMs);
+  EXPECT_EQ(stage.port.count<ShmAttachRequest>(), 1u);
+}
+
+TEST(AttachTest, GivesTheFirstAttachUpInTimeAndSaysWhatToStart) {  // D-56, P-13
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{});
+  stage.pass(*session, 4'999 * kNsPerMs);
+  EXPECT_FALSE(session->handover()->decided());
+  stage.pass(*session, kNsPerMs);
+  ASSERT_TRUE(session->handover()->decided());
+  const auto failure = session->handover()->failure();
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->code(), Code::kUnavailable);
+  EXPECT_STREQ(failure->what(),
+               "cannot attach to stream 10000: no driver answered within 5 s\n"
+               "  control channel aeron:ipc stream 1000\n"
+               "  start one:  tidepool driver");
+  EXPECT_TRUE(session->finished());
+  EXPECT_TRUE(session->handover()->finished());
+}
+
+TEST(AttachTest, WaitsForEverWhenToldTo) {  // P-13
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  stage.pass(*session, 600 * kNsPerSecond);
+  EXPECT_FALSE(session->handover()->decided());
+  session->on(stage.grant(stage.make_epoch(100)), stage.now());
+  stage.pass(*session, 10 * kNsPerSecond);  // the last attempt may just have been given up: then the next
+  if (session->handover()->state() != State::kAttached) session->on(stage.grant(stage.make_epoch(101)), stage.now());
+  EXPECT_EQ(session->handover()->state(), State::kAttached);
+  EXPECT_FALSE(session->handover()->failure());
+}
+
+TEST(AttachTest, BacksOffDoublingWithJitterAndNeverSpins) {  // D-56
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  std::vector<uint64_t> pauses_ms;
+  for (int i = 0; i < 12; ++i) {
+    session->on(stage.refuse(wire::ResponseCode::rejected, "producer already attached"), stage.now());
+    EXPECT_EQ(session->handover()->state(), State::kBackoff);
+    const uint64_t from = stage.t;
+    const size_t sent = stage.port.count<ShmAttachRequest>();
+    while (stage.port.count<ShmAttachRequest>() == sent) stage.pass(*session, kNsPerMs, kNsPerMs);
+    pauses_ms.push_back((stage.t - from) / kNsPerMs);
+  }
+  uint64_t limit_ms = 100;
+  for (const uint64_t pause_ms : pauses_ms) {
+    EXPECT_GE(pause_ms, limit_ms / 2);
+    EXPECT_LE(pause_ms, limit_ms + 1);
+    limit_ms = std::min<uint64_t>(limit_ms * 2, 3200);
+  }
+  EXPECT_GT(std::set<uint64_t>(pauses_ms.begin() + 5, pauses_ms.end()).size(), 1u) << "seven pauses of 1.6 to 3.2 s, no two alike: jitter";
+  std::set<int64_t> correlation_ids;
+  for (const auto& request : stage.port.all<ShmAttachRequest>()) correlation_ids.insert(request.correlation_id);
+  EXPECT_EQ(correlation_ids.size(), 13u) << "a new attempt has a new correlation id";
+}
+
+TEST(AttachTest, DrawsANewClientIdOnExactlyThatTextAndNoOther) {  // D-10, D-56
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  const uint32_t first = client_id_of(stage.port);
+  for (const std::string text : {"client_id already attached.", "Client_id already attached", "producer already attached", ""}) {
+    session->on(stage.refuse(wire::ResponseCode::rejected, text), stage.now());
+    stage.pass(*session, 3'300 * kNsPerMs);
+    EXPECT_EQ(client_id_of(stage.port), first) << text;
+  }
+  session->on(stage.refuse(wire::ResponseCode::internal_error, "client_id already attached"), stage.now());
+  stage.pass(*session, 3'300 * kNsPerMs);
+  EXPECT_EQ(client_id_of(stage.port), first) << "the code is REJECTED";
+  session->on(stage.refuse(wire::ResponseCode::rejected, "client_id already attached"), stage.now());
+  stage.pass(*session, 3'300 * kNsPerMs);
+  EXPECT_NE(client_id_of(stage.port), first);
+}
+
+TEST(AttachTest, KeepsAConfiguredClientId) {  // D-56
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{.client_id = 77});
+  EXPECT_EQ(client_id_of(stage.port), 77u);
+  session->on(stage.refuse(wire::ResponseCode::rejected, "client_id already attached"), stage.now());
+  stage.pass(*session, 200 * kNsPerMs);
+  EXPECT_EQ(client_id_of(stage.port), 77u);
+  stage.pass(*session, 5 * kNsPerSecond);
+  ASSERT_TRUE(session->handover()->failure());
+  EXPECT_THAT(session->handover()->failure()->what(), AllOf(HasSubstr("client_id already attached"), HasSubstr("choose another client_id")));
+}
+
+TEST(AttachTest, SaysWhyTheDriverRefused) {  // P-13, D-8
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, kNsPerSecond);
+  for (int i = 0; i < 40 && !session->handover()->decided(); ++i) {
+    if (session->handover()->state() == State::kAttaching) {
+      session->on(stage.refuse(wire::ResponseCode::rejected, "producer already attached"), stage.now());
+    }
+    stage.pass(*session, 50 * kNsPerMs);
+  }
+  ASSERT_TRUE(session->handover()->failure());
+  EXPECT_EQ(session->handover()->failure()->code(), Code::kRejected);
+  EXPECT_THAT(session->handover()->failure()->what(),
+              HasSubstr("cannot attach to stream 10000 as its producer: the driver refused (rejected): producer already attached\n  a stream has one"));
+}
+
+TEST(AttachTest, DoesNotWaitWhereWaitingChangesNothing) {
+  struct Case {
+    wire::ResponseCode code;
+    const char* text;
+    Code expected;
+  };
+  for (const auto& [code, text, expected] : {Case{wire::ResponseCode::rejected, "stream not provisioned", Code::kRejected},
+                                             Case{wire::ResponseCode::invalid_params, "stream has no payload pools", Code::kRejected},
+                                             Case{wire::ResponseCode::unsupported, "unsupported publish_mode", Code::kUnsupported}}) {
+    Stage stage;
+    const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+    session->on(stage.refuse(code, text), stage.now());
+    ASSERT_TRUE(session->handover()->failure()) << text;
+    EXPECT_EQ(session->handover()->failure()->code(), expected);
+    EXPECT_THAT(session->handover()->failure()->what(), HasSubstr(text));
+  }
+}
+
+TEST(AttachTest, MakesTheTextOfAStrangerPrintable) {  // W-93, driver.md 17
+  Stage stage;
+  const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+  session->on(stage.refuse(wire::ResponseCode::invalid_params, "no\x1b[2Jway\n"), stage.now());
+  EXPECT_THAT(session->handover()->failure()->what(), HasSubstr("no\\x1b[2Jway\\x0a"));
+}
+
+TEST(AttachTest, IgnoresAnswersToOthersAndDuplicatesOfItsOwn) {  // D-9, D-55, W-94
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{});
+  const auto regions = stage.make_epoch(100);
+  auto foreign = stage.grant(regions);
+  ++foreign.correlation_id;
+  session->on(foreign, stage.now());
+  EXPECT_EQ(session->handover()->state(), State::kAttaching);
+
+  const auto granted = stage.grant(regions, 500);
+  const auto refused = stage.refuse(wire::ResponseCode::rejected, "client_id already attached");
+  session->on(granted, stage.now());
+  ASSERT_EQ(session->handover()->state(), State::kAttached);
+  session->on(granted, stage.now());
+  session->on(refused, stage.now());
+  EXPECT_EQ(session->handover()->state(), State::kAttached);
+  EXPECT_EQ(session->handover()->attaches(), 1u);
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 0u);
+}
+
+TEST(AttachTest, GivesALeaseBackThatComesTooLate) {  // driver.md 15.1
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  auto late = stage.grant(stage.make_epoch(100), 501);
+  const uint32_t client_id = client_id_of(stage.port);
+  stage.pass(*session, 6 * kNsPerSecond);  // past the attempt's 5 s, into the next one
+  ASSERT_NE(stage.port.all<ShmAttachRequest>().back().correlation_id, late.correlation_id);
+  session->on(late, stage.now());
+  const auto detaches = stage.port.all<ShmDetachRequest>();
+  ASSERT_EQ(detaches.size(), 1u);
+  EXPECT_EQ(detaches[0].lease_id, 501u);
+  EXPECT_EQ(detaches[0].client_id, client_id);
+  EXPECT_EQ(detaches[0].stream_id, kStream);
+  EXPECT_EQ(detaches[0].role, 1);
+  session->on(late, stage.now());
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 1u) << "once is enough";
+}
+
+TEST(AttachTest, GivesALeaseBackThatARepeatOfARefusedRequestWasGranted) {  // driver.md 15.1
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  stage.pass(*session, 1'500 * kNsPerMs);
+  ASSERT_EQ(stage.port.count<ShmAttachRequest>(), 2u);
+  session->on(stage.refuse(wire::ResponseCode::rejected, "producer already attached"), stage.now());
+  session->on(stage.grant(stage.make_epoch(100), 502), stage.now());  // the other producer left between the two
+  ASSERT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+  EXPECT_EQ(stage.port.all<ShmDetachRequest>()[0].lease_id, 502u);
+}
+
+TEST(AttachTest, ChecksEveryFieldOfAnAnswer) {  // D-54, D-11
+  Stage stage;
+  const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+  const auto good = stage.grant(stage.make_epoch(100));
+  EXPECT_NO_THROW(check_response(good, wire::Role::consumer, kStream, stage.t));
+
+  struct Case {
+    const char* what;
+    std::function<void(wire::ShmAttachResponse&)> spoil;
+  };
+  const Case cases[] = {
+      {"leaseId", [](auto& r) { r.lease_id.reset(); }},
+      {"leaseId", [](auto& r) { r.lease_id = 0; }},
+      {"streamId", [](auto& r) { r.stream_id.reset(); }},
+      {"streamId", [](auto& r) { r.stream_id = 0; }},
+      {"streamId", [](auto& r) { r.stream_id = kStream + 1; }},
+      {"epoch", [](auto& r) { r.epoch.reset(); }},
+      {"epoch", [](auto& r) { r.epoch = 0; }},
+      {"layoutVersion", [](auto& r) { r.layout_version.reset(); }},
+      {"", [](auto& r) { r.layout_version = 2; }},
+      {"headerNslots", [](auto& r) { r.header_nslots.reset(); }},
+      {"", [](auto& r) { r.header_nslots = 6; }},
+      {"", [](auto& r) { r.header_nslots = 0; }},
+      {"headerSlotBytes", [](auto& r) { r.header_slot_bytes.reset(); }},
+      {"", [](auto& r) { r.header_slot_bytes = 128; }},
+      {"", [](auto& r) { r.pools.clear(); }},
+      {"", [](auto& r) { r.pools[0].nslots = 16; }},
+      {"", [](auto& r) { r.pools[0].stride_bytes = 100; }},
+      {"", [](auto& r) { r.pools[0].stride_bytes = 0; }},
+      {"", [](auto& r) { r.pools[0].region_uri.clear(); }},
+      {"", [](auto& r) { r.pools.push_back(r.pools[0]); }},
+      {"", [](auto& r) { r.header_region_uri.clear(); }},
+      {"leaseExpiryTimestampNs", [&](auto& r) { r.lease_expiry_timestamp_ns = stage.t; }},
+  };
+  int index = 0;
+  for (const auto& [what, spoil] : cases) {
+    auto bad = good;
+    spoil(bad);
+    try {
+      check_response(bad, wire::Role::consumer, kStream, stage.t);
+      ADD_FAILURE() << "case " << index << " (" << what << ") was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::kCorrupt) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr(what));
+    }
+    ++index;
+  }
+  auto dynamic = good;
+  dynamic.stream_id = kStream + 1;
+  EXPECT_NO_THROW(check_response(dynamic, wire::Role::producer, kStream, stage.t)) << "a producer adopts what a dynamic driver gives";
+  auto unlimited = good;
+  unlimited.lease_expiry_timestamp_ns.reset();
+  unlimited.node_id.reset();
+  EXPECT_NO_THROW(check_response(unlimited, wire::Role::consumer, kStream, stage.t));
+}
+
+TEST(AttachTest, GivesTheLeaseBackWhenTheRegionsDoNotMap) {  // D-54, W-31
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
+  auto regions = stage.make_epoch(100);
+  regions.pools[0].stride_bytes = 8192;  // the file is too short for that
+  session->on(stage.grant(regions, 503), stage.now());
+  EXPECT_EQ(session->handover()->state(), State::kBackoff);
+  ASSERT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+  EXPECT_EQ(stage.port.all<ShmDetachRequest>()[0].lease_id, 503u);
+  EXPECT_EQ(session->handover()->epoch(), 0u);
+  stage.pass(*session, 200 * kNsPerMs);
+  EXPECT_EQ(session->handover()->state(), State::kAttaching) << "and asks again";
+  EXPECT_EQ(stage.port.count<ShmLeaseKeepalive>(), 0u);
+}
+
+TEST(AttachTest, SaysWhatMayNotBeMapped) {  // D-54, W-24
+  Stage stage;
+  transport::testing::TestDir elsewhere;
+  stage.settings->policy = shm::MapPolicy({.allowed_base_dirs = {elsewhere.path()}});
+  const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+  session->on(stage.grant(stage.make_epoch(100)), stage.now());
+  ASSERT_TRUE(session->handover()->failure()) << "no waiting helps";
+  EXPECT_EQ(session->handover()->failure()->code(), Code::kPermission);
+  EXPECT_THAT(session->handover()->failure()->what(), AllOf(HasSubstr("cannot attach to stream 10000"), HasSubstr("allowed_base_dirs")));
+}
+
+TEST(AttachTest, AsksForTheStreamThatADynamicDriverGaveEverAfter) {  // driver.md 12
+  Stage stage;
+  const auto session = stage.enter<ProducerSession>(ProducerOptions{.stream = "0"});
+  EXPECT_EQ(stage.port.all<ShmAttachRequest>().back().stream_id, 0u);
+  session->on(stage.grant(stage.make_epoch(100, 20001), 500), stage.now());
+  EXPECT_EQ(session->handover()->stream_id(), 20001u);
+  session->disconnected("gone");
+  session->connected(stage.now());
+  EXPECT_EQ(stage.port.all<ShmAttachRequest>().back().stream_id, 20001u);
+}
+
+TEST(AttachTest, TellsTheHandlerEachStepAndSurvivesItsThrowing) {
+  Stage stage;
+  std::vector<State> seen;
+  ProducerOptions options;
+  options.on_state = [&](const StateChange& change) {
+    seen.push_back(change.state);
+    throw std::runtime_error("an application's mistake");
+  };
+  const auto session = stage.enter<ProducerSession>(options);
+  session->on(stage.grant(stage.make_epoch(100)), stage.now());
+  session->disconnected("gone");
+  EXPECT_THAT(seen, ::testing::ElementsAre(State::kAttaching, State::kAttached, State::kConnecting));
+}
+
+// ---- keepalives ----------------------------------------------------------------------------------------------------------
+
+TEST_F(ProducerSessionTest, SendsKeepalivesFromTheFirstMomentOn) {  // D-57
+  session->poll(stage.now());
+  ASSERT_EQ(stage.port.count<ShmLeaseKeepalive>(), 1u) << "at once";
+  const auto first = stage.port.all<ShmLeaseKeepalive>()[0];
+  EXPECT_EQ(first.lease_id, 500u);
+  EXPECT_EQ(first.stream_id, kStream);
+  EXPECT_EQ(first.client_id, client_id);
+  EXPECT_EQ(first.role, 1);
+  EXPECT_EQ(first.client_timestamp_ns, stage.t);
+  stage.pass(*session, 10 * kPeriodNs);
+  EXPECT_EQ(stage.port.count<ShmLeaseKeepalive>(), 11u);
+  EXPECT_EQ(link().state(), State::kAttached);
+}
+
+TEST(KeepaliveTest, KeepsPaceWithALeaseThatLivesShorterThanOurInterval) {  // D-57, driver.md 15.3
+  Stage stage;
+  const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+  auto granted = stage.grant(stage.make_epoch(100));
+  granted.lease_expiry_timestamp_ns = stage.t + 300 * kNsPerMs;
+  session->on(granted, stage.now());
+  stage.pass(*session, 3 * kNsPerSecond, 10 * kNsPerMs);
+  EXPECT_EQ(session->handover()->state(), State::kAttached);
+  EXPECT_GE(stage.port.count<ShmLeaseKeepalive>(), 29u);
+}
+
+TEST_F(ProducerSessionTest, LosesTheLeaseWhenNothingWentOutForItsLife) {  // D-57, P-4
+  session->poll(stage.now());
+  auto claimed_from = map();
+  stage.t += 3 * kPeriodNs + 1;  // nobody polled
+  session->poll(stage.now());
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_THAT(link().why(), HasSubstr("no keepalive went out for 3 s"));
+  EXPECT_EQ(map(), nullptr);
+  EXPECT_FALSE(claimed_from->alive()) << "and every claim and view of it says so";
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 1u) << "the driver may still hold it in our name";
+}
+
+TEST_F(ProducerSessionTest, LetsTheApplicationKnowHowLongTheLeaseIsGood) {  // D-57
+  session->poll(stage.now());
+  EXPECT_EQ(link().lease_deadline_ns(), stage.t + 3 * kPeriodNs);
+  stage.pass(*session, kPeriodNs);
+  EXPECT_EQ(link().lease_deadline_ns(), stage.t + 3 * kPeriodNs);
+}
+
+TEST_F(ProducerSessionTest, RidesOutBackPressureForOneInterval) {  // D-57, driver.md 15.3
+  session->poll(stage.now());
+  stage.port.result = transport::SendResult::kBackPressured;
+  stage.pass(*session, 1'900 * kNsPerMs);
+  EXPECT_EQ(link().state(), State::kAttached);
+  stage.port.result = transport::SendResult::kOk;
+  stage.pass(*session, 50 * kNsPerMs);
+  EXPECT_EQ(stage.port.count<ShmLeaseKeepalive>(), 2u);
+
+  stage.port.result = transport::SendResult::kAdminAction;
+  const uint64_t from = stage.t;
+  while (link().state() == State::kAttached && stage.t < from + 10 * kPeriodNs) stage.pass(*session, 50 * kNsPerMs);
+  EXPECT_EQ((stage.t - from) / kPeriodNs, 2u) << "one until the next is due, one of trying";
+  EXPECT_THAT(link().why(), HasSubstr("admin action"));
+}
+
+TEST_F(ProducerSessionTest, TakesAKeepaliveThatCannotGoOutForALostLease) {  // D-57
+  for (const auto result : {transport::SendResult::kNotConnected, transport::SendResult::kClosed, transport::SendResult::kError}) {
+    stage.port.result = result;
+    stage.t += kPeriodNs;
+    session->poll(stage.now());
+    EXPECT_EQ(link().state(), State::kBackoff) << transport::name_of(result);
+    stage.port.result = transport::SendResult::kOk;
+    stage.pass(*session, 300 * kNsPerMs);
+    regions = stage.make_epoch(regions.epoch + 1);
+    session->on(stage.grant(regions), stage.now());
+    session->poll(stage.now());
+    ASSERT_EQ(link().state(), State::kAttached);
+  }
+}
+
+// ---- revocation, announces, silence, shutdown ------------------------------------------------------------------------------
+
+TEST_F(ProducerSessionTest, IsStoppedByTheRevocationOfItsOwnLeaseAlone) {  // D-58
+  auto other = stage.revoke(501, wire::Role::producer, client_id);
+  session->on(other, stage.now());
+  other.role = wire::Role::consumer;
+  session->on(other, stage.now());
+  auto half = stage.revoke(500, wire::Role::consumer, client_id);
+  session->on(half, stage.now());
+  EXPECT_EQ(link().state(), State::kAttached);
+
+  auto held = map();
+  auto own = stage.revoke(500, wire::Role::producer, client_id, wire::RevokeReason::revoked);
+  own.error_message = "unknown lease";
+  session->on(own, stage.now());
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_THAT(link().why(), HasSubstr("unknown lease"));
+  EXPECT_FALSE(held->alive());
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 0u) << "the driver has ended it itself";
+}
+
+TEST_F(ProducerSessionTest, ActsOnceOnARevocationThatComesTwice) {  // D-58
+  const auto own = stage.revoke(500, wire::Role::producer, client_id);
+  session->on(own, stage.now());
+  stage.pass(*session, 200 * kNsPerMs);
+  session->on(stage.grant(stage.make_epoch(101), 600), stage.now());
+  ASSERT_EQ(link().state(), State::kAttached);
+  session->on(own, stage.now());
+  EXPECT_EQ(link().state(), State::kAttached);
+  EXPECT_EQ(link().epoch(), 101u);
+}
+
+TEST_F(ProducerSessionTest, KeepsTheMemoryOfALostEpochAsLongAsSomebodyHoldsIt) {  // P-4
+  pool::PoolWriter writer(attachment.map);
+  pool::Claim claim;
+  ASSERT_EQ(writer.claim(wire::contiguous(wire::DType::u8, std::vector<int32_t>{4096}), claim), pool::ClaimError::kNone);
+  session->on(stage.revoke(500, wire::Role::producer, client_id), stage.now());
+  stage.maps.clear();
+  stage.files.remove(kStream, 100);
+  session->close(stage.now());
+  std::fill(claim.bytes().begin(), claim.bytes().end(), std::byte{7});  // a device that is not finished yet
+  EXPECT_FALSE(claim.alive());
+  EXPECT_EQ(writer.commit(claim), pool::CommitResult::kDetached);
+}
+
+TEST_F(ProducerSessionTest, StopsWhenALaterEpochIsAnnounced) {  // D-60
+  const auto next = stage.make_epoch(101);
+  session->on(stage.announce(next, 0), 0, stage.now());
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_THAT(link().why(), HasSubstr("superseded by 101"));
+  EXPECT_EQ(map(), nullptr);
+}
+
+TEST_F(ProducerSessionTest, StopsWhenSomebodyElseIsAnnouncedAsTheProducerOfItsEpoch) {  // D-60, W-35
+  auto of_before = stage.announce(regions, client_id + 1);
+  of_before.announce_timestamp_ns = stage.t;  // not after our attach: says nothing
+  session->on(of_before, 0, stage.now());
+  stage.pass(*session, kPeriodNs);
+  session->on(stage.announce(regions, client_id), 0, stage.now());
+  EXPECT_EQ(link().state(), State::kAttached);
+  session->on(stage.announce(regions, client_id + 1), 0, stage.now());
+  EXPECT_EQ(link().state(), State::kBackoff);
+}
+
+TEST_F(ProducerSessionTest, IgnoresLowerEpochsAndOtherStreams) {  // D-62, W-57, W-10
+  session->on(stage.announce(stage.make_epoch(99), 0), 0, stage.now());
+  auto other = stage.announce(stage.make_epoch(200, kStream + 1), 0);
+  session->on(other, 0, stage.now());
+  EXPECT_EQ(link().state(), State::kAttached);
+}
+
+TEST_F(ProducerSessionTest, TakesSilenceForTheDriversDeathOnlyAfterAFirstAnnounce) {  // D-61
+  stage.pass(*session, 30 * kPeriodNs);
+  EXPECT_EQ(link().state(), State::kAttached) << "perhaps nobody announces where we listen";
+  session->on(stage.announce(regions, client_id), 0, stage.now());
+  stage.pass(*session, 5 * kPeriodNs);
+  EXPECT_EQ(link().state(), State::kAttached);
+  stage.pass(*session, 50 * kNsPerMs);
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_THAT(link().why(), HasSubstr("announced nothing for 5 s"));
+}
+
+TEST_F(ProducerSessionTest, HoldsNoSilenceAgainstTheDriverWhileItDidNotListenItself) {  // D-61
+  session->on(stage.announce(regions, client_id), 0, stage.now());
+  session->poll(stage.now());
+  for (int i = 0; i < 10; ++i) {  // stopped for 2 s again and again: keepalives get through, announces are missed
+    stage.t += 2 * kPeriodNs;
+    session->poll(stage.now());
+  }
+  EXPECT_EQ(link().state(), State::kAttached);
+}
+
+TEST_F(ProducerSessionTest, IsStoppedByTheDriversShutdownAndFollowsOneWithLowerEpochs) {  // D-61, D-62
+  session->on(stage.announce(regions, client_id), 0, stage.now());
+  session->on(wire::ShmDriverShutdown{.timestamp_ns = stage.t, .reason = wire::ShutdownReason::admin, .error_message = "maintenance"}, stage.now());
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_THAT(link().why(), HasSubstr("maintenance"));
+  stage.pass(*session, 200 * kNsPerMs);
+  const auto lower = stage.make_epoch(50);
+  session->on(stage.grant(lower, 1), stage.now());
+  EXPECT_EQ(link().epoch(), 50u);
+  stage.pass(*session, kPeriodNs);
+  session->on(stage.announce(lower, client_id_of(stage.port)), 0, stage.now());
+  stage.pass(*session, 4 * kPeriodNs);
+  EXPECT_EQ(link().state(), State::kAttached);
+}
+
+TEST_F(ProducerSessionTest, DropsEverythingWithTheMediaDriverAndComesBackWithTheNext) {  // driver.md 14
+  auto held = map();
+  session->disconnected("the media driver is lost");
+  EXPECT_EQ(link().state(), State::kConnecting);
+  EXPECT_FALSE(held->alive());
+  EXPECT_EQ(map(), nullptr);
+  stage.pass(*session, 100 * kPeriodNs);
+  EXPECT_EQ(stage.port.count<ShmAttachRequest>(), 1u);
+  session->connected(stage.now());
+  EXPECT_EQ(stage.port.count<ShmAttachRequest>(), 2u);
+  session->on(stage.grant(stage.make_epoch(101)), stage.now());
+  EXPECT_EQ(map()->epoch(), 101u);
+  EXPECT_EQ(link().attaches(), 2u);
+}
+
+// ---- what a producer sends -------------------------------------------------------------------------------------------------
+
+TEST_F(ProducerSessionTest, RefreshesTheActivityOfEveryRegionAtAnnounceCadence) {  // W-62, D-64
+  const uint64_t attached_ns = stage.t;
+  EXPECT_EQ(stage.maps[0]->activity_ns(), attached_ns);
+  stage.pass(*session, 10 * kPeriodNs);
+  EXPECT_EQ(stage.maps[0]->activity_ns(), attached_ns + 10 * kPeriodNs);
+  stage.maps[0]->revalidate({.now_ns = stage.t, .max_age_ns = 1});  // pools too; nothing else was touched
+  session->on(stage.revoke(500, wire::Role::producer, client_id), stage.now());
+  stage.pass(*session, 2 * kPeriodNs);
+  EXPECT_EQ(stage.maps[0]->activity_ns(), attached_ns + 10 * kPeriodNs) << "not ours any more";
+}
+
+TEST_F(ProducerSessionTest, SendsQosOnceASecond) {  // W-86
+  link().producer.next_seq.set(12);
+  stage.pass(*session, 5 * kPeriodNs);
+  const auto sent = stage.port.all<wire::QosProducer>();
+  ASSERT_EQ(sent.size(), 5u);
+  EXPECT_EQ(sent[0], (wire::QosProducer{.stream_id = kStream, .producer_id = client_id, .epoch = 100, .current_seq = 12, .watermark = std::nullopt}));
+}
+
+TEST_F(ProducerSessionTest, AnnouncesNothingThatItWasNotGiven) {  // W-15: the driver announces the pool, too
+  stage.pass(*session, 5 * kPeriodNs);
+  EXPECT_EQ(stage.port.count<wire::DataSourceAnnounce>(), 0u);
+  EXPECT_EQ(stage.port.count<wire::DataSourceMeta>(), 0u);
+}
+
+TEST_F(ProducerSessionTest, DescribesItsDataOnChangeAndOnceASecond) {  // W-87, wire.md 14
+  session->set_data_source({.name = "cam1", .summary = "left", .attributes = {{"gain", "text/plain", "1.5"}}}, 1);
+  session->poll(stage.now());
+  ASSERT_GE(stage.port.messages.size(), 2u);
+  const auto& announced = std::get<wire::DataSourceAnnounce>(*(stage.port.messages.end() - 2));
+  const auto& meta = std::get<wire::DataSourceMeta>(*(stage.port.messages.end() - 1));
+  EXPECT_EQ(announced, (wire::DataSourceAnnounce{.stream_id = kStream, .producer_id = client_id, .epoch = 100, .meta_version = 1, .name = "cam1", .summary = "left"}));
+  EXPECT_EQ(meta.meta_version, 1u);
+  EXPECT_EQ(meta.stream_id, kStream);
+  EXPECT_EQ(meta.timestamp_ns, stage.t);
+  ASSERT_EQ(meta.attributes.size(), 1u);
+  EXPECT_EQ(meta.attributes[0].value, "1.5");
+  stage.pass(*session, 3 * kPeriodNs);
+  EXPECT_EQ(stage.port.count<wire::DataSourceMeta>(), 4u);
+  session->set_data_source({.name = "cam1", .summary = "right", .attributes = {}}, 2);
+  session->poll(stage.now());
+  EXPECT_EQ(stage.port.count<wire::DataSourceMeta>(), 5u) << "at once";
+  EXPECT_EQ(stage.port.all<wire::DataSourceAnnounce>().back().meta_version, 2u);
+}
+
+// ---- which epoch a consumer maps -------------------------------------------------------------------------------------------
+
+TEST_F(ConsumerSessionTest, MapsReadOnly) {  // W-30
+  EXPECT_FALSE(attachment.map->writable());
+}
+
+TEST_F(ConsumerSessionTest, KeepsItsMappingWhenItsOwnEpochIsAnnounced) {  // W-58
+  const auto before = map();
+  pass_announced(20 * kPeriodNs, regions);
+  EXPECT_EQ(map(), before);
+  EXPECT_TRUE(before->alive());
+  EXPECT_EQ(link().mappings(), 1u);
+}
+
+TEST_F(ConsumerSessionTest, FollowsALaterEpochAtOnceAndLetsTheOldOneGo) {  // W-59, W-57, R-04
+  const auto old = map();
+  const auto next = stage.make_epoch(101);
+  hear(stage.announce(next, 7));
+  EXPECT_FALSE(old->alive());
+  ASSERT_NE(map(), nullptr);
+  EXPECT_EQ(map()->epoch(), 101u);
+  EXPECT_EQ(link().state(), State::kAttached);
+  EXPECT_EQ(link().epoch(), 101u);
+  attachment = {};
+  EXPECT_EQ(old.use_count(), 1) << "nobody but this test holds the old epoch's memory";
+}
+
+TEST_F(ConsumerSessionTest, IgnoresAnEpochThatHasPassed) {  // D-62, W-57
+  const auto next = stage.make_epoch(101);
+  hear(stage.announce(next));
+  hear(stage.announce(regions));
+  EXPECT_EQ(map()->epoch(), 101u);
+}
+
+TEST_F(ConsumerSessionTest, StaysUnmappedWhileAnAnnouncedEpochDoesNotMapAndTriesNotTooOften) {  // W-31, W-59, W-61
+  auto bad = stage.make_epoch(101);
+  auto announced = stage.announce(bad);
+  announced.pools[0].stride_bytes = 8192;
+  hear(announced);
+  EXPECT_EQ(map(), nullptr) << "the old one is not kept either";
+  EXPECT_EQ(link().state(), State::kRemapping);
+  EXPECT_THAT(link().why(), HasSubstr("pool"));
+  hear(stage.announce(bad));
+  EXPECT_EQ(map(), nullptr) << "backoff: 100 ms at first";
+  stage.pass(*session, 150 * kNsPerMs);
+  hear(stage.announce(bad));
+  ASSERT_NE(map(), nullptr);
+  EXPECT_EQ(map()->epoch(), 101u);
+}
+
+TEST_F(ConsumerSessionTest, WaitsForALaterAnnounceWhenTheRegionsWereMadeAnew) {  // W-64, W-35
+  // Somebody who rewrites files in place (WX-33): another pid in the superblocks.
+  for (const auto* file : {"header.ring", "1.pool"}) {
+    const std::string path = concat(stage.files.stream_path(kStream), "/100/", file);
+    FILE* f = std::fopen(path.c_str(), "r+b");
+    ASSERT_NE(f, nullptr);
+    const uint64_t pid = 4242;
+    std::fseek(f, 40, SEEK_SET);
+    std::fwrite(&pid, sizeof pid, 1, f);
+    std::fclose(f);
+  }
+  const auto first = stage.announce(regions);
+  hear(first);
+  EXPECT_EQ(map(), nullptr);
+  EXPECT_EQ(link().state(), State::kRemapping);
+  EXPECT_THAT(link().why(), HasSubstr("made anew"));
+  hear(first);
+  EXPECT_EQ(map(), nullptr) << "the same announce again is no later one";
+  stage.pass(*session, kPeriodNs);
+  hear(stage.announce(regions));
+  EXPECT_NE(map(), nullptr);
+}
+
+TEST_F(ConsumerSessionTest, LetsGoOfAnEpochThatShowsNoActivityAndTakesItBackWhenItDoes) {  // W-63
+  for (int i = 0; i < 5; ++i) {
+    stage.pass(*session, kPeriodNs);
+    hear(stage.announce(regions));
+    EXPECT_NE(map(), nullptr) << i;
+  }
+  stage.pass(*session, kPeriodNs + kNsPerMs);
+  EXPECT_EQ(map(), nullptr);
+  EXPECT_EQ(link().state(), State::kRemapping);
+  hear(stage.announce(regions));
+  EXPECT_EQ(map(), nullptr) << "announced, but stale";
+  stage.pass(*session, 4 * kPeriodNs);
+  stage.maps[0]->touch_activity(stage.t);
+  hear(stage.announce(regions));
+  EXPECT_NE(map(), nullptr);
+  EXPECT_EQ(link().state(), State::kAttached);
+}
+
+TEST_F(ConsumerSessionTest, IsUnmovedByAProducersEndThatItsEpochHasAlreadyAnswered) {  // D-59
+  stage.pass(*session, kPeriodNs);
+  const auto revoked = stage.revoke(42, wire::Role::producer, 7);
+  const auto next = stage.make_epoch(101);
+  hear(stage.announce(next));  // the announce stream was quicker; both bear one time
+  session->on(revoked, stage.now());
+  EXPECT_NE(map(), nullptr);
+  auto older = revoked;
+  --older.timestamp_ns;
+  session->on(older, stage.now());
+  EXPECT_NE(map(), nullptr);
+}
+
+TEST_F(ConsumerSessionTest, WaitsForALaterEpochWhenTheProducersLeaseEnds) {  // D-59, W-59
+  pass_announced(kPeriodNs, regions);
+  const auto old = map();
+  session->on(stage.revoke(42, wire::Role::producer, 7), stage.now());
+  EXPECT_FALSE(old->alive());
+  EXPECT_EQ(map(), nullptr);
+  EXPECT_EQ(link().state(), State::kRemapping);
+  hear(stage.announce(regions));
+  EXPECT_EQ(map(), nullptr) << "strictly greater";
+  hear(stage.announce(stage.make_epoch(101)));
+  EXPECT_EQ(map()->epoch(), 101u);
+}
+
+TEST_F(ConsumerSessionTest, AttachesAgainWhenNoLaterEpochComesInThreePeriods) {  // D-59
+  pass_announced(kPeriodNs, regions);
+  session->on(stage.revoke(42, wire::Role::producer, 7), stage.now());
+  stage.pass(*session, 3 * kPeriodNs - 50 * kNsPerMs);
+  EXPECT_EQ(link().state(), State::kRemapping);
+  stage.pass(*session, 50 * kNsPerMs);
+  EXPECT_EQ(link().state(), State::kBackoff);
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+}
+
+TEST_F(ConsumerSessionTest, IgnoresTheEndOfLeasesThatDoNotConcernIt) {  // D-58
+  pass_announced(kPeriodNs, regions);
+  session->on(stage.revoke(42, wire::Role::consumer, 7), stage.now());
+  auto elsewhere = stage.revoke(42, wire::Role::producer, 7);
+  elsewhere.stream_id = kStream + 1;
+  session->on(elsewhere, stage.now());
+  EXPECT_NE(map(), nullptr);
+}
+
+TEST_F(ConsumerSessionTest, UnmapsWhenItsApplicationMetADescriptorOfALaterEpoch) {  // W-60
+  link().ask_remap(100, RemapReason::kNewerEpoch);
+  session->poll(stage.now());
+  EXPECT_EQ(link().state(), State::kRemapping);
+  hear(stage.announce(regions));
+  EXPECT_EQ(map(), nullptr);
+  hear(stage.announce(stage.make_epoch(101)));
+  EXPECT_EQ(map()->epoch(), 101u);
+  link().ask_remap(100, RemapReason::kNewerEpoch);  // said of the epoch before
+  session->poll(stage.now());
+  EXPECT_EQ(map()->epoch(), 101u);
+}
+
+TEST_F(ConsumerSessionTest, MapsTheSameEpochAgainAfterASequenceThatWentBack) {  // W-66
+  const auto before = map();
+  link().ask_remap(100, RemapReason::kSeqRegression);
+  session->poll(stage.now());
+  EXPECT_EQ(map(), nullptr);
+  hear(stage.announce(regions));
+  ASSERT_NE(map(), nullptr);
+  EXPECT_NE(map(), before);
+  EXPECT_EQ(link().mappings(), 2u);
+}
+
+// ---- what a consumer sends -------------------------------------------------------------------------------------------------
+
+TEST_F(ConsumerSessionTest, SaysHelloAtStartOnceASecondAndAfterEachRemap) {  // W-68, D-66
+  session->poll(stage.now());
+  ASSERT_EQ(stage.port.count<wire::ConsumerHello>(), 1u);
+  wire::ConsumerHello expected;
+  expected.stream_id = kStream;
+  expected.consumer_id = client_id;
+  expected.expected_layout_version = 1;
+  EXPECT_EQ(stage.port.all<wire::ConsumerHello>()[0], expected);
+  pass_announced(4 * kPeriodNs, regions);
+  EXPECT_EQ(stage.port.count<wire::ConsumerHello>(), 5u);
+  hear(stage.announce(stage.make_epoch(101)));
+  session->poll(stage.now());
+  EXPECT_EQ(stage.port.count<wire::ConsumerHello>(), 6u);
+}
+
+TEST_F(ConsumerSessionTest, SendsQosOnceASecondWithEpochZeroWhileUnmapped) {  // W-86
+  link().consumer.last_seq.set(11);
+  link().consumer.drops_gap.set(3);
+  link().consumer.drops_late.set(1);
+  session->poll(stage.now());
+  EXPECT_EQ(stage.port.all<wire::QosConsumer>().back(),
+            (wire::QosConsumer{.stream_id = kStream, .consumer_id = client_id, .epoch = 100, .last_seq_seen = 11, .drops_gap = 3, .drops_late = 1, .mode = wire::Mode::stream}));
+  link().ask_remap(100, RemapReason::kNewerEpoch);
+  stage.pass(*session, kPeriodNs);
+  EXPECT_EQ(stage.port.all<wire::QosConsumer>().back().epoch, 0u);
+}
+
+// ---- close ---------------------------------------------------------------------------------------------------------------
+
+TEST_F(ProducerSessionTest, GivesItsLeaseBackOnClose) {  // D-65
+  session->poll(stage.now());
+  auto held = map();
+  session->close(stage.now());
+  EXPECT_FALSE(held->alive());
+  EXPECT_EQ(map(), nullptr);
+  ASSERT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+  const auto sent = stage.port.all<ShmDetachRequest>()[0];
+  EXPECT_EQ(sent.lease_id, 500u);
+  EXPECT_EQ(sent.stream_id, kStream);
+  EXPECT_EQ(sent.client_id, client_id);
+  EXPECT_EQ(sent.role, 1);
+  EXPECT_NE(sent.correlation_id, stage.port.all<ShmAttachRequest>()[0].correlation_id);
+
+  session->on(wire::ShmDetachResponse{.correlation_id = sent.correlation_id + 1, .code = wire::ResponseCode::ok, .error_message = {}});
+  EXPECT_FALSE(session->finished());
+  const size_t keepalives = stage.port.count<ShmLeaseKeepalive>();
+  session->on(wire::ShmDetachResponse{.correlation_id = sent.correlation_id, .code = wire::ResponseCode::rejected, .error_message = "lease not found"});
+  EXPECT_TRUE(session->finished()) << "whatever the code";
+  stage.pass(*session, 5 * kPeriodNs);
+  EXPECT_EQ(stage.port.count<ShmLeaseKeepalive>(), keepalives);
+  EXPECT_EQ(link().state(), State::kClosed);
+}
+
+TEST_F(ProducerSessionTest, WaitsNoLongerThanASecondForTheAnswer) {  // D-65
+  session->close(stage.now());
+  stage.pass(*session, 999 * kNsPerMs, kNsPerMs);
+  EXPECT_FALSE(session->finished());
+  stage.pass(*session, kNsPerMs, kNsPerMs);
+  EXPECT_TRUE(session->finished());
+  EXPECT_TRUE(link().finished());
+}
+
+TEST_F(ProducerSessionTest, RepeatsADetachThatDidNotGoOut) {  // D-65
+  stage.port.result = transport::SendResult::kBackPressured;
+  session->close(stage.now());
+  stage.pass(*session, 100 * kNsPerMs);
+  stage.port.result = transport::SendResult::kOk;
+  stage.pass(*session, 100 * kNsPerMs);
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+}
+
+TEST_F(ProducerSessionTest, IsGoneAtOnceWhenItsMediaDriverDiesWhileClosing) {  // D-65
+  session->close(stage.now());
+  session->disconnected("gone");
+  EXPECT_TRUE(session->finished());
+}
+
+TEST(CloseTest, NeedsNobodyWhenThereIsNoLease) {  // D-65
+  Stage stage;
+  const auto session = stage.enter<ConsumerSession>(ConsumerOptions{});
+  session->close(stage.now());
+  EXPECT_TRUE(session->finished());
+  session->on(stage.grant(stage.make_epoch(100)), stage.now());
+  EXPECT_TRUE(session->finished());
+}
+
+TEST(PlanesTest, AChannelThatCannotBeIsToldAtOnceAndATroubledMediaDriverIsWaitedFor) {  // P-13
+  for (const Code code : {Code::kInvalidArgument, Code::kUnavailable}) {
+    Stage stage;
+    stage.port.plane_error = "add publication: refused";
+    stage.port.plane_code = code;
+    const auto session = stage.enter<ProducerSession>(ProducerOptions{});
+    EXPECT_EQ(session->handover()->decided(), code == Code::kInvalidArgument);
+    stage.port.plane_error.clear();
+    stage.pass(*session, 200 * kNsPerMs);
+    EXPECT_EQ(stage.port.count<ShmAttachRequest>(), code == Code::kInvalidArgument ? 0u : 1u);
+  }
+}
+
+}  // namespace
+}  // namespace tidepool::client

@@ -1,0 +1,890 @@
+#include "tidepool/services/driver/config.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/error.h"
+#include "tidepool/base/log.h"
+#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/shm/region.h"
+
+namespace tidepool::driver {
+namespace {
+
+constexpr uint32_t kMaxU32 = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;
+constexpr uint32_t kMaxStreamId = kMaxU32 - 1;  // all ones is the protocol's null
+constexpr size_t kMaxInstanceIdBytes = 128;
+constexpr size_t kMaxNamespaceBytes = 255;
+constexpr size_t kMaxTokenBytes = 1024;
+constexpr uint32_t kMinIntervalMs = 10;
+
+std::string in_quotes(std::string_view text) { return concat("\"", printable(text), "\""); }
+
+std::string range_text(const IdRange& range) {
+  return range.first == range.last ? std::to_string(range.first) : concat(range.first, "-", range.last);
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+template <typename Integer>
+std::optional<Integer> parse_decimal(std::string_view text) {
+  Integer value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 10);
+  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return value;
+}
+
+// "a-b", "a,b" or "a", blanks around the numbers allowed (config.md 1).
+std::optional<IdRange> parse_range(std::string_view text) {
+  const auto cut = text.find_first_of("-,");
+  const auto first = parse_decimal<uint32_t>(trimmed(text.substr(0, cut)));
+  const auto last = cut == std::string_view::npos ? first : parse_decimal<uint32_t>(trimmed(text.substr(cut + 1)));
+  if (!first || !last) return std::nullopt;
+  return IdRange{*first, *last};
+}
+
+constexpr std::string_view kRangeForms = "expected \"20000-29999\", \"20000,29999\", \"20000\", [20000, 29999] or [\"20000-20999\", ...]";
+
+// Reads keys of one tree under one environment, collecting problems instead of throwing.
+class Reader {
+ public:
+  Reader(const ConfigValue& root, const Environment& environment, LoadedConfig& out) : root_(root), environment_(environment), out_(out) {}
+
+  Origins origins;
+
+  void problem(std::string key, std::string origin, std::string text, bool fatal = true) {
+    out_.problems.push_back({std::move(key), std::move(origin), std::move(text), fatal});
+  }
+  void wrong_type(const std::string& key, const ConfigValue& value, std::string_view expected) {
+    problem(key, value.origin(), concat("is a value of type ", value.type_name(), ": expected ", expected));
+  }
+
+  // A table of the root, if it is there and one.
+  const ConfigTable* table(const std::string& key) {
+    const auto* value = find_in(root_.as_table(), key);
+    if (value == nullptr) return nullptr;
+    if (value->as_table() == nullptr) wrong_type(key, *value, "a table");
+    return value->as_table();
+  }
+
+  void read(const std::string& key, std::string& out) {
+    const Source source = look_up(key);
+    if (source.text) out = *source.text;
+    if (source.value == nullptr) return;
+    if (const auto* text = source.value->as_string()) {
+      out = *text;
+    } else {
+      wrong_type(key, *source.value, "a string");
+    }
+  }
+
+  void read(const std::string& key, bool& out) {
+    const Source source = look_up(key);
+    if (source.text) {
+      std::string lower;
+      for (const char c : *source.text) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+      if (lower == "true" || lower == "1") {
+        out = true;
+      } else if (lower == "false" || lower == "0") {
+        out = false;
+      } else {
+        problem(key, source.origin, concat("is ", in_quotes(*source.text), ": expected true, false, 1 or 0"));
+      }
+    } else if (source.value != nullptr) {
+      if (const auto* flag = source.value->as_bool()) {
+        out = *flag;
+      } else {
+        wrong_type(key, *source.value, "true or false");
+      }
+    }
+  }
+
+  template <typename Integer>
+  void read(const std::string& key, Integer& out, uint64_t min, uint64_t max) {
+    const Source source = look_up(key);
+    if (source.text) {
+      const auto value = parse_decimal<uint64_t>(*source.text);
+      if (!value) {
+        problem(key, source.origin, concat("is ", in_quotes(*source.text), ": expected a decimal number from ", min, " to ", max));
+      } else {
+        accept(key, source.origin, *value, out, min, max);
+      }
+    } else if (source.value != nullptr) {
+      read_integer(key, *source.value, out, min, max);
+    }
+  }
+
+  template <typename Integer>
+  bool read_integer(const std::string& key, const ConfigValue& value, Integer& out, uint64_t min, uint64_t max) {
+    const auto* number = value.as_integer();
+    if (number == nullptr) {
+      wrong_type(key, value, "an integer");
+      return false;
+    }
+    if (*number < 0) {
+      problem(key, value.origin(), concat("is ", *number, ": expected ", min, " to ", max));
+      return false;
+    }
+    return accept(key, value.origin(), static_cast<uint64_t>(*number), out, min, max);
+  }
+
+  void read(const std::string& key, std::vector<IdRange>& out) {
+    const Source source = look_up(key);
+    if (source.text) {
+      add_range(key, source.origin, *source.text, out);
+    } else if (source.value != nullptr) {
+      read_ranges(key, *source.value, out);
+    }
+  }
+
+  // Octal string (config.md 2.2).
+  void read_mode(const std::string& key, mode_t& out) {
+    const Source source = look_up(key);
+    std::optional<std::string> text = source.text;
+    if (source.value != nullptr) {
+      if (const auto* written = source.value->as_string()) {
+        text = *written;
+      } else {
+        wrong_type(key, *source.value, "an octal string such as \"660\"");
+      }
+    }
+    if (!text) return;
+    uint32_t mode = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
+    if (error != std::errc{} || end != text->data() + text->size() || mode > 07777) {
+      problem(key, source.origin, concat("is ", in_quotes(*text), ": expected an octal string up to \"7777\", such as \"660\""));
+      return;
+    }
+    out = mode;
+  }
+
+  // An array of strings; from the environment separated by colons.
+  void read_paths(const std::string& key, std::vector<std::string>& out) {
+    const Source source = look_up(key);
+    if (source.text) {
+      std::string_view rest = *source.text;
+      while (!rest.empty()) {
+        const auto colon = rest.find(':');
+        if (const auto path = rest.substr(0, colon); !path.empty()) out.emplace_back(path);
+        rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
+      }
+    } else if (source.value != nullptr) {
+      const auto* array = source.value->as_array();
+      if (array == nullptr) return wrong_type(key, *source.value, "an array of absolute paths");
+      for (const auto& item : *array) {
+        if (const auto* path = item.as_string()) {
+          out.push_back(*path);
+        } else {
+          wrong_type(key, item, "an absolute path as a string");
+        }
+      }
+    }
+  }
+
+  // Keys of `table` (named `prefix`) that nobody asked for: logged and ignored (config.md 1.6).
+  void warn_unknown(const std::string& prefix, const ConfigTable* table) {
+    if (table == nullptr) return;
+    for (const auto& name : table->order) {
+      const std::string key = prefix.empty() ? name : concat(prefix, ".", name);
+      if (!known_.contains(key)) problem(printable(key), find_in(table, name)->origin(), "is unknown and ignored: is it spelled right?", false);
+    }
+  }
+  void know(std::string key) { known_.insert(std::move(key)); }
+
+  static const ConfigValue* find_in(const ConfigTable* table, std::string_view name) {
+    if (table == nullptr) return nullptr;
+    const auto at = table->entries.find(name);
+    return at == table->entries.end() ? nullptr : &at->second;
+  }
+
+ private:
+  struct Source {
+    const ConfigValue* value = nullptr;  // from the file or the command line
+    std::optional<std::string> text;     // from the environment
+    std::string origin;
+  };
+
+  Source look_up(const std::string& key) {
+    known_.insert(key);
+    const ConfigValue* written = root_.find(key);
+    if (written != nullptr && written->origin().starts_with("--")) return found(key, {written, std::nullopt, written->origin()});
+    if (auto from = from_environment(environment_name(key))) return found(key, *from);
+    if (key == "driver.aeron_dir") {
+      if (auto from = from_environment("AERON_DIR")) return found(key, *from);
+    } else if (key == "driver.control_channel") {
+      if (auto from = from_environment("TP_CONTROL_CHANNEL")) return found(key, *from);
+    } else if (key == "driver.control_stream_id") {
+      if (auto from = from_environment("TP_CONTROL_STREAM_ID")) return found(key, *from);
+    }
+    if (written != nullptr) return found(key, {written, std::nullopt, written->origin()});
+    return {};
+  }
+  Source found(const std::string& key, Source source) {
+    origins[key] = source.origin;
+    return source;
+  }
+  std::optional<Source> from_environment(const std::string& name) const {
+    auto text = environment_ ? environment_(name) : std::nullopt;
+    if (!text || text->empty()) return std::nullopt;  // set but empty counts as unset
+    return Source{nullptr, std::move(text), concat("environment ", name)};
+  }
+
+  template <typename Integer>
+  bool accept(const std::string& key, const std::string& origin, uint64_t value, Integer& out, uint64_t min, uint64_t max) {
+    if (value < min || value > max) {
+      problem(key, origin, concat("is ", value, ": expected ", min, " to ", max));
+      return false;
+    }
+    out = static_cast<Integer>(value);
+    return true;
+  }
+
+  void add_range(const std::string& key, const std::string& origin, std::string_view text, std::vector<IdRange>& out) {
+    if (trimmed(text).empty()) return;  // disabled
+    if (const auto range = parse_range(text)) {
+      out.push_back(*range);
+    } else {
+      problem(key, origin, concat("is ", in_quotes(text), ": ", kRangeForms));
+    }
+  }
+
+  void read_ranges(const std::string& key, const ConfigValue& value, std::vector<IdRange>& out) {
+    if (const auto* text = value.as_string()) return add_range(key, value.origin(), *text, out);
+    const auto* array = value.as_array();
+    if (array == nullptr) return problem(key, value.origin(), concat("is a value of type ", value.type_name(), ": ", kRangeForms));
+    if (array->empty()) return;  // disabled
+    const auto integers = static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_integer() != nullptr; }));
+    const auto strings = static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_string() != nullptr; }));
+    if (integers == array->size() && array->size() == 2) {
+      IdRange range;
+      if (read_integer(key, (*array)[0], range.first, 0, kMaxU32) && read_integer(key, (*array)[1], range.last, 0, kMaxU32)) out.push_back(range);
+    } else if (strings == array->size()) {
+      for (const auto& item : *array) add_range(key, item.origin(), *item.as_string(), out);
+    } else {
+      problem(key, value.origin(), concat("mixes or miscounts its values: ", kRangeForms));
+    }
+  }
+
+  const ConfigValue& root_;
+  const Environment& environment_;
+  LoadedConfig& out_;
+  std::set<std::string, std::less<>> known_;
+};
+
+void read_driver(Reader& in, DriverConfig& c) {
+  in.read("driver.instance_id", c.instance_id);
+  in.read("driver.aeron_dir", c.aeron_dir);
+  in.read("driver.control_channel", c.control_channel);
+  in.read("driver.control_stream_id", c.control_stream_id, 1, kMaxAeronStream);
+  in.read("driver.announce_channel", c.announce_channel);
+  in.read("driver.announce_stream_id", c.announce_stream_id, 1, kMaxAeronStream);
+  in.read("driver.qos_channel", c.qos_channel);
+  in.read("driver.qos_stream_id", c.qos_stream_id, 1, kMaxAeronStream);
+  in.read("driver.stream_id_range", c.stream_id_range);
+  in.read("driver.descriptor_stream_id_range", c.descriptor_stream_id_range);
+  in.read("driver.control_stream_id_range", c.control_stream_id_range);
+}
+
+void read_shm(Reader& in, DriverConfig& c) {
+  in.read("shm.base_dir", c.base_dir);
+  in.read("shm.namespace", c.name_space);
+  in.read("shm.require_hugepages", c.require_hugepages);
+  in.read("shm.page_size_bytes", c.page_size_bytes, 1, kMaxU32);
+  in.read_mode("shm.permissions_mode", c.permissions_mode);
+  in.read_paths("shm.allowed_base_dirs", c.allowed_base_dirs);
+}
+
+void read_policies(Reader& in, DriverConfig& c) {
+  in.read("policies.allow_dynamic_streams", c.allow_dynamic_streams);
+  in.read("policies.default_profile", c.default_profile);
+  in.read("policies.announce_period_ms", c.announce_period_ms, kMinIntervalMs, kMaxU32);
+  in.read("policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms, kMinIntervalMs, kMaxU32);
+  in.read("policies.lease_expiry_grace_intervals", c.lease_expiry_grace_intervals, 1, kMaxU32);
+  in.read("policies.node_id_reuse_cooldown_ms", c.node_id_reuse_cooldown_ms, 0, kMaxU32);
+  in.read("policies.prefault_shm", c.prefault_shm);
+  in.read("policies.reuse_existing_shm", c.reuse_existing_shm);
+  in.read("policies.mlock_shm", c.mlock_shm);
+  in.read("policies.cleanup_shm_on_exit", c.cleanup_shm_on_exit);
+  in.read("policies.epoch_gc_enabled", c.epoch_gc_enabled);
+  in.read("policies.epoch_gc_keep", c.epoch_gc_keep, 0, kMaxU32);
+  in.read("policies.epoch_gc_min_age_ns", c.epoch_gc_min_age_ns, 0, std::numeric_limits<uint64_t>::max());
+  in.read("policies.epoch_gc_on_startup", c.epoch_gc_on_startup);
+  in.read("policies.shutdown_timeout_ms", c.shutdown_timeout_ms, 0, kMaxU32);
+  in.read("policies.shutdown_token", c.shutdown_token);
+  in.read("policies.notify_unknown_lease", c.notify_unknown_lease);
+  in.read("policies.dynamic_stream_linger_ms", c.dynamic_stream_linger_ms, 0, kMaxU32);
+  in.read("policies.require_power_of_two_stride", c.require_power_of_two_stride);
+}
+
+void read_pools(Reader& in, const std::string& prefix, const ConfigValue& value, Profile& profile) {
+  const auto* array = value.as_array();
+  if (array == nullptr) return in.wrong_type(prefix, value, "an array of tables with pool_id and stride_bytes");
+  for (size_t i = 0; i < array->size(); ++i) {
+    const std::string key = concat(prefix, "[", i, "]");
+    const auto* entry = (*array)[i].as_table();
+    if (entry == nullptr) {
+      in.wrong_type(key, (*array)[i], "a table with pool_id and stride_bytes");
+      continue;
+    }
+    pool::PoolClass pool{0, 0};
+    in.know(key + ".pool_id");
+    in.know(key + ".stride_bytes");
+    in.origins[key] = (*array)[i].origin();
+    if (const auto* id = Reader::find_in(entry, "pool_id")) {
+      in.origins[key + ".pool_id"] = id->origin();
+      if (!in.read_integer(key + ".pool_id", *id, pool.pool_id, 0, 65535)) continue;
+    } else {
+      in.problem(key + ".pool_id", (*array)[i].origin(), "is missing: expected 1 to 65534");
+      continue;
+    }
+    if (const auto* stride = Reader::find_in(entry, "stride_bytes")) {
+      in.origins[key + ".stride_bytes"] = stride->origin();
+      if (!in.read_integer(key + ".stride_bytes", *stride, pool.stride_bytes, 0, kMaxU32)) continue;
+    } else {
+      in.problem(key + ".stride_bytes", (*array)[i].origin(), "is missing: expected bytes, a power of two from 64 up");
+      continue;
+    }
+    in.warn_unknown(key, entry);
+    profile.geometry.pools.push_back(pool);
+  }
+}
+
+void read_profiles(Reader& in, DriverConfig& c) {
+  const auto* profiles = in.table("profiles");
+  if (profiles == nullptr) return;
+  for (const auto& name : profiles->order) {
+    const auto& value = profiles->entries.at(name);
+    const std::string key = concat("profiles.", printable(name));
+    in.origins[key] = value.origin();
+    const auto* table = value.as_table();
+    if (table == nullptr) {
+      in.wrong_type(key, value, "a table");
+      continue;
+    }
+    Profile profile;
+    profile.name = name;
+    profile.geometry.slot_count = kDefaultHeaderSlots;
+    for (const char* known : {".header_nslots", ".header_slot_bytes", ".payload_pools"}) in.know(key + known);
+    if (const auto* slots = Reader::find_in(table, "header_nslots")) {
+      in.origins[key + ".header_nslots"] = slots->origin();
+      in.read_integer(key + ".header_nslots", *slots, profile.geometry.slot_count, 0, kMaxU32);
+    }
+    if (const auto* bytes = Reader::find_in(table, "header_slot_bytes")) {
+      uint64_t given = wire::kSlotBytes;
+      in.read_integer(key + ".header_slot_bytes", *bytes, given, 0, std::numeric_limits<uint64_t>::max());
+      if (given != wire::kSlotBytes)
+        in.problem(key + ".header_slot_bytes", bytes->origin(), concat("is ", given, ": expected 256, the only size there is"));
+    }
+    if (const auto* pools = Reader::find_in(table, "payload_pools")) {
+      in.origins[key + ".payload_pools"] = pools->origin();
+      read_pools(in, key + ".payload_pools", *pools, profile);
+    }
+    in.warn_unknown(key, table);
+    c.profiles.push_back(std::move(profile));
+  }
+}
+
+void read_streams(Reader& in, DriverConfig& c) {
+  const auto* streams = in.table("streams");
+  if (streams == nullptr) return;
+  for (const auto& name : streams->order) {
+    const auto& value = streams->entries.at(name);
+    const std::string key = concat("streams.", printable(name));
+    in.origins[key] = value.origin();
+    const auto* table = value.as_table();
+    if (table == nullptr) {
+      in.wrong_type(key, value, "a table with stream_id and profile");
+      continue;
+    }
+    StaticStream stream;
+    stream.name = name;
+    bool whole = true;
+    in.know(key + ".stream_id");
+    in.know(key + ".profile");
+    if (const auto* id = Reader::find_in(table, "stream_id")) {
+      in.origins[key + ".stream_id"] = id->origin();
+      whole &= in.read_integer(key + ".stream_id", *id, stream.stream_id, 0, kMaxU32);
+    } else {
+      in.problem(key + ".stream_id", value.origin(), concat("is missing: expected 1 to ", kMaxStreamId));
+      whole = false;
+    }
+    if (const auto* profile = Reader::find_in(table, "profile")) {
+      in.origins[key + ".profile"] = profile->origin();
+      if (const auto* text = profile->as_string()) {
+        stream.profile = *text;
+      } else {
+        in.wrong_type(key + ".profile", *profile, "the name of a profile");
+        whole = false;
+      }
+    } else {
+      in.problem(key + ".profile", value.origin(), "is missing: expected the name of a profile");
+      whole = false;
+    }
+    in.warn_unknown(key, table);
+    if (whole) c.streams.push_back(std::move(stream));
+  }
+}
+
+struct NamedRange {
+  std::string key;
+  IdRange range;
+};
+
+std::string origin_of(const Origins& origins, std::string_view key) {
+  const auto at = origins.find(key);
+  return at == origins.end() ? std::string{} : at->second;
+}
+
+// CFG-8, D-48 for `range` on its own and against the ids in use.
+void check_range(const DriverConfig& c, const NamedRange& named, uint32_t highest, const Origins& origins,
+                 std::vector<ConfigProblem>& problems) {
+  const auto& range = named.range;
+  const auto bad = [&](std::string text) { problems.push_back({named.key, origin_of(origins, named.key), std::move(text)}); };
+  if (range.first == 0) return bad(concat("is ", range_text(range), ": expected ids from 1 up, 0 is never one"));
+  if (range.first > range.last) return bad(concat("is ", range_text(range), ": expected the smaller id first"));
+  if (range.last > highest) return bad(concat("is ", range_text(range), ": expected ids up to ", highest));
+  const std::pair<std::string_view, int32_t> aeron_ids[] = {{"driver.control_stream_id", c.control_stream_id},
+                                                            {"driver.announce_stream_id", c.effective_announce_stream_id()},
+                                                            {"driver.qos_stream_id", c.qos_stream_id}};
+  for (const auto& [key, id] : aeron_ids)
+    if (range.contains(static_cast<uint32_t>(id))) bad(concat("is ", range_text(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
+  for (const auto& stream : c.streams)
+    if (range.contains(stream.stream_id))
+      bad(concat("is ", range_text(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name), ".stream_id: expected none of those in use"));
+}
+
+void check_disjoint(const NamedRange& a, const NamedRange& b, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  if (a.range.overlaps(b.range))
+    problems.push_back({a.key, origin_of(origins, a.key),
+                        concat("is ", range_text(a.range), " and overlaps ", range_text(b.range), " of ", b.key, ": expected disjoint ranges")});
+}
+
+std::vector<NamedRange> named(const std::string& key, const std::vector<IdRange>& ranges) {
+  std::vector<NamedRange> out;
+  for (const auto& range : ranges) out.push_back({key, range});
+  return out;
+}
+
+constexpr const char* kStreamRangeKey = "driver.stream_id_range";
+constexpr const char* kDescriptorRangeKey = "driver.descriptor_stream_id_range";
+constexpr const char* kControlRangeKey = "driver.control_stream_id_range";
+
+void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  auto all = named(kStreamRangeKey, c.stream_id_range);
+  for (const auto& range : all) check_range(c, range, kMaxStreamId, origins, problems);
+  for (const auto& [key, ranges] : {std::pair{kDescriptorRangeKey, &c.descriptor_stream_id_range}, std::pair{kControlRangeKey, &c.control_stream_id_range}}) {
+    for (const auto& range : named(key, *ranges)) {
+      check_range(c, range, kMaxAeronStream, origins, problems);
+      all.push_back(range);
+    }
+  }
+  for (size_t i = 0; i < all.size(); ++i)
+    for (size_t j = 0; j < i; ++j) check_disjoint(all[i], all[j], origins, problems);
+}
+
+// CFG-16: the keys of config.md 3. The values are for the supervisor to come; what is wrong is said today.
+void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c, LoadedConfig& out) {
+  const auto* table = in.table("supervisor");
+  if (table == nullptr) return;
+  std::string text;
+  for (const char* key : {"control_channel", "announce_channel", "metadata_channel", "qos_channel", "per_consumer_descriptor_channel", "per_consumer_control_channel"}) {
+    text.clear();
+    in.read(concat("supervisor.", key), text);
+    if (!text.empty())
+      if (auto fault = channel_fault(text); !fault.empty())
+        in.problem(concat("supervisor.", key), origin_of(in.origins, concat("supervisor.", key)), concat("is ", in_quotes(text), ": ", fault));
+  }
+  uint32_t number = 0;
+  bool flag = false;
+  for (const char* key : {"control_stream_id", "announce_stream_id", "metadata_stream_id", "qos_stream_id"})
+    in.read(concat("supervisor.", key), number, 1, kMaxAeronStream);
+  in.read("supervisor.consumer_capacity", number, 1, kMaxU32);
+  for (const char* key : {"consumer_stale_ms", "liveness_timeout_ms", "liveness_check_interval_ms"}) in.read(concat("supervisor.", key), number, 0, kMaxU32);
+  in.read("supervisor.per_consumer_enabled", flag);
+  in.read("supervisor.force_no_shm", flag);
+  in.read("supervisor.force_mode", number, 0, 2);
+  text.clear();
+  in.read("supervisor.payload_fallback_uri", text);
+  if (!text.empty() && !text.starts_with("aeron:") && !text.starts_with("bridge://"))
+    in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
+               concat("is ", in_quotes(text), ": expected aeron:... or bridge://..."));
+
+  for (const char* kind : {"descriptor", "control"}) {
+    const std::string base_key = concat("supervisor.per_consumer_", kind, "_base");
+    const std::string count_key = concat("supervisor.per_consumer_", kind, "_range");
+    uint32_t base = 0;
+    uint32_t count = 0;
+    in.read(base_key, base, 0, kMaxAeronStream);
+    in.read(count_key, count, 0, kMaxAeronStream);
+    if (base == 0 && count == 0) continue;
+    if (base == 0 || count == 0) {
+      const std::string& missing = base == 0 ? base_key : count_key;
+      const std::string& given = base == 0 ? count_key : base_key;
+      in.problem(missing, origin_of(in.origins, given), concat("is missing: ", given, " needs it beside itself"));
+      continue;
+    }
+    if (uint64_t{base} + count - 1 > kMaxAeronStream) {
+      in.problem(count_key, origin_of(in.origins, count_key), concat("is ", count, ": expected the last id, base + range - 1, to be at most ", kMaxAeronStream));
+      continue;
+    }
+    const NamedRange mine{base_key, {base, base + count - 1}};
+    check_range(c, mine, kMaxAeronStream, in.origins, out.problems);
+    // It stands in for the driver's range of the same kind, so that one alone may overlap it.
+    const bool descriptor = std::string_view(kind) == "descriptor";
+    auto others = named(kStreamRangeKey, c.stream_id_range);
+    for (auto& other : descriptor ? named(kControlRangeKey, c.control_stream_id_range) : named(kDescriptorRangeKey, c.descriptor_stream_id_range)) others.push_back(other);
+    uint32_t other_base = 0, other_count = 0;
+    if (!descriptor) {
+      in.read("supervisor.per_consumer_descriptor_base", other_base, 0, kMaxAeronStream);
+      in.read("supervisor.per_consumer_descriptor_range", other_count, 0, kMaxAeronStream);
+      if (other_base != 0 && other_count != 0 && uint64_t{other_base} + other_count - 1 <= kMaxAeronStream)
+        others.push_back({"supervisor.per_consumer_descriptor_base", {other_base, other_base + other_count - 1}});
+    }
+    for (const auto& other : others) check_disjoint(mine, other, in.origins, out.problems);
+  }
+  in.warn_unknown("supervisor", table);
+  in.problem("supervisor", root.find("supervisor")->origin(), "is checked but not served yet: this driver answers no ConsumerHello", false);
+}
+
+constexpr const char* kTables[] = {"driver", "shm", "policies", "profiles", "streams", "supervisor", "discovery", "discovery_registry",
+                                   "bridge", "mappings", "rate_limiter", "client", "producer", "consumer"};
+
+// The nearest directory above `path` that exists, for statements about its file system; empty if even the parent is missing.
+std::string existing_base(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return path;
+  const auto parent = std::filesystem::path(path).parent_path().string();
+  return std::filesystem::is_directory(parent, error) ? parent : std::string{};
+}
+
+bool below(std::string_view path, std::string_view base) {
+  return path.starts_with(base) && (path.size() == base.size() || base == "/" || path[base.size()] == '/');
+}
+
+void check_directories(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  const auto bad = [&](std::string_view key, std::string text) { problems.push_back({std::string(key), origin_of(origins, key), std::move(text)}); };
+  std::vector<std::string> allowed;
+  bool listed = true;
+  for (const auto& dir : c.allowed_base_dirs) {
+    if (!dir.starts_with('/')) {
+      bad("shm.allowed_base_dirs", concat("holds ", in_quotes(dir), ": expected absolute paths"));
+      listed = false;
+      continue;
+    }
+    std::error_code error;
+    auto canonical = std::filesystem::canonical(dir, error);
+    if (error || !std::filesystem::is_directory(canonical, error)) {
+      // A base directory of our own making may be listed before it exists.
+      if (dir == c.base_dir && !existing_base(dir).empty()) {
+        canonical = std::filesystem::canonical(existing_base(dir), error) / std::filesystem::path(dir).filename();
+      } else {
+        bad("shm.allowed_base_dirs", concat("holds ", in_quotes(dir), ": expected existing directories"));
+        listed = false;
+        continue;
+      }
+    }
+    allowed.push_back(canonical.string());
+  }
+  if (!c.base_dir.starts_with('/')) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected an absolute path"));
+  const std::string existing = existing_base(c.base_dir);
+  if (existing.empty()) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected a directory, or a name in an existing one to make"));
+  std::error_code error;
+  auto canonical = std::filesystem::canonical(existing, error);
+  if (error) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ", which cannot be resolved: ", error.message()));
+  if (existing != c.base_dir) {
+    if (std::filesystem::exists(std::filesystem::symlink_status(c.base_dir, error)))
+      return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ", which exists and is no directory: expected one"));
+    canonical /= std::filesystem::path(c.base_dir).filename();
+  }
+  if (listed && !allowed.empty() && std::none_of(allowed.begin(), allowed.end(), [&](const auto& dir) { return below(canonical.string(), dir); }))
+    bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected it to be below one of shm.allowed_base_dirs"));
+  if (c.require_hugepages) {
+    try {
+      if (!shm::file_system_of(existing).hugetlbfs)
+        bad("shm.require_hugepages", concat("is true, but ", in_quotes(c.base_dir), " (shm.base_dir) is not on hugetlbfs: mount one and name it there, or say false"));
+    } catch (const Error& failure) {
+      bad("shm.base_dir", concat("cannot be examined: ", failure.what()));
+    }
+  }
+}
+
+void check_profiles(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  const auto bad = [&](const std::string& key, const std::string& fallback, std::string text) {
+    auto origin = origin_of(origins, key);
+    problems.push_back({key, origin.empty() ? origin_of(origins, fallback) : origin, std::move(text)});
+  };
+  if (c.profiles.empty()) bad("profiles", "", "is empty: expected at least one profile, such as [profiles.small] payload_pools = [{pool_id = 1, stride_bytes = 1048576}]");
+  for (const auto& profile : c.profiles) {
+    const std::string key = concat("profiles.", printable(profile.name));
+    const auto& geometry = profile.geometry;
+    if (geometry.slot_count == 0 || !std::has_single_bit(geometry.slot_count))
+      bad(key + ".header_nslots", key, concat("is ", geometry.slot_count, ": expected a power of two"));
+    if (geometry.pools.empty()) bad(key + ".payload_pools", key, "is missing or empty: expected at least one pool");
+    if (geometry.pools.size() > wire::kMaxPoolsPerMessage)
+      bad(key + ".payload_pools", key, concat("has ", geometry.pools.size(), " pools: expected at most ", wire::kMaxPoolsPerMessage));
+    std::set<uint16_t> ids;
+    uint64_t total = geometry.header_bytes();
+    for (size_t i = 0; i < geometry.pools.size(); ++i) {
+      const auto& pool = geometry.pools[i];
+      const std::string pool_key = concat(key, ".payload_pools[", i, "]");
+      if (pool.pool_id == 0 || pool.pool_id == 65535) bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, ": expected 1 to 65534"));
+      if (!ids.insert(pool.pool_id).second) bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, " again: expected each pool to have its own"));
+      if (pool.stride_bytes < 64 || pool.stride_bytes % 64 != 0) {
+        bad(pool_key + ".stride_bytes", key, concat("is ", pool.stride_bytes, ": expected at least 64 and a multiple of 64"));
+      } else if (c.require_power_of_two_stride && !std::has_single_bit(pool.stride_bytes)) {
+        bad(pool_key + ".stride_bytes", key,
+            concat("is ", pool.stride_bytes, ": expected a power of two (or policies.require_power_of_two_stride = false, which some consumers refuse)"));
+      }
+      if (__builtin_add_overflow(total, geometry.pool_bytes(pool), &total)) {
+        bad(key + ".payload_pools", key, "adds up to more than 2^64 bytes: expected fewer slots or smaller strides");
+        break;
+      }
+    }
+  }
+}
+
+void check_streams(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  const auto bad = [&](const std::string& key, std::string text, bool fatal = true) { problems.push_back({key, origin_of(origins, key), std::move(text), fatal}); };
+  std::map<uint32_t, std::string> names;
+  for (const auto& stream : c.streams) {
+    const std::string key = concat("streams.", printable(stream.name));
+    if (stream.stream_id == 0 || stream.stream_id > kMaxStreamId)
+      bad(key + ".stream_id", concat("is ", stream.stream_id, ": expected 1 to ", kMaxStreamId));
+    if (const auto [at, fresh] = names.emplace(stream.stream_id, stream.name); !fresh)
+      bad(key + ".stream_id", concat("is ", stream.stream_id, " like that of streams.", printable(at->second), ": expected each stream to have its own"));
+    if (c.profile(stream.profile) == nullptr) bad(key + ".profile", concat("is ", in_quotes(stream.profile), ": expected the name of a profile under [profiles]"));
+  }
+  if (c.streams.empty() && !c.allow_dynamic_streams)
+    bad("streams", "is empty: expected at least one stream, or policies.allow_dynamic_streams = true");
+  if (!c.default_profile.empty() && c.profile(c.default_profile) == nullptr) {
+    // Without dynamic streams the key means nothing yet; a wrong name is still worth a word.
+    bad("policies.default_profile", concat("is ", in_quotes(c.default_profile), ": expected the name of a profile under [profiles]"), c.allow_dynamic_streams);
+  }
+  if (c.allow_dynamic_streams && c.stream_id_range.empty())
+    bad(kStreamRangeKey, "is missing while policies.allow_dynamic_streams is true: dynamic attach requests will be refused", false);
+}
+
+void check_channels(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  struct Use {
+    const char* channel_key;
+    const char* stream_key;
+    const std::string* channel;
+    int32_t stream_id;
+  };
+  const Use uses[] = {{"driver.control_channel", "driver.control_stream_id", &c.control_channel, c.control_stream_id},
+                      {"driver.announce_channel", "driver.announce_stream_id", &c.effective_announce_channel(), c.effective_announce_stream_id()},
+                      {"driver.qos_channel", "driver.qos_stream_id", &c.qos_channel, c.qos_stream_id}};
+  for (const Use& use : uses) {
+    if (use.stream_id <= 0) problems.push_back({use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", kMaxAeronStream)});
+    // An announce channel that was not given is the control channel: one complaint is enough.
+    if (use.channel == &c.control_channel && use.channel_key != uses[0].channel_key) continue;
+    if (auto fault = channel_fault(*use.channel); !fault.empty())
+      problems.push_back({use.channel_key, origin_of(origins, use.channel_key), concat("is ", in_quotes(*use.channel), ": ", fault)});
+  }
+  for (size_t i = 0; i < std::size(uses); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (uses[i].stream_id != uses[j].stream_id) continue;
+      if (auto clash = channel_clash(*uses[i].channel, *uses[j].channel); !clash.empty())
+        problems.push_back({uses[i].channel_key, origin_of(origins, uses[i].channel_key),
+                            concat("is ", in_quotes(*uses[i].channel), " and shares stream id ", uses[i].stream_id, " with ", uses[j].channel_key, " ", in_quotes(*uses[j].channel),
+                                   " but differs in ", clash, ": the media driver refuses whichever comes second"),
+                            false});
+    }
+  }
+}
+
+void check_policies(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  const auto bad = [&](std::string_view key, std::string text, bool fatal = true) {
+    problems.push_back({std::string(key), origin_of(origins, key), std::move(text), fatal});
+  };
+  for (const auto& [key, value] : {std::pair{"policies.announce_period_ms", c.announce_period_ms}, std::pair{"policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms}})
+    if (value < kMinIntervalMs) bad(key, concat("is ", value, ": expected at least ", kMinIntervalMs));
+  if (c.lease_expiry_grace_intervals == 0) bad("policies.lease_expiry_grace_intervals", "is 0: expected at least 1");
+  if (c.lease_expiry_grace_intervals == 1)
+    bad("policies.lease_expiry_grace_intervals", "is 1: a lease then ends with the first late keepalive; expected 2 or more", false);
+  if (c.shutdown_token.size() > kMaxTokenBytes) bad("policies.shutdown_token", concat("has ", c.shutdown_token.size(), " bytes: expected at most ", kMaxTokenBytes));
+  if (c.reuse_existing_shm) bad("policies.reuse_existing_shm", "is true and has no effect: every epoch gets a new directory", false);
+}
+
+}  // namespace
+
+const Profile* DriverConfig::profile(std::string_view name) const noexcept {
+  for (const auto& candidate : profiles)
+    if (candidate.name == name) return &candidate;
+  return nullptr;
+}
+
+const Profile* DriverConfig::dynamic_profile() const noexcept {
+  if (!default_profile.empty()) return profile(default_profile);
+  return profiles.empty() ? nullptr : &profiles.front();
+}
+
+uint64_t DriverConfig::effective_gc_min_age_ns() const noexcept {
+  return epoch_gc_min_age_ns != 0 ? epoch_gc_min_age_ns : 3 * uint64_t{announce_period_ms} * kNsPerMs;
+}
+
+const std::string& DriverConfig::effective_announce_channel() const noexcept { return announce_channel.empty() ? control_channel : announce_channel; }
+int32_t DriverConfig::effective_announce_stream_id() const noexcept { return announce_stream_id == 0 ? control_stream_id : announce_stream_id; }
+
+uint64_t DriverConfig::lease_lifetime_ns() const noexcept {
+  // Bounded so that an expiry stays far from the clock's end however the two keys are set: about a century.
+  constexpr uint64_t kLongestNs = 3'000'000'000 * kNsPerSecond;
+  const uint64_t ms = uint64_t{lease_keepalive_interval_ms} * lease_expiry_grace_intervals;  // < 2^64
+  return ms > kLongestNs / kNsPerMs ? kLongestNs : ms * kNsPerMs;
+}
+
+std::string ConfigProblem::line() const { return origin.empty() ? concat(key, " ", text) : concat(origin, ": ", key, " ", text); }
+
+std::string environment_name(std::string_view key) {
+  std::string name;
+  for (const char c : key) name.push_back(c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
+  return name;
+}
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+}
+
+bool LoadedConfig::ok() const noexcept {
+  return std::none_of(problems.begin(), problems.end(), [](const auto& problem) { return problem.fatal; });
+}
+
+std::string LoadedConfig::error_text() const {
+  std::string out;
+  for (const auto& problem : problems) {
+    if (!problem.fatal) continue;
+    if (!out.empty()) out.push_back('\n');
+    out += problem.line();
+  }
+  return out;
+}
+
+std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Origins& origins) {
+  std::vector<ConfigProblem> problems;
+  const auto bad = [&](std::string_view key, std::string text, bool fatal = true) {
+    problems.push_back({std::string(key), origin_of(origins, key), std::move(text), fatal});
+  };
+  if (c.instance_id.empty() || c.instance_id.size() > kMaxInstanceIdBytes)
+    bad("driver.instance_id", concat("has ", c.instance_id.size(), " bytes: expected 1 to ", kMaxInstanceIdBytes));
+  check_channels(c, origins, problems);
+  check_ranges(c, origins, problems);
+
+  const bool plain = std::all_of(c.name_space.begin(), c.name_space.end(), [](char x) {
+    return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || (x >= '0' && x <= '9') || x == '_' || x == '-';
+  });
+  if (c.name_space.empty() || c.name_space.size() > kMaxNamespaceBytes || !plain)
+    bad("shm.namespace", concat("is ", in_quotes(c.name_space), ": expected 1 to ", kMaxNamespaceBytes, " characters out of A-Z a-z 0-9 _ -"));
+  if (c.permissions_mode > 07777) {
+    bad("shm.permissions_mode", "is more than 7777 in octal: expected one such as \"660\"");
+  } else if ((c.permissions_mode & 0007) != 0) {
+    bad("shm.permissions_mode", "grants other users something: clients refuse such files; expected a last digit of 0, such as \"660\"");
+  } else if ((c.permissions_mode & 0600) != 0600) {
+    bad("shm.permissions_mode", "takes reading or writing from the owner: expected at least \"600\"");
+  } else if ((c.permissions_mode & ~mode_t{02660}) != 0) {
+    bad("shm.permissions_mode", "has more than reading, writing and setgid: expected \"660\", \"600\", \"640\" or \"2660\"");
+  }
+  if (!std::has_single_bit(c.page_size_bytes)) {
+    bad("shm.page_size_bytes", concat("is ", c.page_size_bytes, ": expected a power of two"));
+  } else if (const long system = ::sysconf(_SC_PAGESIZE); !c.require_hugepages && system > 0 && c.page_size_bytes != static_cast<uint64_t>(system)) {
+    bad("shm.page_size_bytes", concat("is ", c.page_size_bytes, ", but this system has pages of ", system, " bytes: those count"), false);
+  }
+  check_directories(c, origins, problems);
+  check_policies(c, origins, problems);
+  check_profiles(c, origins, problems);
+  check_streams(c, origins, problems);
+  return problems;
+}
+
+std::vector<ConfigProblem> check_capacity(const DriverConfig& c, const Origins& origins) {
+  std::vector<ConfigProblem> problems;
+  shm::FileSystem file_system;
+  const std::string existing = existing_base(c.base_dir);
+  if (existing.empty()) return problems;  // check_driver_config has said so
+  try {
+    file_system = shm::file_system_of(existing);
+  } catch (const Error& failure) {
+    problems.push_back({"shm.base_dir", origin_of(origins, "shm.base_dir"), concat("cannot be examined: ", failure.what())});
+    return problems;
+  }
+  const uint64_t capacity = file_system.capacity_bytes;
+  if (capacity == 0) return problems;  // hugetlbfs and tmpfs without a limit tell nothing
+  uint64_t all = 0;
+  bool each_fits = true;
+  for (const auto& stream : c.streams) {
+    const Profile* profile = c.profile(stream.profile);
+    if (profile == nullptr) continue;
+    const uint64_t bytes = profile->geometry.total_bytes();
+    const std::string key = concat("streams.", printable(stream.name));
+    if (bytes > capacity) {
+      each_fits = false;
+      problems.push_back({key, origin_of(origins, key),
+                          concat("takes ", bytes, " bytes an epoch by profile ", in_quotes(stream.profile), "; the file system of ", c.base_dir, " holds ", capacity,
+                                 " in all: make that bigger (mount -o remount,size=...), or give the profile fewer slots or smaller strides")});
+    }
+    if (__builtin_add_overflow(all, bytes, &all)) all = std::numeric_limits<uint64_t>::max();
+  }
+  if (all > capacity && each_fits)
+    problems.push_back({"streams", "", concat("take ", all, " bytes together, an epoch each; the file system of ", c.base_dir, " holds ", capacity,
+                                              " in all: make that bigger (mount -o remount,size=...), or configure less")});
+  return problems;
+}
+
+LoadedConfig load_driver_config(const ConfigValue& root, const Environment& environment) {
+  LoadedConfig out;
+  auto& c = out.config;
+  if (root.as_table() == nullptr) {
+    out.problems.push_back({"configuration", root.origin(), "is no table: expected [driver], [shm], [policies], [profiles.*] and [streams.*]"});
+    return out;
+  }
+  Reader in(root, environment, out);
+  const ConfigTable* tables[] = {in.table("driver"), in.table("shm"), in.table("policies")};
+  read_driver(in, c);
+  read_shm(in, c);
+  read_policies(in, c);
+  const auto problems_before = out.problems.size();
+  read_profiles(in, c);
+  read_streams(in, c);
+  const bool lists_whole = out.problems.size() == problems_before ||
+                           std::none_of(out.problems.begin() + static_cast<std::ptrdiff_t>(problems_before), out.problems.end(), [](const auto& p) { return p.fatal; });
+  in.warn_unknown("driver", tables[0]);
+  in.warn_unknown("shm", tables[1]);
+  in.warn_unknown("policies", tables[2]);
+  for (const char* name : kTables) in.know(name);
+  in.warn_unknown("", root.as_table());
+
+  // What could not be read has been said; an empty list that follows from it would be said twice.
+  for (auto& problem : check_driver_config(c, in.origins)) {
+    const bool consequence = !lists_whole && problem.fatal &&
+                             (problem.key == "streams" || problem.key == "profiles" || problem.key.ends_with(".payload_pools"));
+    if (!consequence) out.problems.push_back(std::move(problem));
+  }
+  if (out.ok())
+    for (auto& problem : check_capacity(c, in.origins)) out.problems.push_back(std::move(problem));
+  if (!c.descriptor_stream_id_range.empty() || !c.control_stream_id_range.empty()) {
+    const char* key = !c.descriptor_stream_id_range.empty() ? kDescriptorRangeKey : kControlRangeKey;
+    in.problem(key, origin_of(in.origins, key), "is checked but not served yet: this driver assigns no per-consumer streams", false);
+  }
+  read_supervisor(in, root, c, out);
+  out.origins = std::move(in.origins);
+  return out;
+}
+
+}  // namespace tidepool::driver

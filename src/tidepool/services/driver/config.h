@@ -1,0 +1,127 @@
+#pragma once
+// What a driver is told (config.md 2): read from a configuration tree and the environment, checked as a whole before
+// anything is touched (CFG-1).
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tidepool/base/config.h"
+#include "tidepool/pool/geometry.h"
+
+namespace tidepool::driver {
+
+struct IdRange {
+  uint32_t first = 0;
+  uint32_t last = 0;  // inclusive
+  bool contains(uint32_t id) const noexcept { return id >= first && id <= last; }
+  bool overlaps(const IdRange& other) const noexcept { return first <= other.last && other.first <= last; }
+  bool operator==(const IdRange&) const = default;
+};
+
+struct Profile {
+  std::string name;
+  pool::Geometry geometry;
+};
+struct StaticStream {
+  std::string name;
+  uint32_t stream_id = 0;
+  std::string profile;
+};
+
+inline constexpr uint32_t kDefaultHeaderSlots = 64;  // rulings P-9: fits a laptop
+
+struct DriverConfig {
+  // [driver]
+  std::string instance_id = "driver-01";
+  std::string aeron_dir;
+  std::string control_channel = "aeron:ipc?term-length=4m";
+  int32_t control_stream_id = 1000;
+  std::string announce_channel;      // empty: control's
+  int32_t announce_stream_id = 0;    // 0: control's
+  std::string qos_channel = "aeron:ipc?term-length=4m";
+  int32_t qos_stream_id = 1200;
+  std::vector<IdRange> stream_id_range;
+  std::vector<IdRange> descriptor_stream_id_range;
+  std::vector<IdRange> control_stream_id_range;
+  // [shm]
+  std::string base_dir = "/dev/shm";
+  std::string name_space = "default";
+  bool require_hugepages = false;
+  uint32_t page_size_bytes = 4096;
+  mode_t permissions_mode = 0660;
+  std::vector<std::string> allowed_base_dirs;  // empty: base_dir
+  // [policies]
+  bool allow_dynamic_streams = false;
+  std::string default_profile;                 // empty: the first in the file
+  uint32_t announce_period_ms = 1000;
+  uint32_t lease_keepalive_interval_ms = 1000;
+  uint32_t lease_expiry_grace_intervals = 3;
+  uint32_t node_id_reuse_cooldown_ms = 1000;
+  bool prefault_shm = true;
+  bool reuse_existing_shm = false;             // accepted for shared files; an epoch directory is never reused (D-42)
+  bool mlock_shm = false;
+  bool cleanup_shm_on_exit = false;
+  bool epoch_gc_enabled = true;
+  uint32_t epoch_gc_keep = 2;
+  uint64_t epoch_gc_min_age_ns = 0;            // 0: 3 announce periods
+  bool epoch_gc_on_startup = true;             // on by default in our driver (rulings P-8)
+  uint32_t shutdown_timeout_ms = 2000;
+  std::string shutdown_token;                  // empty: requests disabled
+  bool notify_unknown_lease = true;
+  uint32_t dynamic_stream_linger_ms = 0;
+  bool require_power_of_two_stride = true;
+  // [profiles], [streams], in file order
+  std::vector<Profile> profiles;
+  std::vector<StaticStream> streams;
+
+  const Profile* profile(std::string_view name) const noexcept;
+  const Profile* dynamic_profile() const noexcept;  // default_profile, or the first; nullptr: there is none
+  uint64_t effective_gc_min_age_ns() const noexcept;
+  const std::string& effective_announce_channel() const noexcept;
+  int32_t effective_announce_stream_id() const noexcept;
+  uint64_t lease_lifetime_ns() const noexcept;      // keepalive interval x grace intervals
+};
+
+// A problem with a key: where it was written, what was expected.
+struct ConfigProblem {
+  std::string key;
+  std::string origin;  // "lab.toml:12", "environment SHM_BASE_DIR", or empty for a default
+  std::string text;
+  bool fatal = true;   // false: a warning (unknown key, grace of one interval, ...)
+  std::string line() const;  // "lab.toml:12: profiles.small.header_nslots is 100: expected a power of two"
+};
+
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+Environment process_environment();
+// "driver.control_stream_id" -> "DRIVER_CONTROL_STREAM_ID".
+std::string environment_name(std::string_view key);
+
+// Key -> where it was written, for messages and for a dump of what is in force (CFG-21). A key that is missing has its default.
+using Origins = std::map<std::string, std::string, std::less<>>;
+
+struct LoadedConfig {
+  DriverConfig config;
+  std::vector<ConfigProblem> problems;
+  Origins origins;
+  bool ok() const noexcept;
+  // All fatal problems, one a line.
+  std::string error_text() const;
+};
+// Read [driver], [shm], [policies], [profiles.*], [streams.*] by config.md 1 and 2 with the environment over it, and check
+// all of section 10 that concerns the driver, [supervisor] too. A value whose origin begins with "--" came from the command
+// line and wins over the environment (rulings P-12). Never throws for bad content; looks at directories, touches nothing.
+LoadedConfig load_driver_config(const ConfigValue& root, const Environment& environment);
+
+// The checks of section 10 on values, however they came about.
+std::vector<ConfigProblem> check_driver_config(const DriverConfig& config, const Origins& origins = {});
+// CFG-4: every static stream's epoch fits the file system below base_dir, alone and all together.
+std::vector<ConfigProblem> check_capacity(const DriverConfig& config, const Origins& origins = {});
+
+}  // namespace tidepool::driver

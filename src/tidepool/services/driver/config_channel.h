@@ -1,0 +1,17 @@
+#pragma once
+// Aeron channel URIs as far as a configuration is judged by them (CFG-15): aeron:ipc?term-length=4m,
+// aeron:udp?endpoint=host:port|mtu=1408. Aeron itself has the last word when a publication is added.
+
+#include <string>
+#include <string_view>
+
+namespace tidepool::driver {
+
+// What is wrong with `channel`, as "expected ...", or empty.
+std::string channel_fault(std::string_view channel);
+
+// For two channels that parse and are used with the same stream id: which of term-length and mtu differs although both go
+// to the same medium and address. Empty: no clash. Leaving a parameter out joins whatever exists.
+std::string channel_clash(std::string_view a, std::string_view b);
+
+}  // namespace tidepool::driver

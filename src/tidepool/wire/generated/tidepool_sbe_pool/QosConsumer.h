@@ -1,0 +1,834 @@
+/* Generated SBE (Simple Binary Encoding) message codec */
+#ifndef _TIDEPOOL_SBE_POOL_QOSCONSUMER_CXX_H_
+#define _TIDEPOOL_SBE_POOL_QOSCONSUMER_CXX_H_
+
+#if __cplusplus >= 201103L
+#  define SBE_CONSTEXPR constexpr
+#  define SBE_NOEXCEPT noexcept
+#else
+#  define SBE_CONSTEXPR
+#  define SBE_NOEXCEPT
+#endif
+
+#if __cplusplus >= 201703L
+#  include <string_view>
+#  define SBE_NODISCARD [[nodiscard]]
+#  if !defined(SBE_USE_STRING_VIEW)
+#    define SBE_USE_STRING_VIEW 1
+#  endif
+#else
+#  define SBE_NODISCARD
+#endif
+
+#if __cplusplus >= 202002L
+#  include <span>
+#  if !defined(SBE_USE_SPAN)
+#    define SBE_USE_SPAN 1
+#  endif
+#endif
+
+#if !defined(__STDC_LIMIT_MACROS)
+#  define __STDC_LIMIT_MACROS 1
+#endif
+
+#include <cstdint>
+#include <limits>
+#include <cstring>
+#include <iomanip>
+#include <ostream>
+#include <stdexcept>
+#include <sstream>
+#include <string>
+#include <vector>
+#include <tuple>
+
+#if defined(WIN32) || defined(_WIN32)
+#  define SBE_BIG_ENDIAN_ENCODE_16(v) _byteswap_ushort(v)
+#  define SBE_BIG_ENDIAN_ENCODE_32(v) _byteswap_ulong(v)
+#  define SBE_BIG_ENDIAN_ENCODE_64(v) _byteswap_uint64(v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_16(v) (v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_32(v) (v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_64(v) (v)
+#elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#  define SBE_BIG_ENDIAN_ENCODE_16(v) __builtin_bswap16(v)
+#  define SBE_BIG_ENDIAN_ENCODE_32(v) __builtin_bswap32(v)
+#  define SBE_BIG_ENDIAN_ENCODE_64(v) __builtin_bswap64(v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_16(v) (v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_32(v) (v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_64(v) (v)
+#elif __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#  define SBE_LITTLE_ENDIAN_ENCODE_16(v) __builtin_bswap16(v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_32(v) __builtin_bswap32(v)
+#  define SBE_LITTLE_ENDIAN_ENCODE_64(v) __builtin_bswap64(v)
+#  define SBE_BIG_ENDIAN_ENCODE_16(v) (v)
+#  define SBE_BIG_ENDIAN_ENCODE_32(v) (v)
+#  define SBE_BIG_ENDIAN_ENCODE_64(v) (v)
+#else
+#  error "Byte Ordering of platform not determined. Set __BYTE_ORDER__ manually before including this file."
+#endif
+
+#if !defined(SBE_BOUNDS_CHECK_EXPECT)
+#  if defined(SBE_NO_BOUNDS_CHECK)
+#    define SBE_BOUNDS_CHECK_EXPECT(exp, c) (false)
+#  elif defined(_MSC_VER)
+#    define SBE_BOUNDS_CHECK_EXPECT(exp, c) (exp)
+#  else 
+#    define SBE_BOUNDS_CHECK_EXPECT(exp, c) (__builtin_expect(exp, c))
+#  endif
+
+#endif
+
+#define SBE_FLOAT_NAN std::numeric_limits<float>::quiet_NaN()
+#define SBE_DOUBLE_NAN std::numeric_limits<double>::quiet_NaN()
+#define SBE_NULLVALUE_INT8 (std::numeric_limits<std::int8_t>::min)()
+#define SBE_NULLVALUE_INT16 (std::numeric_limits<std::int16_t>::min)()
+#define SBE_NULLVALUE_INT32 (std::numeric_limits<std::int32_t>::min)()
+#define SBE_NULLVALUE_INT64 (std::numeric_limits<std::int64_t>::min)()
+#define SBE_NULLVALUE_UINT8 (std::numeric_limits<std::uint8_t>::max)()
+#define SBE_NULLVALUE_UINT16 (std::numeric_limits<std::uint16_t>::max)()
+#define SBE_NULLVALUE_UINT32 (std::numeric_limits<std::uint32_t>::max)()
+#define SBE_NULLVALUE_UINT64 (std::numeric_limits<std::uint64_t>::max)()
+
+
+#include "ProgressUnit.h"
+#include "ResponseCode.h"
+#include "RegionType.h"
+#include "MessageHeader.h"
+#include "Mode.h"
+#include "Dtype.h"
+#include "GroupSizeEncoding.h"
+#include "VarAsciiEncoding.h"
+#include "VarDataEncoding.h"
+#include "Bool.h"
+#include "FrameProgressState.h"
+#include "ClockDomain.h"
+#include "MajorOrder.h"
+
+namespace tidepool {
+namespace sbe {
+namespace pool {
+
+class QosConsumer
+{
+private:
+    char *m_buffer = nullptr;
+    std::uint64_t m_bufferLength = 0;
+    std::uint64_t m_offset = 0;
+    std::uint64_t m_position = 0;
+    std::uint64_t m_actingBlockLength = 0;
+    std::uint64_t m_actingVersion = 0;
+
+    inline std::uint64_t *sbePositionPtr() SBE_NOEXCEPT
+    {
+        return &m_position;
+    }
+
+public:
+    static constexpr std::uint16_t SBE_BLOCK_LENGTH = static_cast<std::uint16_t>(41);
+    static constexpr std::uint16_t SBE_TEMPLATE_ID = static_cast<std::uint16_t>(5);
+    static constexpr std::uint16_t SBE_SCHEMA_ID = static_cast<std::uint16_t>(900);
+    static constexpr std::uint16_t SBE_SCHEMA_VERSION = static_cast<std::uint16_t>(1);
+    static constexpr const char* SBE_SEMANTIC_VERSION = "1.1";
+
+    enum MetaAttribute
+    {
+        EPOCH, TIME_UNIT, SEMANTIC_TYPE, PRESENCE
+    };
+
+    union sbe_float_as_uint_u
+    {
+        float fp_value;
+        std::uint32_t uint_value;
+    };
+
+    union sbe_double_as_uint_u
+    {
+        double fp_value;
+        std::uint64_t uint_value;
+    };
+
+    using messageHeader = MessageHeader;
+
+    QosConsumer() = default;
+
+    QosConsumer(
+        char *buffer,
+        const std::uint64_t offset,
+        const std::uint64_t bufferLength,
+        const std::uint64_t actingBlockLength,
+        const std::uint64_t actingVersion) :
+        m_buffer(buffer),
+        m_bufferLength(bufferLength),
+        m_offset(offset),
+        m_position(sbeCheckPosition(offset + actingBlockLength)),
+        m_actingBlockLength(actingBlockLength),
+        m_actingVersion(actingVersion)
+    {
+    }
+
+    QosConsumer(char *buffer, const std::uint64_t bufferLength) :
+        QosConsumer(buffer, 0, bufferLength, sbeBlockLength(), sbeSchemaVersion())
+    {
+    }
+
+    QosConsumer(
+        char *buffer,
+        const std::uint64_t bufferLength,
+        const std::uint64_t actingBlockLength,
+        const std::uint64_t actingVersion) :
+        QosConsumer(buffer, 0, bufferLength, actingBlockLength, actingVersion)
+    {
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint16_t sbeBlockLength() SBE_NOEXCEPT
+    {
+        return static_cast<std::uint16_t>(41);
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t sbeBlockAndHeaderLength() SBE_NOEXCEPT
+    {
+        return messageHeader::encodedLength() + sbeBlockLength();
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint16_t sbeTemplateId() SBE_NOEXCEPT
+    {
+        return static_cast<std::uint16_t>(5);
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint16_t sbeSchemaId() SBE_NOEXCEPT
+    {
+        return static_cast<std::uint16_t>(900);
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint16_t sbeSchemaVersion() SBE_NOEXCEPT
+    {
+        return static_cast<std::uint16_t>(1);
+    }
+
+    SBE_NODISCARD static const char *sbeSemanticVersion() SBE_NOEXCEPT
+    {
+        return "1.1";
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR const char *sbeSemanticType() SBE_NOEXCEPT
+    {
+        return "";
+    }
+
+    SBE_NODISCARD std::uint64_t offset() const SBE_NOEXCEPT
+    {
+        return m_offset;
+    }
+
+    QosConsumer &wrapForEncode(char *buffer, const std::uint64_t offset, const std::uint64_t bufferLength)
+    {
+        m_buffer = buffer;
+        m_bufferLength = bufferLength;
+        m_offset = offset;
+        m_actingBlockLength = sbeBlockLength();
+        m_actingVersion = sbeSchemaVersion();
+        m_position = sbeCheckPosition(m_offset + m_actingBlockLength);
+        return *this;
+    }
+
+    QosConsumer &wrapAndApplyHeader(char *buffer, const std::uint64_t offset, const std::uint64_t bufferLength)
+    {
+        messageHeader hdr(buffer, offset, bufferLength, sbeSchemaVersion());
+
+        hdr
+            .blockLength(sbeBlockLength())
+            .templateId(sbeTemplateId())
+            .schemaId(sbeSchemaId())
+            .version(sbeSchemaVersion());
+
+        m_buffer = buffer;
+        m_bufferLength = bufferLength;
+        m_offset = offset + messageHeader::encodedLength();
+        m_actingBlockLength = sbeBlockLength();
+        m_actingVersion = sbeSchemaVersion();
+        m_position = sbeCheckPosition(m_offset + m_actingBlockLength);
+        return *this;
+    }
+
+    QosConsumer &wrapForDecode(
+        char *buffer,
+        const std::uint64_t offset,
+        const std::uint64_t actingBlockLength,
+        const std::uint64_t actingVersion,
+        const std::uint64_t bufferLength)
+    {
+        m_buffer = buffer;
+        m_bufferLength = bufferLength;
+        m_offset = offset;
+        m_actingBlockLength = actingBlockLength;
+        m_actingVersion = actingVersion;
+        m_position = sbeCheckPosition(m_offset + m_actingBlockLength);
+        return *this;
+    }
+
+    QosConsumer &sbeRewind()
+    {
+        return wrapForDecode(m_buffer, m_offset, m_actingBlockLength, m_actingVersion, m_bufferLength);
+    }
+
+    SBE_NODISCARD std::uint64_t sbePosition() const SBE_NOEXCEPT
+    {
+        return m_position;
+    }
+
+    // NOLINTNEXTLINE(readability-convert-member-functions-to-static)
+    std::uint64_t sbeCheckPosition(const std::uint64_t position)
+    {
+        if (SBE_BOUNDS_CHECK_EXPECT((position > m_bufferLength), false))
+        {
+            throw std::runtime_error("buffer too short [E100]");
+        }
+        return position;
+    }
+
+    void sbePosition(const std::uint64_t position)
+    {
+        m_position = sbeCheckPosition(position);
+    }
+
+    SBE_NODISCARD std::uint64_t encodedLength() const SBE_NOEXCEPT
+    {
+        return sbePosition() - m_offset;
+    }
+
+    SBE_NODISCARD std::uint64_t decodeLength() const
+    {
+        QosConsumer skipper(m_buffer, m_offset, m_bufferLength, m_actingBlockLength, m_actingVersion);
+        skipper.skip();
+        return skipper.encodedLength();
+    }
+
+    SBE_NODISCARD const char *buffer() const SBE_NOEXCEPT
+    {
+        return m_buffer;
+    }
+
+    SBE_NODISCARD char *buffer() SBE_NOEXCEPT
+    {
+        return m_buffer;
+    }
+
+    SBE_NODISCARD std::uint64_t bufferLength() const SBE_NOEXCEPT
+    {
+        return m_bufferLength;
+    }
+
+    SBE_NODISCARD std::uint64_t actingVersion() const SBE_NOEXCEPT
+    {
+        return m_actingVersion;
+    }
+
+    SBE_NODISCARD static const char *streamIdMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t streamIdId() SBE_NOEXCEPT
+    {
+        return 1;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t streamIdSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool streamIdInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t streamIdEncodingOffset() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    static SBE_CONSTEXPR std::uint32_t streamIdNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT32;
+    }
+
+    static SBE_CONSTEXPR std::uint32_t streamIdMinValue() SBE_NOEXCEPT
+    {
+        return UINT32_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint32_t streamIdMaxValue() SBE_NOEXCEPT
+    {
+        return UINT32_C(0xfffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t streamIdEncodingLength() SBE_NOEXCEPT
+    {
+        return 4;
+    }
+
+    SBE_NODISCARD std::uint32_t streamId() const SBE_NOEXCEPT
+    {
+        std::uint32_t val;
+        std::memcpy(&val, m_buffer + m_offset + 0, sizeof(std::uint32_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_32(val);
+    }
+
+    QosConsumer &streamId(const std::uint32_t value) SBE_NOEXCEPT
+    {
+        std::uint32_t val = SBE_LITTLE_ENDIAN_ENCODE_32(value);
+        std::memcpy(m_buffer + m_offset + 0, &val, sizeof(std::uint32_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *consumerIdMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t consumerIdId() SBE_NOEXCEPT
+    {
+        return 2;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t consumerIdSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool consumerIdInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t consumerIdEncodingOffset() SBE_NOEXCEPT
+    {
+        return 4;
+    }
+
+    static SBE_CONSTEXPR std::uint32_t consumerIdNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT32;
+    }
+
+    static SBE_CONSTEXPR std::uint32_t consumerIdMinValue() SBE_NOEXCEPT
+    {
+        return UINT32_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint32_t consumerIdMaxValue() SBE_NOEXCEPT
+    {
+        return UINT32_C(0xfffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t consumerIdEncodingLength() SBE_NOEXCEPT
+    {
+        return 4;
+    }
+
+    SBE_NODISCARD std::uint32_t consumerId() const SBE_NOEXCEPT
+    {
+        std::uint32_t val;
+        std::memcpy(&val, m_buffer + m_offset + 4, sizeof(std::uint32_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_32(val);
+    }
+
+    QosConsumer &consumerId(const std::uint32_t value) SBE_NOEXCEPT
+    {
+        std::uint32_t val = SBE_LITTLE_ENDIAN_ENCODE_32(value);
+        std::memcpy(m_buffer + m_offset + 4, &val, sizeof(std::uint32_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *epochMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t epochId() SBE_NOEXCEPT
+    {
+        return 3;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t epochSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool epochInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t epochEncodingOffset() SBE_NOEXCEPT
+    {
+        return 8;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t epochNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT64;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t epochMinValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint64_t epochMaxValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0xfffffffffffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t epochEncodingLength() SBE_NOEXCEPT
+    {
+        return 8;
+    }
+
+    SBE_NODISCARD std::uint64_t epoch() const SBE_NOEXCEPT
+    {
+        std::uint64_t val;
+        std::memcpy(&val, m_buffer + m_offset + 8, sizeof(std::uint64_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_64(val);
+    }
+
+    QosConsumer &epoch(const std::uint64_t value) SBE_NOEXCEPT
+    {
+        std::uint64_t val = SBE_LITTLE_ENDIAN_ENCODE_64(value);
+        std::memcpy(m_buffer + m_offset + 8, &val, sizeof(std::uint64_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *lastSeqSeenMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t lastSeqSeenId() SBE_NOEXCEPT
+    {
+        return 4;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t lastSeqSeenSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool lastSeqSeenInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t lastSeqSeenEncodingOffset() SBE_NOEXCEPT
+    {
+        return 16;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t lastSeqSeenNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT64;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t lastSeqSeenMinValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint64_t lastSeqSeenMaxValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0xfffffffffffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t lastSeqSeenEncodingLength() SBE_NOEXCEPT
+    {
+        return 8;
+    }
+
+    SBE_NODISCARD std::uint64_t lastSeqSeen() const SBE_NOEXCEPT
+    {
+        std::uint64_t val;
+        std::memcpy(&val, m_buffer + m_offset + 16, sizeof(std::uint64_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_64(val);
+    }
+
+    QosConsumer &lastSeqSeen(const std::uint64_t value) SBE_NOEXCEPT
+    {
+        std::uint64_t val = SBE_LITTLE_ENDIAN_ENCODE_64(value);
+        std::memcpy(m_buffer + m_offset + 16, &val, sizeof(std::uint64_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *dropsGapMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t dropsGapId() SBE_NOEXCEPT
+    {
+        return 5;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t dropsGapSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool dropsGapInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t dropsGapEncodingOffset() SBE_NOEXCEPT
+    {
+        return 24;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsGapNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT64;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsGapMinValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsGapMaxValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0xfffffffffffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t dropsGapEncodingLength() SBE_NOEXCEPT
+    {
+        return 8;
+    }
+
+    SBE_NODISCARD std::uint64_t dropsGap() const SBE_NOEXCEPT
+    {
+        std::uint64_t val;
+        std::memcpy(&val, m_buffer + m_offset + 24, sizeof(std::uint64_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_64(val);
+    }
+
+    QosConsumer &dropsGap(const std::uint64_t value) SBE_NOEXCEPT
+    {
+        std::uint64_t val = SBE_LITTLE_ENDIAN_ENCODE_64(value);
+        std::memcpy(m_buffer + m_offset + 24, &val, sizeof(std::uint64_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *dropsLateMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t dropsLateId() SBE_NOEXCEPT
+    {
+        return 6;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t dropsLateSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool dropsLateInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t dropsLateEncodingOffset() SBE_NOEXCEPT
+    {
+        return 32;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsLateNullValue() SBE_NOEXCEPT
+    {
+        return SBE_NULLVALUE_UINT64;
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsLateMinValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0x0);
+    }
+
+    static SBE_CONSTEXPR std::uint64_t dropsLateMaxValue() SBE_NOEXCEPT
+    {
+        return UINT64_C(0xfffffffffffffffe);
+    }
+
+    static SBE_CONSTEXPR std::size_t dropsLateEncodingLength() SBE_NOEXCEPT
+    {
+        return 8;
+    }
+
+    SBE_NODISCARD std::uint64_t dropsLate() const SBE_NOEXCEPT
+    {
+        std::uint64_t val;
+        std::memcpy(&val, m_buffer + m_offset + 32, sizeof(std::uint64_t));
+        return SBE_LITTLE_ENDIAN_ENCODE_64(val);
+    }
+
+    QosConsumer &dropsLate(const std::uint64_t value) SBE_NOEXCEPT
+    {
+        std::uint64_t val = SBE_LITTLE_ENDIAN_ENCODE_64(value);
+        std::memcpy(m_buffer + m_offset + 32, &val, sizeof(std::uint64_t));
+        return *this;
+    }
+
+    SBE_NODISCARD static const char *modeMetaAttribute(const MetaAttribute metaAttribute) SBE_NOEXCEPT
+    {
+        switch (metaAttribute)
+        {
+            case MetaAttribute::PRESENCE: return "required";
+            default: return "";
+        }
+    }
+
+    static SBE_CONSTEXPR std::uint16_t modeId() SBE_NOEXCEPT
+    {
+        return 7;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::uint64_t modeSinceVersion() SBE_NOEXCEPT
+    {
+        return 0;
+    }
+
+    SBE_NODISCARD bool modeInActingVersion() SBE_NOEXCEPT
+    {
+        return true;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t modeEncodingOffset() SBE_NOEXCEPT
+    {
+        return 40;
+    }
+
+    SBE_NODISCARD static SBE_CONSTEXPR std::size_t modeEncodingLength() SBE_NOEXCEPT
+    {
+        return 1;
+    }
+
+    SBE_NODISCARD std::uint8_t modeRaw() const SBE_NOEXCEPT
+    {
+        std::uint8_t val;
+        std::memcpy(&val, m_buffer + m_offset + 40, sizeof(std::uint8_t));
+        return (val);
+    }
+
+    SBE_NODISCARD Mode::Value mode() const
+    {
+        std::uint8_t val;
+        std::memcpy(&val, m_buffer + m_offset + 40, sizeof(std::uint8_t));
+        return Mode::get((val));
+    }
+
+    QosConsumer &mode(const Mode::Value value) SBE_NOEXCEPT
+    {
+        std::uint8_t val = (value);
+        std::memcpy(m_buffer + m_offset + 40, &val, sizeof(std::uint8_t));
+        return *this;
+    }
+
+template<typename CharT, typename Traits>
+friend std::basic_ostream<CharT, Traits> & operator << (
+    std::basic_ostream<CharT, Traits> &builder, const QosConsumer &_writer)
+{
+    QosConsumer writer(
+        _writer.m_buffer,
+        _writer.m_offset,
+        _writer.m_bufferLength,
+        _writer.m_actingBlockLength,
+        _writer.m_actingVersion);
+
+    builder << '{';
+    builder << R"("Name": "QosConsumer", )";
+    builder << R"("sbeTemplateId": )";
+    builder << writer.sbeTemplateId();
+    builder << ", ";
+
+    builder << R"("streamId": )";
+    builder << +writer.streamId();
+
+    builder << ", ";
+    builder << R"("consumerId": )";
+    builder << +writer.consumerId();
+
+    builder << ", ";
+    builder << R"("epoch": )";
+    builder << +writer.epoch();
+
+    builder << ", ";
+    builder << R"("lastSeqSeen": )";
+    builder << +writer.lastSeqSeen();
+
+    builder << ", ";
+    builder << R"("dropsGap": )";
+    builder << +writer.dropsGap();
+
+    builder << ", ";
+    builder << R"("dropsLate": )";
+    builder << +writer.dropsLate();
+
+    builder << ", ";
+    builder << R"("mode": )";
+    builder << '"' << writer.mode() << '"';
+
+    builder << '}';
+
+    return builder;
+}
+
+void skip()
+{
+}
+
+SBE_NODISCARD static SBE_CONSTEXPR bool isConstLength() SBE_NOEXCEPT
+{
+    return true;
+}
+
+SBE_NODISCARD static std::size_t computeLength()
+{
+#if defined(__GNUG__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wtype-limits"
+#endif
+    std::size_t length = sbeBlockLength();
+
+    return length;
+#if defined(__GNUG__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+}
+};
+}
+}
+}
+#endif
