@@ -108,8 +108,9 @@ class ChaosTest : public testing::Test {
     ASSERT_NE(::mkdtemp(path), nullptr);
     dir_ = path;
     fs::create_directory(dir_ + "/pools");
-    std::ofstream(dir_ + "/driver.toml") << "[driver]\ninstance_id = \"chaos\"\nmedia_driver_timeout_ms = " << kMediaDriverTimeoutMs
-                                         << "\n[shm]\nbase_dir = \"" << dir_ << "/pools\"\n[policies]\nannounce_period_ms = " << kPeriodMs
+    std::ofstream(dir_ + "/driver.toml") << "[driver]\ninstance_id = \"chaos\"\n[shm]\nbase_dir = \"" << dir_
+                                         << "/pools\"\n[policies]\nmedia_driver_timeout_ms = " << kMediaDriverTimeoutMs
+                                         << "\nannounce_period_ms = " << kPeriodMs
                                          << "\nlease_keepalive_interval_ms = " << kPeriodMs
                                          << "\n[profiles.chaos]\nheader_nslots = 64\npayload_pools = [{ pool_id = 1, stride_bytes = 32768 }]\n"
                                          << "[streams.chaos]\nstream_id = " << kStream << "\nprofile = \"chaos\"\n";

@@ -58,6 +58,7 @@ std::vector<std::pair<std::string, std::string>> scalars(const driver::DriverCon
       {"policies.epoch_gc_min_age_ns", number(c.effective_gc_min_age_ns())},
       {"policies.epoch_gc_on_startup", yes(c.epoch_gc_on_startup)},
       {"policies.shutdown_timeout_ms", number(c.shutdown_timeout_ms)},
+      {"policies.media_driver_timeout_ms", number(c.media_driver_timeout_ms)},
       {"policies.shutdown_token", c.shutdown_token.empty() ? "" : "********"},
       {"policies.notify_unknown_lease", yes(c.notify_unknown_lease)},
       {"policies.dynamic_stream_linger_ms", number(c.dynamic_stream_linger_ms)},

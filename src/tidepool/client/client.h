@@ -50,7 +50,7 @@ struct ClientOptions {
   std::optional<uint32_t> reattach_backoff_min_ms = {};       // 100
   std::optional<uint32_t> reattach_backoff_max_ms = {};       // 3200
   std::optional<uint32_t> announce_period_ms = {};            // 1000: freshness is 3 of it, driver loss 5
-  uint64_t media_driver_timeout_ms = 10'000;  // silent for this long: dead; reconnect when a new one is there
+  std::optional<uint32_t> media_driver_timeout_ms;  // 10000: silent for this long: dead; reconnect when a new one is there
   bool wait = false;                          // connect and attach for ever (--wait) instead of attach_timeout_ms
   // Asked now and then while connect(), producer() and consumer() wait: false makes them throw Error kTimeout soon (a signal
   // came). Empty: never.

@@ -321,6 +321,10 @@ struct ProducerTest : ClientTest {
     producer.emplace(client.producer());
     EXPECT_TRUE(until([&] { return descriptors_in->image_count() > 0; }));  // until then descriptors go nowhere (W-53)
   }
+  void TearDown() override {
+    if (HasFailure()) printf("STATUS %s\n", producer->status_text().c_str());  // DBG
+    ClientTest::TearDown();
+  }
   void on(const wire::FrameDescriptor& descriptor, const transport::MessageInfo&) { heard.push_back(descriptor); }
   bool hear(size_t count) {
     return until([&] {

@@ -207,8 +207,7 @@ Settings resolve(const ClientOptions& options, const Environment& environment) {
                 out.backoff_min_ns / kNsPerMs);
   }
   out.announce_period_ns = client.milliseconds("ANNOUNCE_PERIOD_MS", options.announce_period_ms, 1000);
-  out.media_driver_timeout_ms = options.media_driver_timeout_ms;
-  if (out.media_driver_timeout_ms == 0) bad("media_driver_timeout_ms", "0", "at least 1 ms");
+  out.media_driver_timeout_ms = client.milliseconds("MEDIA_DRIVER_TIMEOUT_MS", options.media_driver_timeout_ms, 10'000) / kNsPerMs;
   out.wait = options.wait;
   out.invoker = options.invoker;
   out.keep_waiting = options.keep_waiting;

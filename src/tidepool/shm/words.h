@@ -58,4 +58,22 @@ inline void store_words(std::byte* to, const std::byte* from, size_t word_count)
   }
 }
 
+// store_words(), but cache lines (8 words, `to` 64-aligned or a multiple of 8 words from it) that hold these very words
+// already are left alone: a store would take the line away from every reader only to write what is there. What counts is what
+// is read now, never what was written once, so the words are as given afterwards, whoever wrote them (W-39).
+inline void store_changed_lines(std::byte* to, const std::byte* from, size_t word_count) noexcept {
+  constexpr size_t kLineWords = 8;
+  auto* words = reinterpret_cast<uint64_t*>(to);
+  for (size_t first = 0; first < word_count; first += kLineWords) {
+    const size_t count = word_count - first < kLineWords ? word_count - first : kLineWords;
+    uint64_t difference = 0;
+    for (size_t i = first; i < first + count; ++i) {
+      uint64_t word;
+      __builtin_memcpy(&word, from + i * sizeof word, sizeof word);
+      difference |= word ^ std::atomic_ref<uint64_t>(words[i]).load(std::memory_order_relaxed);
+    }
+    if (difference != 0) store_words(to + first * sizeof(uint64_t), from + first * sizeof(uint64_t), count);
+  }
+}
+
 }  // namespace tidepool::shm

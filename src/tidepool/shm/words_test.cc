@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "tidepool/base/bytes.h"
 
@@ -34,20 +34,27 @@ TEST(ActivityWordTest, GivesTheLastTimeStored) {  // W-62
 }
 
 TEST(MagicWordTest, ShowsTheWholeSuperblockToWhoSeesIt) {  // W-32
-  for (uint64_t round = 1; round <= 2000; ++round) {
-    alignas(8) std::array<std::byte, 64> block{};
-    std::atomic<bool> running{false};
-    std::thread reader([&] {
-      running.store(true, std::memory_order_release);
-      while (MagicWord(static_cast<const std::byte*>(block.data())).load() != round) std::this_thread::yield();
-      for (size_t at = 8; at < block.size(); at += 8) ASSERT_EQ(load<uint64_t>(block.data() + at), round + at);  // plain: [ready]
-    });
-    while (!running.load(std::memory_order_acquire)) std::this_thread::yield();
-    for (size_t at = 8; at < block.size(); at += 8) store<uint64_t>(block.data() + at, round + at);
-    MagicWord(block.data()).publish(round);
-    reader.join();
-    if (HasFatalFailure()) return;
+  struct alignas(64) Block {
+    std::array<std::byte, 64> bytes{};
+  };
+  std::vector<Block> blocks(20'000);
+  uint64_t torn = 0;
+  std::thread reader([&] {
+    for (uint64_t i = 0; i < blocks.size(); ++i) {
+      const std::byte* block = blocks[i].bytes.data();
+      for (int spins = 0; MagicWord(block).load() != i + 1; ++spins) {
+        if (spins > 1000) std::this_thread::yield();
+      }
+      for (size_t at = 8; at < 64; at += 8) torn += load<uint64_t>(block + at) != i + at;  // a plain load: [ready] orders it
+    }
+  });
+  for (uint64_t i = 0; i < blocks.size(); ++i) {
+    std::byte* block = blocks[i].bytes.data();
+    for (size_t at = 8; at < 64; at += 8) store<uint64_t>(block + at, i + at);
+    MagicWord(block).publish(i + 1);
   }
+  reader.join();
+  EXPECT_EQ(torn, 0u);
 }
 
 }  // namespace

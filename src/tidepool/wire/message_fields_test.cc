@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -306,8 +307,17 @@ TEST(AeronStreamIdTest, ARequestAbove31BitsArrivesToBeDeclined) {  // W-11, W-70
 
 // ---- limits ------------------------------------------------------------------------------------------------------------
 
-// At its limit a field passes both ways; one beyond, it is refused when sent and when received. `grow` makes the field one
-// longer in the bytes of a message, whose length field sits at `length_at` (a body offset).
+// The same message by hand, with its var field of `limit` times 'x' one byte longer.
+std::vector<std::byte> one_longer(std::vector<std::byte> bytes, size_t limit) {
+  const auto run = std::search_n(bytes.begin(), bytes.end(), static_cast<std::ptrdiff_t>(limit), std::byte{'x'});
+  const auto at = static_cast<size_t>(run - bytes.begin());
+  if (run == bytes.end() || at < kMessageHeaderBytes + 4) throw std::logic_error("no such field");
+  store(bytes.data() + (at - 4), static_cast<uint32_t>(limit + 1));
+  bytes.insert(run, std::byte{'x'});
+  return bytes;
+}
+
+// At its limit a field passes both ways; one byte beyond, it is refused when sent and when received.
 template <typename M>
 void expect_limit(std::string M::*field, size_t limit, std::string_view name) {
   M message = sample_of<M>();
@@ -317,13 +327,7 @@ void expect_limit(std::string M::*field, size_t limit, std::string_view name) {
   ASSERT_EQ(decode(bytes, decoded), DecodeStatus::kOk) << name;
   EXPECT_EQ(decoded, message);
 
-  // The same message with one byte more, made by hand: find the field's length and its bytes.
-  std::vector<std::byte> longer = bytes;
-  const auto run = std::search_n(longer.begin(), longer.end(), static_cast<std::ptrdiff_t>(limit), std::byte{'x'});
-  ASSERT_NE(run, longer.end());
-  store(&*run - 4, static_cast<uint32_t>(limit + 1));
-  longer.insert(run, std::byte{'x'});
-  EXPECT_EQ(status_of<M>(longer), DecodeStatus::kMalformed) << name;
+  EXPECT_EQ(status_of<M>(one_longer(bytes, limit)), DecodeStatus::kMalformed) << name;
 
   message.*field += 'x';
   EXPECT_EQ(over_limit(message), name);
@@ -384,10 +388,7 @@ TEST(LimitTest, PoolsAndTheirUrisAreBounded) {  // W-93
   EXPECT_EQ(over_limit(response), "");
   bytes = encode_new(response);
   ASSERT_EQ(status_of<ShmAttachResponse>(bytes), DecodeStatus::kOk);
-  const auto run = std::search_n(bytes.begin(), bytes.end(), static_cast<std::ptrdiff_t>(kMaxUriBytes), std::byte{'x'});
-  store(&*run - 4, static_cast<uint32_t>(kMaxUriBytes + 1));
-  bytes.insert(run, std::byte{'x'});
-  EXPECT_EQ(status_of<ShmAttachResponse>(bytes), DecodeStatus::kMalformed);
+  EXPECT_EQ(status_of<ShmAttachResponse>(one_longer(bytes, kMaxUriBytes)), DecodeStatus::kMalformed);
 }
 
 TEST(LimitTest, AttributesAreBounded) {  // W-93
@@ -448,15 +449,12 @@ TEST(LimitTest, AChannelTooLongToBeOneLeavesAHelloWithARequestToDecline) {  // W
     ConsumerHello hello = sample_of<ConsumerHello>();
     std::string& channel = descriptor ? hello.descriptor_channel : hello.control_channel;
     channel = std::string(kMaxUriBytes, 'x');
-    std::vector<std::byte> bytes = encode_new(hello);
+    const std::vector<std::byte> bytes = encode_new(hello);
     ConsumerHello decoded;
     ASSERT_EQ(decode(bytes, decoded), DecodeStatus::kOk);
     EXPECT_EQ(decoded, hello);
 
-    const auto run = std::search_n(bytes.begin(), bytes.end(), static_cast<std::ptrdiff_t>(kMaxUriBytes), std::byte{'x'});
-    store(&*run - 4, static_cast<uint32_t>(kMaxUriBytes + 1));
-    bytes.insert(run, std::byte{'x'});
-    ASSERT_EQ(decode(bytes, decoded), DecodeStatus::kOk);
+    ASSERT_EQ(decode(one_longer(bytes, kMaxUriBytes), decoded), DecodeStatus::kOk);
     channel += 'x';
     EXPECT_EQ(over_limit(hello), descriptor ? "descriptorChannel" : "controlChannel");  // we never send one
     channel.clear();

@@ -328,6 +328,7 @@ void read_policies(Reader& in, DriverConfig& c) {
   in.read("policies.shutdown_token", c.shutdown_token);
   in.read("policies.notify_unknown_lease", c.notify_unknown_lease);
   in.read("policies.dynamic_stream_linger_ms", c.dynamic_stream_linger_ms, 0, kMaxU32);
+  in.read("policies.media_driver_timeout_ms", c.media_driver_timeout_ms, kMinIntervalMs, kMaxU32);
   in.read("policies.require_power_of_two_stride", c.require_power_of_two_stride);
 }
 

@@ -73,6 +73,7 @@ struct DriverConfig {
   uint64_t epoch_gc_min_age_ns = 0;            // 0: 3 announce periods
   bool epoch_gc_on_startup = true;             // on by default in our driver (rulings P-8)
   uint32_t shutdown_timeout_ms = 2000;
+  uint32_t media_driver_timeout_ms = 10'000;   // media driver silent for this long: dead; reconnect to its successor
   std::string shutdown_token;                  // empty: requests disabled
   bool notify_unknown_lease = true;
   uint32_t dynamic_stream_linger_ms = 0;

@@ -148,7 +148,7 @@ bool Driver::Impl::drain_control(int& work) {
 std::unique_ptr<Driver::Impl::Planes> Driver::Impl::connect() const {
   transport::ConnectionOptions options;
   options.aeron_dir = config_.aeron_dir;
-  options.driver_timeout_ms = options_.media_driver_timeout_ms;
+  options.driver_timeout_ms = options_.media_driver_timeout_ms.value_or(config_.media_driver_timeout_ms);
   options.invoker = false;  // Aeron's own thread keeps us alive to the media driver whatever holds our duty cycle up
   options.client_name = concat("tidepool driver ", config_.instance_id).substr(0, 100);
   auto planes = std::make_unique<Planes>();

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,7 @@ namespace tidepool::driver {
 
 // What is no key of the configuration.
 struct DriverOptions {
-  uint64_t media_driver_timeout_ms = 10'000;  // media driver silent for this long: dead; reconnect when there is one again
+  std::optional<uint64_t> media_driver_timeout_ms = {};  // over policies.media_driver_timeout_ms
 };
 
 struct DriverCounts {

@@ -64,7 +64,9 @@ TEST_F(EpochMakerTest, MakesWholeEpochsInTheOrderAskedFor) {  // D-31, D-33
     EXPECT_EQ(results[i].ticket, i + 1);
     ASSERT_TRUE(results[i].created) << results[i].failure;
     EXPECT_EQ(results[i].created->regions.epoch, results[i].epoch);
-    if (i > 0) EXPECT_GT(results[i].epoch, results[i - 1].epoch);  // though the clock stands still
+    if (i > 0) {
+      EXPECT_GT(results[i].epoch, results[i - 1].epoch);  // though the clock stands still
+    }
     EXPECT_NO_THROW(results[i].created->map->revalidate({}));
   }
 }
