@@ -12,9 +12,6 @@
 #ifndef TIDEPOOL_BUILD_FLAGS
 #define TIDEPOOL_BUILD_FLAGS "unknown"
 #endif
-#ifndef TIDEPOOL_COMMIT
-#define TIDEPOOL_COMMIT "unknown"
-#endif
 
 namespace tidepool::bench {
 
@@ -95,7 +92,6 @@ std::vector<std::pair<std::string, std::string>> machine_head() {
   head.emplace_back("cpu", concat(model, ", ", usable_cpus().size(), " usable"));
   head.emplace_back("kernel", concat(std::string_view(kernel.sysname), " ", std::string_view(kernel.release)));
   head.emplace_back("flags", TIDEPOOL_BUILD_FLAGS);
-  head.emplace_back("commit", TIDEPOOL_COMMIT);
   return head;
 }
 

@@ -39,7 +39,7 @@ std::vector<int> usable_cpus();
 // Pin the calling thread; false if refused.
 bool pin_to(int cpu) noexcept;
 
-// CPU, kernel, flags, commit: the head of every report.
+// CPU, kernel, flags: the head of every report.
 std::vector<std::pair<std::string, std::string>> machine_head();
 
 // "64B", "640KiB", "8MiB".

@@ -43,6 +43,17 @@ endfunction()
 add_custom_target(tidepool_tests)
 add_custom_target(tidepool_fuzzers)
 
+# Compiling tests is most of what ./test does, and it is the library that is to be optimised and watched: a test's own code is
+# not, which halves its compile time, and under AddressSanitizer takes four fifths off (the checks named here are one on each
+# access to a member; null pointers are found anyway).
+function(tidepool_test_options target)
+  if(TIDEPOOL_SANITIZE STREQUAL "address")
+    target_compile_options(${target} PRIVATE -O0 -fno-sanitize=null,alignment,vptr)
+  elseif(TIDEPOOL_SANITIZE STREQUAL "" AND CMAKE_BUILD_TYPE MATCHES "^Rel")
+    target_compile_options(${target} PRIVATE -O1)
+  endif()
+endfunction()
+
 # tidepool_gtest(NAME [PREFIX p.] LABEL label SOURCES a_test.cc ... [LINK lib ...] [TIMEOUT seconds] [SERIAL])
 # One GoogleTest executable; each of its tests is a test of ctest, named PREFIX + Suite.Name. One label, since the list of
 # properties that gtest_discover_tests() takes cannot hold another list.
@@ -63,6 +74,7 @@ function(tidepool_gtest name)
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock_main ${TIDEPOOL_RAPIDCHECK})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  tidepool_test_options(${target})
   add_dependencies(tidepool_tests ${target})
   gtest_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}" NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                        PROPERTIES ${properties} LABELS ${arg_LABEL})

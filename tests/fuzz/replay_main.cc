@@ -38,9 +38,7 @@ void describe(const std::string& file, const char* change, size_t at) {
   std::snprintf(g_replaying, sizeof g_replaying, "replay: failed on %s, %s %zu\n", file.c_str(), change, at);
 }
 
-void tell() {
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, g_replaying, std::strlen(g_replaying));
-}
+void tell() { [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, g_replaying, std::strlen(g_replaying)); }
 
 extern "C" void on_signal(int signal) {
   tell();

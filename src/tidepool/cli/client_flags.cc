@@ -175,7 +175,7 @@ void add_plane_flags(CLI::App& verb, PlaneFlags& flags) {
     verb.add_option(concat("--", plane, "-channel"), endpoint.channel, meaning + ": Aeron channel")->type_name("URI")->group(kGroup);
     verb.add_option(concat("--", plane, "-stream"), endpoint.stream_id, meaning + ": Aeron stream id")
         ->type_name("N")
-        ->check(CLI::Range(1, INT32_MAX))
+        ->check(CLI::Range(1, INT32_MAX).description(""))
         ->group(kGroup);
   };
   verb.add_option("--aeron-dir", flags.aeron_dir, "media driver's directory (default: AERON_DIR, then /dev/shm/aeron-USER)")->type_name("DIR")->group(kGroup);
@@ -191,7 +191,7 @@ void add_client_flags(CLI::App& verb, ClientFlags& flags) {
   verb.add_flag("--wait", flags.wait, "wait for ever for media driver, driver and stream");
   verb.add_option("--attach-timeout-ms", flags.attach_timeout_ms, "how long to wait for them otherwise (default 5000)")
       ->type_name("MS")
-      ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()));
+      ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()).description(""));
   add_plane_flags(verb, flags.planes);
 }
 

@@ -126,8 +126,7 @@ Exit parse_and_run(int argc, const char* const* argv, Context& context) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    const std::string help = chosen.empty() ? app.help() : chosen.front()->help();
+    const std::string help = app.help();  // the chosen verb's, if there is one
     std::fwrite(help.data(), 1, help.size(), context.out);
     return Exit::kOk;
   } catch (const CLI::ParseError& error) {

@@ -104,6 +104,8 @@ TEST_F(CommandTest, ExitCode2IsForCommandLinesThatMakeNoSense) {  // rulings, co
       {"subscribe", "--from", "oldest"},
       {"subscribe", "--verify", "ramp"},
       {"subscribe", "--for", "0"},
+      {"subscribe", "--for", "nan"},
+      {"publish", "--pattern", "check", "--rate", "nan"},
       {"subscribe", "--log", "loud"},
       {"inspect"},
       {"driver"},

@@ -109,7 +109,7 @@ class Demo {
     Child ring = start_consumer("ring", "ring", 0, options_.save_preview.empty() ? 0 : kPreviews);
     Child descriptors = start_consumer("descriptors", "descriptors", 0, 0);
     Child slow = start_consumer("slow", "descriptors", kSlowMs, 0);
-    step(concat("three consumers are attached; publishing ", options_.frames, " frames at ", options_.rate_hz, " Hz"));
+    step(fmt::format("three consumers are attached; publishing {} frames at {:g} Hz", options_.frames, options_.rate_hz));
     publish();
 
     step("stopping the consumers and comparing what they saw with the independent decode");

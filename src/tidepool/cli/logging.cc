@@ -87,6 +87,11 @@ void start_log(std::FILE* to, const std::string& flag) {
       *level);
 }
 
+void start_scenery_log(std::FILE* to, const std::string& flag) {
+  const char* level = std::getenv("TIDEPOOL_LOG");
+  start_log(to, flag.empty() && (level == nullptr || *level == '\0') ? "warn" : flag);
+}
+
 void stop_log() { set_log_sink({}, LogLevel::kInfo); }
 
 }  // namespace tidepool::cli

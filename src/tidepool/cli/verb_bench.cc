@@ -10,7 +10,9 @@
 #include "latency.h"
 #include "throughput.h"
 #include "tidepool/base/error.h"
+#include "tidepool/cli/build_info.h"
 #include "tidepool/cli/command.h"
+#include "tidepool/cli/logging.h"
 #include "tidepool/cli/verbs.h"
 
 namespace tidepool::cli {
@@ -53,6 +55,9 @@ void print_table(std::FILE* out, const std::vector<bench::Result>& results) {
 }
 
 Exit run_bench(const Context& context, const BenchArgs& args) {
+  start_scenery_log(context.err, context.log);
+  auto head = bench::machine_head();  // before anything is pinned
+  head.emplace_back("commit", kCommit);
   const bool all = args.suites.empty();
   const auto wants = [&](std::string_view suite) {
     return all || std::find(args.suites.begin(), args.suites.end(), suite) != args.suites.end();
@@ -84,7 +89,6 @@ Exit run_bench(const Context& context, const BenchArgs& args) {
   }
   if (!context.quiet && ::isatty(::fileno(context.err)) != 0) fmt::print(context.err, "\r\033[K");
 
-  const auto head = bench::machine_head();
   if (context.json) {
     nlohmann::ordered_json object;
     for (const auto& [key, value] : head) object["machine"][key] = value;
@@ -114,6 +118,7 @@ void add_bench(CLI::App& app, Context& context) {
   verb->add_option("--sizes", args->sizes, "payload sizes, e.g. 64B,640KiB,8MiB")->delimiter(',');
   verb->add_option("--windows", args->windows, "pairs of 50 ms windows a figure")->check(CLI::Range(1, 1000))->capture_default_str();
   verb->add_flag("--quick", args->quick, "5 pairs a figure: a glance, not a measurement");
+  add_common_flags(*verb, context);
   verb->footer(
       "Subject and limit alternate in windows of about 50 ms; `ratio` is the median of the paired ratios (1 is the limit; for\n"
       "times more is worse, for rates less is worse), `spread` their interquartile range. Two processes, pinned when there are CPUs.\n"

@@ -10,6 +10,7 @@
 #include "tidepool/base/error.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/demo.h"
+#include "tidepool/cli/logging.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/text.h"
 #include "tidepool/cli/verbs.h"
@@ -71,6 +72,7 @@ Exit demo(const Context& context, DemoOptions options) {
     }
     options.video = named;
   }
+  start_scenery_log(context.err, context.log);
   install_signal_handlers();
   const DemoResult result = run_demo(options, context);
   if (context.json) {
@@ -94,6 +96,7 @@ void add_demo(CLI::App& app, Context& context) {
   verb->add_option("--frames", options->frames, "frames to send in all; the video is looped")->check(CLI::Range(100, 10'000'000))->capture_default_str();
   verb->add_option("--rate", options->rate_hz, "frames a second; 0: as fast as ffmpeg decodes")->check(CLI::Range(0.0, 1e6))->capture_default_str();
   verb->add_option("--save-preview", options->save_preview, "write a contact sheet of what a consumer saw to this PNG file");
+  add_common_flags(*verb, context);
   verb->footer(
       "One process tree of its own: an embedded media driver and driver here, a producer, and three consumers: one follows the ring,\n"
       "one follows descriptors, one is deliberately slow. Exit code 0 only if all that was claimed as delivered is byte-identical.\n"

@@ -63,23 +63,23 @@ void add_media_driver(CLI::App& app, Context& context) {
   verb->add_flag("--keep-dir", args->keep_dir, "leave the directory behind, for Aeron's own tools");
   verb->add_option("--untethered-window-limit-ms", options.untethered_window_limit_ms, "a subscriber behind for so long is left behind")
       ->type_name("MS")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();
   verb->add_option("--untethered-resting-ms", options.untethered_resting_ms, "and may come back after so long")
       ->type_name("MS")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();
   verb->add_option("--client-liveness-ms", options.client_liveness_ms, "a client silent for so long is dead")
       ->type_name("MS")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();
   verb->add_option("--driver-timeout-ms", options.driver_timeout_ms, "a directory silent for so long belongs to a dead driver and is replaced")
       ->type_name("MS")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();
   verb->add_option("--ipc-term-bytes", options.ipc_term_bytes, "log size of channels that name none, a power of two")
       ->type_name("BYTES")
-      ->check(CLI::Range(uint64_t{65536}, uint64_t{1} << 30))
+      ->check(CLI::Range(uint64_t{65536}, uint64_t{1} << 30).description(""))
       ->capture_default_str();
   add_common_flags(*verb, context);
   verb->footer(

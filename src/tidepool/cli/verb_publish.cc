@@ -178,6 +178,7 @@ Exit run_publish(const Context& context, const PublishArgs& args) {
   if (sources != 1) throw UsageError("one source is needed: --pattern check|mix|ramp|noise, --video FILE, --npy FILE or --stdin");
   if (args.along_first_axis && args.npy.empty()) throw UsageError("--frames-along-first-axis belongs to --npy");
   if (args.loop && args.video.empty() && args.npy.empty()) throw UsageError("--loop belongs to --video and --npy");
+  if (!(args.rate_hz >= 0)) throw UsageError("--rate is not a number");  // NaN passes every range
   install_signal_handlers();
 
   if (!args.video.empty()) return publish(context, args, VideoSource(args.video, args.loop));
@@ -217,8 +218,8 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_flag("--stdin", args->from_stdin, "raw frames from standard input")->group(kSources);
   verb->add_option("--shape", args->shape, "of --pattern and --stdin")->type_name("H,W,...")->capture_default_str();
   verb->add_option("--dtype", args->dtype, "of --pattern and --stdin: u8 i8 u16 i16 u32 i32 u64 i64 f32 f64 boolean bytes")->type_name("TYPE")->capture_default_str();
-  verb->add_option("--rate", args->rate_hz, "frames a second; 0 is flat out")->type_name("HZ")->check(CLI::Range(0.0, 1e9))->capture_default_str();
-  verb->add_option("--frames,-n", args->frames, "end after so many (default: the source's end, or a signal)")->type_name("N")->check(CLI::PositiveNumber);
+  verb->add_option("--rate", args->rate_hz, "frames a second; 0 is flat out")->type_name("HZ")->check(CLI::Range(0.0, 1e9).description(""))->capture_default_str();
+  verb->add_option("--frames,-n", args->frames, "end after so many (default: the source's end, or a signal)")->type_name("N")->check(CLI::PositiveNumber.description(""));
   verb->add_option("--seed", args->seed, "of noise (default 1) and of mix's run (default: random)")->type_name("N");
   verb->add_flag("--loop", args->loop, "begin the video or the array again at its end");
   verb->add_flag("--frames-along-first-axis", args->along_first_axis, "--npy: one frame for each index of the first axis");

@@ -210,6 +210,7 @@ Exit judge(const Context& context, const SubscribeArgs& args, const Sink& sink) 
 
 Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   if (args.follow != "ring" && args.from != "latest") throw UsageError("--from oldest needs --follow ring: descriptors tell of the future only");
+  if (!(args.for_seconds >= 0)) throw UsageError("--for is not a number");  // NaN passes every range
   if (!args.save.empty() && ::mkdir(args.save.c_str(), 0777) != 0 && errno != EEXIST) {
     throw Error(code_of_errno(errno), "make directory ", args.save, errno_text());
   }
@@ -269,13 +270,13 @@ void add_subscribe(CLI::App& app, Context& context) {
       ->type_name("WHERE")
       ->check(CLI::IsMember({"latest", "oldest"}))
       ->capture_default_str();
-  verb->add_option("--frames,-n", args->frames, "end after so many")->type_name("N")->check(CLI::PositiveNumber);
+  verb->add_option("--frames,-n", args->frames, "end after so many")->type_name("N")->check(CLI::PositiveNumber.description(""));
   verb->add_option("--for", args->for_seconds, "end after so many seconds: from the attach on, or with --wait from the start")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1e-3, 1e9));
+      ->check(CLI::Range(1e-3, 1e9).description(""));
   verb->add_option("--verify", args->verify, "compare every frame with this pattern")->type_name("PATTERN")->check(CLI::IsMember({"check", "mix"}));
   verb->add_option("--save", args->save, "write every frame as STREAM-EPOCH-SEQ.npy into this directory")->type_name("DIR");
-  verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000));
+  verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000).description(""));
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(

@@ -3,6 +3,7 @@
 // and real shared memory. All on the test's one thread: the client is an invoker, and whoever waits polls everybody.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -76,7 +77,8 @@ class ScriptedDriver {
 
   // ---- what it hears
   void on(const wire::ShmAttachRequest& request, const transport::MessageInfo&) {
-    requests.push_back(request);
+    if (requests.empty() || requests.back() != request) requests.push_back(request);
+    ++requests_heard;
     if (!answering) return;
     if (on_request) {
       on_request(request);
@@ -85,6 +87,10 @@ class ScriptedDriver {
     grant(request);
   }
   void grant(const wire::ShmAttachRequest& request) {
+    if (const auto again = granted_.find(request.correlation_id); again != granted_.end()) {  // a repeat: the same lease (D-17)
+      (void)out->owe(again->second);
+      return;
+    }
     if (request.role == static_cast<uint8_t>(wire::Role::producer)) {
       bump();
       producer_id = request.client_id;
@@ -102,6 +108,7 @@ class ScriptedDriver {
     response.node_id = 1;
     response.pools = regions.pools;
     response.header_region_uri = regions.header_region_uri;
+    granted_.emplace(request.correlation_id, response);
     (void)out->owe(response);
   }
   void refuse(const wire::ShmAttachRequest& request, wire::ResponseCode code, const std::string& text) {
@@ -138,7 +145,8 @@ class ScriptedDriver {
   bool refresh_activity = true;
   std::function<void(const wire::ShmAttachRequest&)> on_request;  // instead of granting
 
-  std::vector<wire::ShmAttachRequest> requests;
+  std::vector<wire::ShmAttachRequest> requests;  // without repeats
+  size_t requests_heard = 0;
   std::vector<wire::ShmDetachRequest> detaches;
   std::vector<wire::ShmLeaseKeepalive> keepalives;
   std::vector<wire::ConsumerHello> hellos;
@@ -150,6 +158,7 @@ class ScriptedDriver {
  private:
   std::shared_ptr<transport::Subscription> in_, qos_in_, metadata_in_;
   control::DispatchCounts counts_;
+  std::map<int64_t, wire::ShmAttachResponse> granted_;
   uint64_t next_announce_ns_ = 0;
 };
 

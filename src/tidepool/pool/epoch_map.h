@@ -24,7 +24,7 @@ struct Freshness {
   uint64_t max_age_ns = 0;    // activity older than this is stale; an activity of 0 always is, unless max_age_ns is 0
 };
 
-class EpochMap {
+class alignas(64) EpochMap {
  public:
   // Who made a region, as its superblock says: a change means that somebody else made it anew (W-64, R-01).
   struct Creator {

@@ -74,7 +74,7 @@ enum class OnLap : uint8_t { kOldestValid, kSkipToLatest };
 //
 // Relies on commits in the order of sequences (rulings P-1): an uncommitted slot behind a committed one stays so.
 // Thread safety: one thread. No allocation, lock, syscall or exception but in the constructor.
-class RingFollower {
+class alignas(64) RingFollower {
  public:
   enum class Result : uint8_t {
     kEmpty,    // nothing new

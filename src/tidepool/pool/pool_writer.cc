@@ -23,7 +23,7 @@ constexpr uint32_t kNobody = std::numeric_limits<uint32_t>::max();
 
 // What a writer and its claims share. Open claims form a list through their slots, in the order of their sequences, so
 // that commit knows the oldest (rulings P-1) and abort takes any out, both without a search.
-struct WriterState {
+struct alignas(64) WriterState {
   struct Slot {
     bool open = false;
     uint32_t older = kNobody;

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -33,6 +34,7 @@ constexpr const char* kLockFile = "tidepool.lock";  // inside the directory; the
 constexpr size_t kMaxDirBytes = 3'000;              // Aeron's buffers hold 4096 and it appends file names
 constexpr size_t kCountersBytes = 1 << 20;          // 8192 counters; Aeron's default costs 40 MiB of shared memory
 constexpr uint64_t kStartWaitMs = 10'000;
+constexpr uint64_t kCncMakingMs = 1'000;  // an unfinished CnC file older than this will not be finished
 
 // A file descriptor that closes itself, and with it gives up its flock.
 class Fd {
@@ -92,6 +94,44 @@ Holder lock_holder(const fs::path& dir) {
 }
 
 std::string seconds_text(uint64_t ms) { return ms < 10'000 ? concat(ms, " ms") : concat(ms / 1'000, " s"); }
+
+// How long ago the CnC file was made or changed by name; its mapping does not count. nullopt: there is none.
+std::optional<uint64_t> cnc_age_ms(const std::string& dir) {
+  struct stat cnc{};
+  if (::stat((dir + "/" + kCncFile).c_str(), &cnc) != 0) return std::nullopt;
+  const uint64_t changed_ms =
+      static_cast<uint64_t>(cnc.st_mtim.tv_sec) * 1'000 + static_cast<uint64_t>(cnc.st_mtim.tv_nsec) / kNsPerMs;
+  const uint64_t now_ms = realtime_ns() / kNsPerMs;
+  return now_ms > changed_ms ? now_ms - changed_ms : 0;
+}
+
+// A CnC file whose version, which is written last, is not there yet.
+bool cnc_unfinished(const std::string& dir) {
+  const Fd fd(::open((dir + "/" + kCncFile).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  int32_t version = 0;
+  return fd.valid() && (::pread(fd.get(), &version, sizeof version, 0) != sizeof version || version == 0);
+}
+
+// Throws kRejected when a driver lives in `dir`. The caller holds the lock on starts.
+void refuse_if_alive(const std::string& dir, uint64_t driver_timeout_ms) {
+  const Holder holder = lock_holder(dir);
+  if (holder == Holder::kDead) return;
+  // Somebody else's driver may be making its file at this moment, which takes it milliseconds; or one was killed at it.
+  std::optional<uint64_t> age_ms;
+  while (holder == Holder::kNobody && cnc_unfinished(dir) && (age_ms = cnc_age_ms(dir)) && *age_ms < kCncMakingMs) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const MediaDriverStatus there = media_driver_status(dir, driver_timeout_ms);
+  if (holder == Holder::kAlive || there.alive) {
+    throw Error(Code::kRejected, "a media driver is alive in ", dir, " (pid ", there.pid, ", last heartbeat ",
+                seconds_text(there.heartbeat_age_ms), " ago): use it, stop it, or choose another directory");
+  }
+  // Not ours to read, or of another Aeron version: its age decides, since nothing else can.
+  if (there.cnc_present && there.pid == 0 && !cnc_unfinished(dir) && (age_ms = cnc_age_ms(dir)) && *age_ms < driver_timeout_ms) {
+    throw Error(Code::kRejected, "a media driver may be alive in ", dir, " (", there.problem, "): wait ",
+                seconds_text(driver_timeout_ms), ", or choose another directory");
+  }
+}
 
 void check_times(const MediaDriverOptions& o) {
   // Aeron says the same, but only after it has replaced the directory.
@@ -163,27 +203,7 @@ MediaDriver::MediaDriver(const MediaDriverOptions& options) : impl_(std::make_un
   if (ec) throw Error(code_of_errno(ec.value()), "media driver: make ", parent.string(), errno_text(ec.value()));
   const Fd starting = lock_starts(parent);
 
-  const MediaDriverStatus there = media_driver_status(dir, options.driver_timeout_ms);
-  if (!options.delete_dir_on_start) {
-    const Holder holder = lock_holder(dir);
-    if (holder == Holder::kAlive || (holder == Holder::kNobody && there.alive)) {
-      throw Error(Code::kRejected, "a media driver is alive in ", dir, " (pid ", there.pid, ", last heartbeat ",
-                  seconds_text(there.heartbeat_age_ms), " ago): use it, stop it, or choose another directory");
-    }
-    if (holder == Holder::kNobody && there.cnc_present && there.pid == 0) {
-      // Not readable: being made at this moment, or of another Aeron version. Its age decides, since nothing else can.
-      struct stat cnc{};
-      if (::stat((dir + "/" + kCncFile).c_str(), &cnc) == 0) {
-        const uint64_t changed_ms =
-            static_cast<uint64_t>(cnc.st_mtim.tv_sec) * 1'000 + static_cast<uint64_t>(cnc.st_mtim.tv_nsec) / kNsPerMs;
-        const uint64_t now_ms = realtime_ns() / kNsPerMs;
-        if (now_ms < changed_ms + options.driver_timeout_ms) {
-          throw Error(Code::kRejected, "a media driver may be starting in ", dir, " (", there.problem, "): wait ",
-                      seconds_text(options.driver_timeout_ms), ", or choose another directory");
-        }
-      }
-    }
-  }
+  if (!options.delete_dir_on_start) refuse_if_alive(dir, options.driver_timeout_ms);
 
   const auto fail = [&](std::string_view doing) {
     const int number = aeron_error_number();

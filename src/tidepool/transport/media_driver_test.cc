@@ -138,10 +138,10 @@ TEST(MediaDriverTest, IsNotRunningOnceItsDirectoryIsDeletedUnderIt) {
   EXPECT_FALSE(driver.running());
 }
 
-TEST(MediaDriverTest, WaitsForAnUnreadableCncFileToGrowOld) {
+TEST(MediaDriverTest, LeavesAnUnreadableCncFileAloneUntilItIsOld) {
   const TestDir dir;
   fs::create_directory(dir.aeron());
-  std::ofstream(dir.aeron() + "/cnc.dat") << "half written";
+  std::ofstream(dir.aeron() + "/cnc.dat") << "of another Aeron";
   auto options = driver_options(dir.aeron());
   options.driver_timeout_ms = 60'000;
   try {
@@ -149,12 +149,20 @@ TEST(MediaDriverTest, WaitsForAnUnreadableCncFileToGrowOld) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Code::kRejected);
-    EXPECT_THAT(e.what(), HasSubstr("may be starting"));
+    EXPECT_THAT(e.what(), HasSubstr("may be alive"));
   }
   EXPECT_TRUE(fs::exists(dir.aeron() + "/cnc.dat"));
   const timespec long_ago[2] = {{1'000'000, 0}, {1'000'000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, (dir.aeron() + "/cnc.dat").c_str(), long_ago, 0), 0);
   const MediaDriver driver(options);
+  EXPECT_TRUE(driver.running());
+}
+
+TEST(MediaDriverTest, TakesOverADirectoryWhoseMakerWasKilledAtIt) {
+  const TestDir dir;
+  fs::create_directory(dir.aeron());
+  std::ofstream(dir.aeron() + "/cnc.dat") << std::string(4'096, '\0');
+  const MediaDriver driver(driver_options(dir.aeron()));
   EXPECT_TRUE(driver.running());
 }
 
@@ -237,7 +245,10 @@ TEST(MediaDriverTest, SaysWhenThereIsNoSpace) {
   const std::string small = dir.path() + "/small";
   fs::create_directory(small);
   if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m") != 0) GTEST_SKIP() << "may not mount a small tmpfs here";
-  const auto unmount = [&] { ::umount2(small.c_str(), MNT_DETACH); };
+  const struct Unmount {
+    ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+    const std::string& path;
+  } unmount{small};
   {
     std::ofstream(small + "/filler") << std::string(8 << 20, 'f');
     try {
@@ -260,7 +271,6 @@ TEST(MediaDriverTest, SaysWhenThereIsNoSpace) {
     }
     EXPECT_NE(connection->add_publication("aeron:ipc?term-length=64k", 7), nullptr);
   }
-  unmount();
 }
 
 TEST(MediaDriverStatusTest, IsNotAliveForAMissingOrDamagedDirectory) {

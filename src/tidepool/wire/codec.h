@@ -84,7 +84,9 @@ bool read_text(Bytes message, Codec& codec, uint32_t (LengthOwner::*length_of)()
   out.assign(text->substr(0, kMaxErrorMessageBytes));
   return true;
 }
-inline std::string_view cut_text(std::string_view text) noexcept { return text.substr(0, std::min(text.size(), kMaxErrorMessageBytes)); }
+inline std::string_view cut_text(std::string_view text) noexcept {
+  return text.substr(0, std::min(text.size(), kMaxErrorMessageBytes));
+}
 
 // The next group's header fits, its entries are at least as long as tabulated and not more than `limit` (W-6, W-93).
 // Gives their number.
@@ -111,7 +113,8 @@ bool read_pools(Bytes message, Group& group, size_t count, std::vector<PoolEntry
     pool.pool_id = group.poolId();
     pool.nslots = group.poolNslots();
     pool.stride_bytes = group.strideBytes();
-    if (!read_var(message, group, &Group::regionUriLength, &Group::getRegionUriAsStringView, kMaxUriBytes, pool.region_uri)) return false;
+    if (!read_var(message, group, &Group::regionUriLength, &Group::getRegionUriAsStringView, kMaxUriBytes, pool.region_uri))
+      return false;
   }
   return true;
 }
@@ -191,7 +194,8 @@ std::vector<std::byte> encode_new(const Message& message) {
                 ": beyond what the protocol allows: see the limits in docs/formats/messages.md");
   }
   std::vector<std::byte> out(encoded_bytes(message));
-  if (encode(message, out) != out.size()) throw Error(Code::kInternal, "message of template ", Message::kTemplateId, ": not encoded");
+  if (encode(message, out) != out.size())
+    throw Error(Code::kInternal, "message of template ", Message::kTemplateId, ": not encoded");
   return out;
 }
 

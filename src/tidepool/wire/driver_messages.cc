@@ -16,22 +16,17 @@ namespace codec = tidepool::sbe::driver;
 
 std::string_view name_of(Role role) noexcept {
   switch (role) {
-    case Role::producer:
-      return "producer";
-    case Role::consumer:
-      return "consumer";
+    case Role::producer: return "producer";
+    case Role::consumer: return "consumer";
   }
   return "?";
 }
 
 std::string_view name_of(RevokeReason reason) noexcept {
   switch (reason) {
-    case RevokeReason::detached:
-      return "detached";
-    case RevokeReason::expired:
-      return "expired";
-    case RevokeReason::revoked:
-      return "revoked";
+    case RevokeReason::detached: return "detached";
+    case RevokeReason::expired: return "expired";
+    case RevokeReason::revoked: return "revoked";
   }
   return "?";
 }
@@ -50,7 +45,8 @@ DecodeStatus decode(Bytes message, ShmAttachRequest& out) noexcept {
     if (detail::load_header(message).block_length < id_bytes || message.size() < kMessageHeaderBytes + id_bytes) {
       return DecodeStatus::kMalformed;
     }
-    out.correlation_id = load<int64_t>(message.data() + kMessageHeaderBytes + codec::ShmAttachRequest::correlationIdEncodingOffset());
+    out.correlation_id =
+        load<int64_t>(message.data() + kMessageHeaderBytes + codec::ShmAttachRequest::correlationIdEncodingOffset());
   }
   if (status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
@@ -108,10 +104,10 @@ DecodeStatus decode(Bytes message, ShmAttachResponse& out) noexcept try {
   out.node_id = detail::unless_null(raw.nodeId());
   const auto pools = detail::peek_group(message, raw, detail::kPoolBlockBytes, kMaxPoolsPerMessage);
   if (!pools || !detail::read_pools(message, raw.payloadPools(), *pools, out.pools)) return DecodeStatus::kMalformed;
-  if (!detail::read_var(message, raw, &codec::ShmAttachResponse::headerRegionUriLength, &codec::ShmAttachResponse::getHeaderRegionUriAsStringView,
-                        kMaxUriBytes, out.header_region_uri) ||
-      !detail::read_text(message, raw, &codec::ShmAttachResponse::errorMessageLength, &codec::ShmAttachResponse::getErrorMessageAsStringView,
-                         out.error_message)) {
+  if (!detail::read_var(message, raw, &codec::ShmAttachResponse::headerRegionUriLength,
+                        &codec::ShmAttachResponse::getHeaderRegionUriAsStringView, kMaxUriBytes, out.header_region_uri) ||
+      !detail::read_text(message, raw, &codec::ShmAttachResponse::errorMessageLength,
+                         &codec::ShmAttachResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -179,8 +175,8 @@ DecodeStatus decode(Bytes message, ShmDetachResponse& out) noexcept try {
   if (const DecodeStatus status = detail::open<ShmDetachResponse>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   if (!detail::read_enum(raw.codeRaw(), ResponseCode::ok, ResponseCode::internal_error, out.code) ||
-      !detail::read_text(message, raw, &codec::ShmDetachResponse::errorMessageLength, &codec::ShmDetachResponse::getErrorMessageAsStringView,
-                         out.error_message)) {
+      !detail::read_text(message, raw, &codec::ShmDetachResponse::errorMessageLength,
+                         &codec::ShmDetachResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -241,8 +237,8 @@ DecodeStatus decode(Bytes message, ShmDriverShutdown& out) noexcept try {
   if (const DecodeStatus status = detail::open<ShmDriverShutdown>(message, raw); status != DecodeStatus::kOk) return status;
   out.timestamp_ns = raw.timestampNs();
   if (!detail::read_enum(raw.reasonRaw(), ShutdownReason::normal, ShutdownReason::error, out.reason) ||
-      !detail::read_text(message, raw, &codec::ShmDriverShutdown::errorMessageLength, &codec::ShmDriverShutdown::getErrorMessageAsStringView,
-                         out.error_message)) {
+      !detail::read_text(message, raw, &codec::ShmDriverShutdown::errorMessageLength,
+                         &codec::ShmDriverShutdown::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -279,8 +275,8 @@ DecodeStatus decode(Bytes message, ShmLeaseRevoked& out) noexcept try {
   out.client_id = raw.clientId();
   if (!detail::read_enum(raw.roleRaw(), Role::producer, Role::consumer, out.role) ||
       !detail::read_enum(raw.reasonRaw(), RevokeReason::detached, RevokeReason::revoked, out.reason) ||  // D-63
-      !detail::read_text(message, raw, &codec::ShmLeaseRevoked::errorMessageLength, &codec::ShmLeaseRevoked::getErrorMessageAsStringView,
-                         out.error_message)) {
+      !detail::read_text(message, raw, &codec::ShmLeaseRevoked::errorMessageLength,
+                         &codec::ShmLeaseRevoked::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -320,8 +316,8 @@ DecodeStatus decode(Bytes message, ShmDriverShutdownRequest& out) noexcept try {
   if (const DecodeStatus status = detail::open<ShmDriverShutdownRequest>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   if (!detail::read_enum(raw.reasonRaw(), ShutdownReason::normal, ShutdownReason::error, out.reason) ||
-      !detail::read_var(message, raw, &codec::ShmDriverShutdownRequest::tokenLength, &codec::ShmDriverShutdownRequest::getTokenAsStringView,
-                        kMaxTokenBytes, out.token) ||
+      !detail::read_var(message, raw, &codec::ShmDriverShutdownRequest::tokenLength,
+                        &codec::ShmDriverShutdownRequest::getTokenAsStringView, kMaxTokenBytes, out.token) ||
       !detail::read_text(message, raw, &codec::ShmDriverShutdownRequest::errorMessageLength,
                          &codec::ShmDriverShutdownRequest::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;

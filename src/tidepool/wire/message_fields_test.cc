@@ -27,8 +27,12 @@ DecodeStatus status_of(Bytes bytes) {
 
 template <typename T>
 void put(std::vector<std::byte>& bytes, size_t body_offset, T value) {
-  store(bytes.data() + kMessageHeaderBytes + body_offset, value);
+  const size_t at = kMessageHeaderBytes + body_offset;
+  if (at + sizeof value > bytes.size()) throw std::out_of_range("the test writes beyond its message");
+  store(bytes.data() + at, value);
 }
+// Where a var field of `size` bytes that ends the message has its length, as a body offset.
+size_t last_length_at(const std::vector<std::byte>& bytes, size_t size) { return bytes.size() - size - 4 - kMessageHeaderBytes; }
 
 // ---- receive rules, by field -------------------------------------------------------------------------------------------
 
@@ -90,7 +94,8 @@ TEST(VarDataTest, EveryVarFieldIsWrittenEvenWhenAbsent) {  // W-8, D-3
 TEST(VarDataTest, ALengthBeyondTheMessageIsRefused) {  // W-6
   std::vector<std::byte> bytes = encode_new(sample_of<DataSourceAnnounce>());
   const size_t name_length_at = 20;
-  for (const uint32_t length : {uint32_t{1000}, uint32_t{1} << 30, (uint32_t{1} << 30) + 1, 0x7FFFFFFFu, 0x80000000u, 0xFFFFFFFFu}) {
+  for (const uint32_t length :
+       {uint32_t{1000}, uint32_t{1} << 30, (uint32_t{1} << 30) + 1, 0x7FFFFFFFu, 0x80000000u, 0xFFFFFFFFu}) {
     put(bytes, name_length_at, length);
     EXPECT_EQ(status_of<DataSourceAnnounce>(bytes), DecodeStatus::kMalformed) << length;
   }
@@ -128,7 +133,8 @@ TEST(GroupTest, AnEntryBlockShorterThanTabulatedIsRefused) {  // W-6, with entri
 }
 
 // Each entry of the group at `group_at` (a body offset) grows from `block` by `extra` bytes; `var_fields` follow each block.
-std::vector<std::byte> with_longer_entries(const std::vector<std::byte>& bytes, size_t group_at, size_t block, size_t extra, int var_fields) {
+std::vector<std::byte> with_longer_entries(const std::vector<std::byte>& bytes, size_t group_at, size_t block, size_t extra,
+                                           int var_fields) {
   size_t at = kMessageHeaderBytes + group_at;
   std::vector<std::byte> out(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at + 4));
   store(out.data() + at, static_cast<uint16_t>(block + extra));
@@ -311,15 +317,14 @@ TEST(AeronStreamIdTest, ARequestAbove31BitsArrivesToBeDeclined) {  // W-11, W-70
 std::vector<std::byte> one_longer(std::vector<std::byte> bytes, size_t limit) {
   const auto run = std::search_n(bytes.begin(), bytes.end(), static_cast<std::ptrdiff_t>(limit), std::byte{'x'});
   const auto at = static_cast<size_t>(run - bytes.begin());
-  if (run == bytes.end() || at < kMessageHeaderBytes + 4) throw std::logic_error("no such field");
-  store(bytes.data() + (at - 4), static_cast<uint32_t>(limit + 1));
-  bytes.insert(run, std::byte{'x'});
+  put(bytes, at - 4 - kMessageHeaderBytes, static_cast<uint32_t>(limit + 1));
+  bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::byte{'x'});
   return bytes;
 }
 
 // At its limit a field passes both ways; one byte beyond, it is refused when sent and when received.
 template <typename M>
-void expect_limit(std::string M::*field, size_t limit, std::string_view name) {
+void expect_limit(std::string M::* field, size_t limit, std::string_view name) {
   M message = sample_of<M>();
   message.*field = std::string(limit, 'x');
   const std::vector<std::byte> bytes = encode_new(message);
@@ -412,7 +417,7 @@ TEST(LimitTest, AttributesAreBounded) {  // W-93
   EXPECT_EQ(over_limit(one(0, kMaxNameBytes + 1, 0)), "attributes.format");
   EXPECT_EQ(over_limit(one(0, 0, kMaxAttributeBytes + 1)), "attributes.value");
   bytes = encode_new(one(1, 1, kMaxAttributeBytes));
-  store(bytes.data() + bytes.size() - kMaxAttributeBytes - 4, static_cast<uint32_t>(kMaxAttributeBytes + 1));
+  put(bytes, last_length_at(bytes, kMaxAttributeBytes), static_cast<uint32_t>(kMaxAttributeBytes + 1));
   bytes.push_back(std::byte{'v'});
   EXPECT_EQ(status_of<DataSourceMeta>(bytes), DecodeStatus::kMalformed);
 }
@@ -428,7 +433,7 @@ void expect_text_cut() {
   EXPECT_EQ(decoded.error_message, std::string(kMaxErrorMessageBytes, 'x'));
 
   std::vector<std::byte> longer = bytes;  // as a peer without the limit sends it
-  store(longer.data() + longer.size() - kMaxErrorMessageBytes - 4, static_cast<uint32_t>(kMaxErrorMessageBytes + 7));
+  put(longer, last_length_at(longer, kMaxErrorMessageBytes), static_cast<uint32_t>(kMaxErrorMessageBytes + 7));
   longer.resize(longer.size() + 7, std::byte{'y'});
   M received;
   ASSERT_EQ(decode(longer, received), DecodeStatus::kOk);

@@ -324,10 +324,10 @@ struct ShmDriverShutdownRequest {
 
 // ---- decode and encode, one overload for each message ----------------------------------------------------------------
 
-#define TIDEPOOL_WIRE_MESSAGE(M)                                \
-  DecodeStatus decode(Bytes message, M& out) noexcept;          \
-  size_t encode(const M& message, MutableBytes out) noexcept;   \
-  size_t encoded_bytes(const M& message) noexcept;              \
+#define TIDEPOOL_WIRE_MESSAGE(M)                              \
+  DecodeStatus decode(Bytes message, M& out) noexcept;        \
+  size_t encode(const M& message, MutableBytes out) noexcept; \
+  size_t encoded_bytes(const M& message) noexcept;            \
   std::string_view over_limit(const M& message) noexcept;
 
 TIDEPOOL_WIRE_MESSAGE(ShmPoolAnnounce)

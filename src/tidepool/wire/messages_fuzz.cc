@@ -84,7 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const DecodeStatus status = decode(input, message);
     if (status == DecodeStatus::kForeign) return;
     ++claimed;
-    require(header && header->schema_id == test::schema_of<M>() && header->template_id == M::kTemplateId, "a decoder claims only its own");
+    require(header && header->schema_id == test::schema_of<M>() && header->template_id == M::kTemplateId,
+            "a decoder claims only its own");
     if (status == DecodeStatus::kOk) check_accepted(input, message);
   });
   require(claimed <= 1, "a message belongs to one type");

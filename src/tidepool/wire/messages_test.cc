@@ -36,7 +36,8 @@ class Source {
   }
   template <typename E>
   void one_of(E& field, E first, E last) {
-    field = static_cast<E>(static_cast<int>(first) + static_cast<int>(below(static_cast<size_t>(last) - static_cast<size_t>(first) + 1)));
+    field = static_cast<E>(static_cast<int>(first) +
+                           static_cast<int>(below(static_cast<size_t>(last) - static_cast<size_t>(first) + 1)));
   }
   void aeron_id(uint32_t& field) { field = static_cast<uint32_t>(below(0x80000000)); }
   size_t below(size_t limit) { return static_cast<size_t>(random_() % limit); }
@@ -67,13 +68,14 @@ class Source {
 };
 
 void arbitrary(Source& s, ShmPoolAnnounce& m) {
-  s.fill(m.stream_id, m.producer_id, m.epoch, m.announce_timestamp_ns, m.layout_version, m.header_nslots, m.header_slot_bytes, m.pools);
+  s.fill(m.stream_id, m.producer_id, m.epoch, m.announce_timestamp_ns, m.layout_version, m.header_nslots, m.header_slot_bytes,
+         m.pools);
   s.one_of(m.clock_domain, ClockDomain::monotonic, ClockDomain::realtime_synced);
   s.text(m.header_region_uri, kMaxUriBytes);
 }
 void arbitrary(Source& s, ConsumerHello& m) {
-  s.fill(m.stream_id, m.consumer_id, m.supports_shm, m.supports_progress, m.max_rate_hz, m.expected_layout_version, m.progress_interval_us,
-         m.progress_bytes_delta, m.progress_major_delta_units);
+  s.fill(m.stream_id, m.consumer_id, m.supports_shm, m.supports_progress, m.max_rate_hz, m.expected_layout_version,
+         m.progress_interval_us, m.progress_bytes_delta, m.progress_major_delta_units);
   s.one_of(m.mode, Mode::stream, Mode::rate_limited);
   s.aeron_id(m.descriptor_stream_id);
   s.aeron_id(m.control_stream_id);
@@ -128,7 +130,8 @@ void arbitrary(Source& s, MetaBlobChunk& m) {
 }
 void arbitrary(Source& s, MetaBlobComplete& m) { s.fill(m.stream_id, m.meta_version, m.checksum); }
 void arbitrary(Source& s, ShmAttachRequest& m) {  // raw enumerations: the driver answers bad values by name
-  s.fill(m.correlation_id, m.stream_id, m.client_id, m.role, m.expected_layout_version, m.publish_mode, m.require_hugepages, m.desired_node_id);
+  s.fill(m.correlation_id, m.stream_id, m.client_id, m.role, m.expected_layout_version, m.publish_mode, m.require_hugepages,
+         m.desired_node_id);
 }
 void arbitrary(Source& s, ShmAttachResponse& m) {
   s.fill(m.correlation_id, m.code, m.lease_id, m.lease_expiry_timestamp_ns, m.stream_id, m.epoch, m.layout_version, m.header_nslots,
@@ -222,8 +225,8 @@ std::vector<Kind> kinds() {
   std::vector<Kind> all;
   test::for_each_message([&]<typename M>(std::type_identity<M>) {
     all.push_back({test::schema_of<M>(), M::kTemplateId, M::kBlockLength, encoded_bytes(test::sample_of<M>()),
-                   [](MutableBytes out) { return encode(test::sample_of<M>(), out); }, [] { return encode_new(bare<M>()); }, &decode_kind<M>,
-                   &comes_back<M>});
+                   [](MutableBytes out) { return encode(test::sample_of<M>(), out); }, [] { return encode_new(bare<M>()); },
+                   &decode_kind<M>, &comes_back<M>});
   });
   return all;
 }

@@ -26,16 +26,11 @@ std::optional<MessageHeader> read_header(Bytes message) noexcept {
 
 std::string_view name_of(ResponseCode code) noexcept {
   switch (code) {
-    case ResponseCode::ok:
-      return "ok";
-    case ResponseCode::unsupported:
-      return "unsupported";
-    case ResponseCode::invalid_params:
-      return "invalid params";
-    case ResponseCode::rejected:
-      return "rejected";
-    case ResponseCode::internal_error:
-      return "internal error";
+    case ResponseCode::ok: return "ok";
+    case ResponseCode::unsupported: return "unsupported";
+    case ResponseCode::invalid_params: return "invalid params";
+    case ResponseCode::rejected: return "rejected";
+    case ResponseCode::internal_error: return "internal error";
   }
   return "?";
 }
@@ -80,7 +75,8 @@ DecodeStatus decode(Bytes message, FrameProgress& out) noexcept {
   codec::FrameProgress raw;
   if (const DecodeStatus status = detail::open<FrameProgress>(message, raw); status != DecodeStatus::kOk) return status;
   // UNKNOWN is in the enumeration: it decodes, and whoever tracks progress ignores it (W-9, W-80).
-  if (!detail::read_enum(raw.stateRaw(), ProgressState::unknown, ProgressState::complete, out.state)) return DecodeStatus::kMalformed;
+  if (!detail::read_enum(raw.stateRaw(), ProgressState::unknown, ProgressState::complete, out.state))
+    return DecodeStatus::kMalformed;
   out.stream_id = raw.streamId();
   out.epoch = raw.epoch();
   out.seq = raw.seq();
@@ -111,7 +107,8 @@ std::string_view over_limit(const ShmPoolAnnounce& message) noexcept {
 }
 
 size_t encoded_bytes(const ShmPoolAnnounce& message) noexcept {
-  return kMessageHeaderBytes + ShmPoolAnnounce::kBlockLength + detail::pools_bytes(message.pools) + detail::var_bytes(message.header_region_uri);
+  return kMessageHeaderBytes + ShmPoolAnnounce::kBlockLength + detail::pools_bytes(message.pools) +
+         detail::var_bytes(message.header_region_uri);
 }
 
 DecodeStatus decode(Bytes message, ShmPoolAnnounce& out) noexcept try {
@@ -129,8 +126,8 @@ DecodeStatus decode(Bytes message, ShmPoolAnnounce& out) noexcept try {
   out.header_slot_bytes = raw.headerSlotBytes();
   const auto pools = detail::peek_group(message, raw, detail::kPoolBlockBytes, kMaxPoolsPerMessage);
   if (!pools || !detail::read_pools(message, raw.payloadPools(), *pools, out.pools)) return DecodeStatus::kMalformed;
-  if (!detail::read_var(message, raw, &codec::ShmPoolAnnounce::headerRegionUriLength, &codec::ShmPoolAnnounce::getHeaderRegionUriAsStringView,
-                        kMaxUriBytes, out.header_region_uri)) {
+  if (!detail::read_var(message, raw, &codec::ShmPoolAnnounce::headerRegionUriLength,
+                        &codec::ShmPoolAnnounce::getHeaderRegionUriAsStringView, kMaxUriBytes, out.header_region_uri)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -172,7 +169,8 @@ size_t encoded_bytes(const ConsumerHello& message) noexcept {
 DecodeStatus decode(Bytes message, ConsumerHello& out) noexcept try {
   codec::ConsumerHello raw;
   if (const DecodeStatus status = detail::open<ConsumerHello>(message, raw); status != DecodeStatus::kOk) return status;
-  if (!detail::read_bool(raw.supportsShmRaw(), out.supports_shm) || !detail::read_bool(raw.supportsProgressRaw(), out.supports_progress) ||
+  if (!detail::read_bool(raw.supportsShmRaw(), out.supports_shm) ||
+      !detail::read_bool(raw.supportsProgressRaw(), out.supports_progress) ||
       !detail::read_enum(raw.modeRaw(), Mode::stream, Mode::rate_limited, out.mode)) {
     return DecodeStatus::kMalformed;
   }
@@ -189,8 +187,8 @@ DecodeStatus decode(Bytes message, ConsumerHello& out) noexcept try {
   const auto descriptor_channel = detail::view_var(message, raw, &codec::ConsumerHello::descriptorChannelLength,
                                                    &codec::ConsumerHello::getDescriptorChannelAsStringView);
   if (!descriptor_channel) return DecodeStatus::kMalformed;
-  const auto control_channel =
-      detail::view_var(message, raw, &codec::ConsumerHello::controlChannelLength, &codec::ConsumerHello::getControlChannelAsStringView);
+  const auto control_channel = detail::view_var(message, raw, &codec::ConsumerHello::controlChannelLength,
+                                                &codec::ConsumerHello::getControlChannelAsStringView);
   if (!control_channel) return DecodeStatus::kMalformed;
   out.descriptor_channel.assign(descriptor_channel->size() > kMaxUriBytes ? std::string_view{} : *descriptor_channel);
   out.control_channel.assign(control_channel->size() > kMaxUriBytes ? std::string_view{} : *control_channel);
@@ -240,7 +238,8 @@ size_t encoded_bytes(const ConsumerConfig& message) noexcept {
 DecodeStatus decode(Bytes message, ConsumerConfig& out) noexcept try {
   codec::ConsumerConfig raw;
   if (const DecodeStatus status = detail::open<ConsumerConfig>(message, raw); status != DecodeStatus::kOk) return status;
-  if (!detail::read_bool(raw.useShmRaw(), out.use_shm) || !detail::read_enum(raw.modeRaw(), Mode::stream, Mode::rate_limited, out.mode)) {
+  if (!detail::read_bool(raw.useShmRaw(), out.use_shm) ||
+      !detail::read_enum(raw.modeRaw(), Mode::stream, Mode::rate_limited, out.mode)) {
     return DecodeStatus::kMalformed;
   }
   out.stream_id = raw.streamId();
@@ -250,12 +249,12 @@ DecodeStatus decode(Bytes message, ConsumerConfig& out) noexcept try {
   if (out.descriptor_stream_id > detail::kMaxAeronStreamId || out.control_stream_id > detail::kMaxAeronStreamId) {
     return DecodeStatus::kMalformed;  // an assignment that cannot be subscribed to (W-11)
   }
-  if (!detail::read_var(message, raw, &codec::ConsumerConfig::payloadFallbackUriLength, &codec::ConsumerConfig::getPayloadFallbackUriAsStringView,
-                        kMaxUriBytes, out.payload_fallback_uri) ||
-      !detail::read_var(message, raw, &codec::ConsumerConfig::descriptorChannelLength, &codec::ConsumerConfig::getDescriptorChannelAsStringView,
-                        kMaxUriBytes, out.descriptor_channel) ||
-      !detail::read_var(message, raw, &codec::ConsumerConfig::controlChannelLength, &codec::ConsumerConfig::getControlChannelAsStringView,
-                        kMaxUriBytes, out.control_channel)) {
+  if (!detail::read_var(message, raw, &codec::ConsumerConfig::payloadFallbackUriLength,
+                        &codec::ConsumerConfig::getPayloadFallbackUriAsStringView, kMaxUriBytes, out.payload_fallback_uri) ||
+      !detail::read_var(message, raw, &codec::ConsumerConfig::descriptorChannelLength,
+                        &codec::ConsumerConfig::getDescriptorChannelAsStringView, kMaxUriBytes, out.descriptor_channel) ||
+      !detail::read_var(message, raw, &codec::ConsumerConfig::controlChannelLength,
+                        &codec::ConsumerConfig::getControlChannelAsStringView, kMaxUriBytes, out.control_channel)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -348,7 +347,8 @@ std::string_view over_limit(const DataSourceAnnounce& message) noexcept {
 }
 
 size_t encoded_bytes(const DataSourceAnnounce& message) noexcept {
-  return kMessageHeaderBytes + DataSourceAnnounce::kBlockLength + detail::var_bytes(message.name) + detail::var_bytes(message.summary);
+  return kMessageHeaderBytes + DataSourceAnnounce::kBlockLength + detail::var_bytes(message.name) +
+         detail::var_bytes(message.summary);
 }
 
 DecodeStatus decode(Bytes message, DataSourceAnnounce& out) noexcept try {
@@ -358,8 +358,8 @@ DecodeStatus decode(Bytes message, DataSourceAnnounce& out) noexcept try {
   out.producer_id = raw.producerId();
   out.epoch = raw.epoch();
   out.meta_version = raw.metaVersion();
-  if (!detail::read_var(message, raw, &codec::DataSourceAnnounce::nameLength, &codec::DataSourceAnnounce::getNameAsStringView, kMaxNameBytes,
-                        out.name) ||
+  if (!detail::read_var(message, raw, &codec::DataSourceAnnounce::nameLength, &codec::DataSourceAnnounce::getNameAsStringView,
+                        kMaxNameBytes, out.name) ||
       !detail::read_var(message, raw, &codec::DataSourceAnnounce::summaryLength, &codec::DataSourceAnnounce::getSummaryAsStringView,
                         kMaxNameBytes, out.summary)) {
     return DecodeStatus::kMalformed;
@@ -457,8 +457,8 @@ DecodeStatus decode(Bytes message, ControlResponse& out) noexcept try {
   if (const DecodeStatus status = detail::open<ControlResponse>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   if (!detail::read_enum(raw.codeRaw(), ResponseCode::ok, ResponseCode::internal_error, out.code) ||
-      !detail::read_text(message, raw, &codec::ControlResponse::errorMessageLength, &codec::ControlResponse::getErrorMessageAsStringView,
-                         out.error_message)) {
+      !detail::read_text(message, raw, &codec::ControlResponse::errorMessageLength,
+                         &codec::ControlResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;

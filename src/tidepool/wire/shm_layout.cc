@@ -34,8 +34,9 @@ char* chars(const std::byte* bytes) noexcept { return const_cast<char*>(reinterp
 
 bool is_tensor_message(const std::byte* bytes) noexcept {
   const codec::MessageHeader header(chars(bytes), 0, kMessageHeaderBytes, kSchemaVersion);
-  return header.blockLength() == codec::TensorHeader::SBE_BLOCK_LENGTH && header.templateId() == codec::TensorHeader::SBE_TEMPLATE_ID &&
-         header.schemaId() == kPoolSchemaId && header.version() == kSchemaVersion;
+  return header.blockLength() == codec::TensorHeader::SBE_BLOCK_LENGTH &&
+         header.templateId() == codec::TensorHeader::SBE_TEMPLATE_ID && header.schemaId() == kPoolSchemaId &&
+         header.version() == kSchemaVersion;
 }
 
 }  // namespace
@@ -76,16 +77,11 @@ void encode_superblock(const Superblock& block, std::byte (&bytes)[kSuperblockBy
 
 std::string_view text_of(SlotFault fault) noexcept {
   switch (fault) {
-    case SlotFault::kNone:
-      return "none";
-    case SlotFault::kHeaderLength:
-      return "length of the tensor header is not 192";
-    case SlotFault::kTensorMessage:
-      return "tensor header is not message 52 of schema 900, version 1";
-    case SlotFault::kPayloadOffset:
-      return "payload offset is not 0";
-    case SlotFault::kTensor:
-      return "tensor header breaks its rules";
+    case SlotFault::kNone: return "none";
+    case SlotFault::kHeaderLength: return "length of the tensor header is not 192";
+    case SlotFault::kTensorMessage: return "tensor header is not message 52 of schema 900, version 1";
+    case SlotFault::kPayloadOffset: return "payload offset is not 0";
+    case SlotFault::kTensor: return "tensor header breaks its rules";
   }
   return "?";
 }

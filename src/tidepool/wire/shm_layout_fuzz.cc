@@ -43,7 +43,8 @@ void check_tensor(const TensorHeader& tensor) {
   require(tensor.ndims >= 1 && tensor.ndims <= kMaxDims, "1 to 8 dimensions");
   for (size_t i = 0; i < kMaxDims; ++i) {
     require(tensor.dims[i] >= 0, "no negative dimension");
-    require(i < tensor.ndims ? tensor.strides[i] > 0 : tensor.strides[i] == 0 && tensor.dims[i] == 0, "complete strides, nothing beyond");
+    require(i < tensor.ndims ? tensor.strides[i] > 0 : tensor.strides[i] == 0 && tensor.dims[i] == 0,
+            "complete strides, nothing beyond");
   }
   const uint64_t count = element_count(tensor);
   const uint64_t extent = extent_bytes(tensor);

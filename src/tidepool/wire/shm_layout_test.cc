@@ -80,7 +80,8 @@ void fill_golden_slot(SlotBytes& to) {
 }
 
 TEST(SuperblockTest, MatchesTheGoldenBytes) {  // W-1, W-18, wire.md 17.1, 17.2
-  for (const auto& [hex, block] : {std::pair{kRingSuperblockHex, ring_superblock()}, std::pair{kPoolSuperblockHex, pool_superblock()}}) {
+  for (const auto& [hex, block] :
+       {std::pair{kRingSuperblockHex, ring_superblock()}, std::pair{kPoolSuperblockHex, pool_superblock()}}) {
     SuperblockBytes bytes;
     std::fill(std::begin(bytes), std::end(bytes), std::byte{0xEE});
     encode_superblock(block, bytes);
@@ -250,7 +251,7 @@ TEST(SlotHeaderTest, AcceptsAFrameWithoutPayload) {  // W-48
   EXPECT_EQ(header, empty);
 }
 
-TEST(SlotHeaderTest, KeepsTimeAndMetadataThatAreNotKnownAsNull) {  // W-7, W-54
+TEST(SlotHeaderTest, KeepsTimeAndMetadataThatAreNotKnownAsNull) {  // W-7, W-54, W-87
   SlotHeader unknown = golden_slot();
   unknown.timestamp_ns = kNull64;
   unknown.meta_version = kNull32;

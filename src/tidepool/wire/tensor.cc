@@ -28,13 +28,14 @@ TensorFault infer_strides(TensorHeader& header) noexcept {
 
 TensorFault check_progress(const TensorHeader& header) noexcept {
   switch (header.progress_unit) {
-    case ProgressUnit::none:
-      return TensorFault::kNone;  // its stride is then meaningless
+    case ProgressUnit::none: return TensorFault::kNone;  // its stride is then meaningless
     case ProgressUnit::rows:
-      return header.progress_stride_bytes == static_cast<uint32_t>(header.strides[0]) ? TensorFault::kNone : TensorFault::kProgressStride;
+      return header.progress_stride_bytes == static_cast<uint32_t>(header.strides[0]) ? TensorFault::kNone
+                                                                                      : TensorFault::kProgressStride;
     case ProgressUnit::columns:
-      return header.ndims >= 2 && header.progress_stride_bytes == static_cast<uint32_t>(header.strides[1]) ? TensorFault::kNone
-                                                                                                           : TensorFault::kProgressStride;
+      return header.ndims >= 2 && header.progress_stride_bytes == static_cast<uint32_t>(header.strides[1])
+                 ? TensorFault::kNone
+                 : TensorFault::kProgressStride;
   }
   return TensorFault::kProgressUnit;
 }
@@ -47,21 +48,16 @@ size_t element_bytes(DType dtype) noexcept {
     case DType::i8:
     case DType::boolean:
     case DType::bytes:
-    case DType::bit:
-      return 1;
+    case DType::bit: return 1;
     case DType::u16:
-    case DType::i16:
-      return 2;
+    case DType::i16: return 2;
     case DType::u32:
     case DType::i32:
-    case DType::f32:
-      return 4;
+    case DType::f32: return 4;
     case DType::u64:
     case DType::i64:
-    case DType::f64:
-      return 8;
-    case DType::unknown:
-      break;
+    case DType::f64: return 8;
+    case DType::unknown: break;
   }
   return 0;
 }
@@ -72,8 +68,8 @@ struct NamedDType {
   DType dtype;
 };
 constexpr NamedDType kDTypeNames[] = {
-    {"unknown", DType::unknown}, {"u8", DType::u8},   {"i8", DType::i8},   {"u16", DType::u16},      {"i16", DType::i16},
-    {"u32", DType::u32},         {"i32", DType::i32}, {"u64", DType::u64}, {"i64", DType::i64},      {"f32", DType::f32},
+    {"unknown", DType::unknown}, {"u8", DType::u8},        {"i8", DType::i8},       {"u16", DType::u16}, {"i16", DType::i16},
+    {"u32", DType::u32},         {"i32", DType::i32},      {"u64", DType::u64},     {"i64", DType::i64}, {"f32", DType::f32},
     {"f64", DType::f64},         {"bool", DType::boolean}, {"bytes", DType::bytes}, {"bit", DType::bit},
 };
 }  // namespace
@@ -94,22 +90,14 @@ std::optional<DType> dtype_from_name(std::string_view name) noexcept {
 
 std::string_view text_of(TensorFault fault) noexcept {
   switch (fault) {
-    case TensorFault::kNone:
-      return "none";
-    case TensorFault::kDtype:
-      return "unknown element type";
-    case TensorFault::kOrder:
-      return "order is neither row nor column";
-    case TensorFault::kNdims:
-      return "number of dimensions is not 1 to 8";
-    case TensorFault::kNegative:
-      return "negative dimension or stride";
-    case TensorFault::kStride:
-      return "stride overlaps the dimension inside it or exceeds 31 bits";
-    case TensorFault::kProgressUnit:
-      return "unknown progress unit";
-    case TensorFault::kProgressStride:
-      return "progress stride is not the stride of its rows or columns";
+    case TensorFault::kNone: return "none";
+    case TensorFault::kDtype: return "unknown element type";
+    case TensorFault::kOrder: return "order is neither row nor column";
+    case TensorFault::kNdims: return "number of dimensions is not 1 to 8";
+    case TensorFault::kNegative: return "negative dimension or stride";
+    case TensorFault::kStride: return "stride overlaps the dimension inside it or exceeds 31 bits";
+    case TensorFault::kProgressUnit: return "unknown progress unit";
+    case TensorFault::kProgressStride: return "progress stride is not the stride of its rows or columns";
   }
   return "?";
 }

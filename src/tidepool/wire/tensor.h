@@ -13,8 +13,20 @@ namespace tidepool::wire {
 inline constexpr size_t kMaxDims = 8;
 
 enum class DType : int16_t {
-  unknown = 0, u8 = 1, i8 = 2, u16 = 3, i16 = 4, u32 = 5, i32 = 6, u64 = 7, i64 = 8,
-  f32 = 9, f64 = 10, boolean = 11, bytes = 13, bit = 14,  // 12 is unassigned
+  unknown = 0,
+  u8 = 1,
+  i8 = 2,
+  u16 = 3,
+  i16 = 4,
+  u32 = 5,
+  i32 = 6,
+  u64 = 7,
+  i64 = 8,
+  f32 = 9,
+  f64 = 10,
+  boolean = 11,
+  bytes = 13,
+  bit = 14,  // 12 is unassigned
 };
 enum class MajorOrder : int16_t { unknown = 0, row = 1, column = 2 };
 enum class ProgressUnit : uint8_t { none = 0, rows = 1, columns = 2 };
@@ -40,7 +52,14 @@ struct TensorHeader {
 
 // Why a tensor header is refused (W-43, W-46).
 enum class TensorFault : uint8_t {
-  kNone, kDtype, kOrder, kNdims, kNegative, kStride, kProgressUnit, kProgressStride,
+  kNone,
+  kDtype,
+  kOrder,
+  kNdims,
+  kNegative,
+  kStride,
+  kProgressUnit,
+  kProgressStride,
 };
 std::string_view text_of(TensorFault fault) noexcept;
 

@@ -212,7 +212,8 @@ TEST(TensorTest, RefusesToBuildWhatCannotBe) {
 
 TEST(TensorTest, HasATextForEveryFault) {
   std::set<std::string_view> texts;
-  for (int fault = 0; fault <= static_cast<int>(TensorFault::kProgressStride); ++fault) texts.insert(text_of(static_cast<TensorFault>(fault)));
+  for (int fault = 0; fault <= static_cast<int>(TensorFault::kProgressStride); ++fault)
+    texts.insert(text_of(static_cast<TensorFault>(fault)));
   EXPECT_EQ(texts.size(), static_cast<size_t>(TensorFault::kProgressStride) + 1);
   EXPECT_EQ(texts.count("?"), 0u);
 }
@@ -235,7 +236,8 @@ std::vector<uint64_t> addresses_of(const TensorHeader& header) {
   for (size_t i = 0; i < header.ndims; ++i) {
     std::vector<uint64_t> next;
     for (const uint64_t base : addresses) {
-      for (int32_t k = 0; k < header.dims[i]; ++k) next.push_back(base + static_cast<uint64_t>(k) * static_cast<uint64_t>(header.strides[i]));
+      for (int32_t k = 0; k < header.dims[i]; ++k)
+        next.push_back(base + static_cast<uint64_t>(k) * static_cast<uint64_t>(header.strides[i]));
     }
     addresses = std::move(next);
   }

@@ -19,7 +19,8 @@ inline std::vector<std::byte> bytes_of_hex(std::string_view text) {
   std::string digits;
   const auto nibble = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
   const auto flush = [&] {
-    for (size_t i = 0; i + 1 < digits.size(); i += 2) out.push_back(static_cast<std::byte>(nibble(digits[i]) << 4 | nibble(digits[i + 1])));
+    for (size_t i = 0; i + 1 < digits.size(); i += 2)
+      out.push_back(static_cast<std::byte>(nibble(digits[i]) << 4 | nibble(digits[i + 1])));
     digits.clear();
   };
   for (const char c : text) {

@@ -55,10 +55,13 @@ Json json_of(ProgressState state) {
   return name_in(static_cast<int64_t>(state), {{0, "UNKNOWN"}, {1, "STARTED"}, {2, "PROGRESS"}, {3, "COMPLETE"}});
 }
 Json json_of(ResponseCode code) {
-  return name_in(static_cast<int64_t>(code), {{0, "OK"}, {1, "UNSUPPORTED"}, {2, "INVALID_PARAMS"}, {3, "REJECTED"}, {4, "INTERNAL_ERROR"}});
+  return name_in(static_cast<int64_t>(code),
+                 {{0, "OK"}, {1, "UNSUPPORTED"}, {2, "INVALID_PARAMS"}, {3, "REJECTED"}, {4, "INTERNAL_ERROR"}});
 }
 Json json_of(ShutdownReason reason) { return name_in(static_cast<int64_t>(reason), {{0, "NORMAL"}, {1, "ADMIN"}, {2, "ERROR"}}); }
-Json json_of(RevokeReason reason) { return name_in(static_cast<int64_t>(reason), {{1, "DETACHED"}, {2, "EXPIRED"}, {3, "REVOKED"}}); }
+Json json_of(RevokeReason reason) {
+  return name_in(static_cast<int64_t>(reason), {{1, "DETACHED"}, {2, "EXPIRED"}, {3, "REVOKED"}});
+}
 Json role_json(int64_t role) { return name_in(role, {{1, "PRODUCER"}, {2, "CONSUMER"}}); }
 template <typename T>
 T null_or(const std::optional<T>& value) {  // the vectors show nulls as their numbers
@@ -98,69 +101,125 @@ Fields& Fields::add_unsigned(const char* name, uint64_t value) { return (*this)(
 Json pools_json(const std::vector<PoolEntry>& pools) {
   Json out = Json::array();
   for (const PoolEntry& pool : pools) {
-    out.push_back(Fields()("poolId", pool.pool_id)("poolNslots", pool.nslots)("strideBytes", pool.stride_bytes)("regionUri", pool.region_uri).json());
+    out.push_back(
+        Fields()("poolId", pool.pool_id)("poolNslots", pool.nslots)("strideBytes", pool.stride_bytes)("regionUri", pool.region_uri)
+            .json());
   }
   return out;
 }
 
 Json fields_of(const ShmPoolAnnounce& m) {
-  return Fields()("Name", "ShmPoolAnnounce")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("announceTimestampNs", m.announce_timestamp_ns)("announceClockDomain", json_of(m.clock_domain))("layoutVersion", m.layout_version)("headerNslots", m.header_nslots)("headerSlotBytes", m.header_slot_bytes)("payloadPools", pools_json(m.pools))("headerRegionUri", m.header_region_uri).json();
+  return Fields()("Name", "ShmPoolAnnounce")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)(
+             "announceTimestampNs", m.announce_timestamp_ns)("announceClockDomain", json_of(m.clock_domain))(
+             "layoutVersion", m.layout_version)("headerNslots", m.header_nslots)("headerSlotBytes", m.header_slot_bytes)(
+             "payloadPools", pools_json(m.pools))("headerRegionUri", m.header_region_uri)
+      .json();
 }
 Json fields_of(const ConsumerHello& m) {
-  return Fields()("Name", "ConsumerHello")("streamId", m.stream_id)("consumerId", m.consumer_id)("supportsShm", json_of(m.supports_shm))("supportsProgress", json_of(m.supports_progress))("mode", json_of(m.mode))("maxRateHz", m.max_rate_hz)("expectedLayoutVersion", m.expected_layout_version)("progressIntervalUs", null_or(m.progress_interval_us))("progressBytesDelta", null_or(m.progress_bytes_delta))("progressMajorDeltaUnits", null_or(m.progress_major_delta_units))("descriptorStreamId", m.descriptor_stream_id)("controlStreamId", m.control_stream_id)("descriptorChannel", m.descriptor_channel)("controlChannel", m.control_channel).json();
+  return Fields()("Name", "ConsumerHello")("streamId", m.stream_id)("consumerId", m.consumer_id)(
+             "supportsShm", json_of(m.supports_shm))("supportsProgress", json_of(m.supports_progress))("mode", json_of(m.mode))(
+             "maxRateHz", m.max_rate_hz)("expectedLayoutVersion", m.expected_layout_version)(
+             "progressIntervalUs", null_or(m.progress_interval_us))("progressBytesDelta", null_or(m.progress_bytes_delta))(
+             "progressMajorDeltaUnits", null_or(m.progress_major_delta_units))("descriptorStreamId", m.descriptor_stream_id)(
+             "controlStreamId", m.control_stream_id)("descriptorChannel", m.descriptor_channel)("controlChannel", m.control_channel)
+      .json();
 }
 Json fields_of(const ConsumerConfig& m) {
-  return Fields()("Name", "ConsumerConfig")("streamId", m.stream_id)("consumerId", m.consumer_id)("useShm", json_of(m.use_shm))("mode", json_of(m.mode))("descriptorStreamId", m.descriptor_stream_id)("controlStreamId", m.control_stream_id)("payloadFallbackUri", m.payload_fallback_uri)("descriptorChannel", m.descriptor_channel)("controlChannel", m.control_channel).json();
+  return Fields()("Name", "ConsumerConfig")("streamId", m.stream_id)("consumerId", m.consumer_id)("useShm", json_of(m.use_shm))(
+             "mode", json_of(m.mode))("descriptorStreamId", m.descriptor_stream_id)("controlStreamId", m.control_stream_id)(
+             "payloadFallbackUri", m.payload_fallback_uri)("descriptorChannel", m.descriptor_channel)("controlChannel",
+                                                                                                      m.control_channel)
+      .json();
 }
 Json fields_of(const FrameDescriptor& m) {
-  return Fields()("Name", "FrameDescriptor")("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)("timestampNs", null_or(m.timestamp_ns))("metaVersion", null_or(m.meta_version))("traceId", m.trace_id).json();
+  return Fields()("Name", "FrameDescriptor")("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)(
+             "timestampNs", null_or(m.timestamp_ns))("metaVersion", null_or(m.meta_version))("traceId", m.trace_id)
+      .json();
 }
 Json fields_of(const QosConsumer& m) {
-  return Fields()("Name", "QosConsumer")("streamId", m.stream_id)("consumerId", m.consumer_id)("epoch", m.epoch)("lastSeqSeen", m.last_seq_seen)("dropsGap", m.drops_gap)("dropsLate", m.drops_late)("mode", json_of(m.mode)).json();
+  return Fields()("Name", "QosConsumer")("streamId", m.stream_id)("consumerId", m.consumer_id)("epoch", m.epoch)(
+             "lastSeqSeen", m.last_seq_seen)("dropsGap", m.drops_gap)("dropsLate", m.drops_late)("mode", json_of(m.mode))
+      .json();
 }
 Json fields_of(const QosProducer& m) {
-  return Fields()("Name", "QosProducer")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("currentSeq", m.current_seq)("watermark", null_or(m.watermark)).json();
+  return Fields()("Name", "QosProducer")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)(
+             "currentSeq", m.current_seq)("watermark", null_or(m.watermark))
+      .json();
 }
 Json fields_of(const DataSourceAnnounce& m) {
-  return Fields()("Name", "DataSourceAnnounce")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("metaVersion", m.meta_version)("name", m.name)("summary", m.summary).json();
+  return Fields()("Name", "DataSourceAnnounce")("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)(
+             "metaVersion", m.meta_version)("name", m.name)("summary", m.summary)
+      .json();
 }
 Json fields_of(const DataSourceMeta& m) {
   Json attributes = Json::array();
   for (const Attribute& a : m.attributes) attributes.push_back(Fields()("key", a.key)("format", a.format)("value", a.value).json());
-  return Fields()("Name", "DataSourceMeta")("streamId", m.stream_id)("metaVersion", m.meta_version)("timestampNs", m.timestamp_ns)("attributes", attributes).json();
+  return Fields()("Name", "DataSourceMeta")("streamId", m.stream_id)("metaVersion", m.meta_version)("timestampNs", m.timestamp_ns)(
+             "attributes", attributes)
+      .json();
 }
 Json fields_of(const ControlResponse& m) {
-  return Fields()("Name", "ControlResponse")("correlationId", m.correlation_id)("code", json_of(m.code))("errorMessage", m.error_message).json();
+  return Fields()("Name", "ControlResponse")("correlationId", m.correlation_id)("code", json_of(m.code))("errorMessage",
+                                                                                                         m.error_message)
+      .json();
 }
 Json fields_of(const FrameProgress& m) {
-  return Fields()("Name", "FrameProgress")("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)("payloadBytesFilled", m.payload_bytes_filled)("state", json_of(m.state)).json();
+  return Fields()("Name", "FrameProgress")("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)(
+             "payloadBytesFilled", m.payload_bytes_filled)("state", json_of(m.state))
+      .json();
 }
-Json fields_of(const MetaBlobAnnounce&) { return Fields()("Name", "MetaBlobAnnounce").json(); }  // experimental: the oracle has none
+Json fields_of(const MetaBlobAnnounce&) {
+  return Fields()("Name", "MetaBlobAnnounce").json();
+}  // experimental: the oracle has none
 Json fields_of(const MetaBlobChunk&) { return Fields()("Name", "MetaBlobChunk").json(); }
 Json fields_of(const MetaBlobComplete&) { return Fields()("Name", "MetaBlobComplete").json(); }
 Json fields_of(const ShmAttachRequest& m) {
-  return Fields()("Name", "ShmAttachRequest")("correlationId", m.correlation_id)("streamId", m.stream_id)("clientId", m.client_id)("role", role_json(m.role))("expectedLayoutVersion", m.expected_layout_version)("publishMode", name_in(m.publish_mode, {{1, "REQUIRE_EXISTING"}, {2, "EXISTING_OR_CREATE"}, {255, "NULL_VALUE"}}))("requireHugepages", name_in(m.require_hugepages, {{0, "UNSPECIFIED"}, {1, "STANDARD"}, {2, "HUGEPAGES"}}))("desiredNodeId", null_or(m.desired_node_id)).json();
+  return Fields()("Name", "ShmAttachRequest")("correlationId", m.correlation_id)("streamId", m.stream_id)("clientId", m.client_id)(
+             "role", role_json(m.role))("expectedLayoutVersion", m.expected_layout_version)(
+             "publishMode", name_in(m.publish_mode, {{1, "REQUIRE_EXISTING"}, {2, "EXISTING_OR_CREATE"}, {255, "NULL_VALUE"}}))(
+             "requireHugepages", name_in(m.require_hugepages, {{0, "UNSPECIFIED"}, {1, "STANDARD"}, {2, "HUGEPAGES"}}))(
+             "desiredNodeId", null_or(m.desired_node_id))
+      .json();
 }
 Json fields_of(const ShmAttachResponse& m) {
-  return Fields()("Name", "ShmAttachResponse")("correlationId", m.correlation_id)("code", json_of(m.code))("leaseId", null_or(m.lease_id))("leaseExpiryTimestampNs", null_or(m.lease_expiry_timestamp_ns))("streamId", null_or(m.stream_id))("epoch", null_or(m.epoch))("layoutVersion", null_or(m.layout_version))("headerNslots", null_or(m.header_nslots))("headerSlotBytes", null_or(m.header_slot_bytes))("nodeId", null_or(m.node_id))("payloadPools", pools_json(m.pools))("headerRegionUri", m.header_region_uri)("errorMessage", m.error_message).json();
+  return Fields()("Name", "ShmAttachResponse")("correlationId", m.correlation_id)("code", json_of(m.code))(
+             "leaseId", null_or(m.lease_id))("leaseExpiryTimestampNs", null_or(m.lease_expiry_timestamp_ns))(
+             "streamId", null_or(m.stream_id))("epoch", null_or(m.epoch))("layoutVersion", null_or(m.layout_version))(
+             "headerNslots", null_or(m.header_nslots))("headerSlotBytes", null_or(m.header_slot_bytes))(
+             "nodeId", null_or(m.node_id))("payloadPools", pools_json(m.pools))("headerRegionUri", m.header_region_uri)(
+             "errorMessage", m.error_message)
+      .json();
 }
 Json fields_of(const ShmDetachRequest& m) {
-  return Fields()("Name", "ShmDetachRequest")("correlationId", m.correlation_id)("leaseId", m.lease_id)("streamId", m.stream_id)("clientId", m.client_id)("role", role_json(m.role)).json();
+  return Fields()("Name", "ShmDetachRequest")("correlationId", m.correlation_id)("leaseId", m.lease_id)("streamId", m.stream_id)(
+             "clientId", m.client_id)("role", role_json(m.role))
+      .json();
 }
 Json fields_of(const ShmDetachResponse& m) {
-  return Fields()("Name", "ShmDetachResponse")("correlationId", m.correlation_id)("code", json_of(m.code))("errorMessage", m.error_message).json();
+  return Fields()("Name", "ShmDetachResponse")("correlationId", m.correlation_id)("code", json_of(m.code))("errorMessage",
+                                                                                                           m.error_message)
+      .json();
 }
 Json fields_of(const ShmLeaseKeepalive& m) {
-  return Fields()("Name", "ShmLeaseKeepalive")("leaseId", m.lease_id)("streamId", m.stream_id)("clientId", m.client_id)("role", role_json(m.role))("clientTimestampNs", m.client_timestamp_ns).json();
+  return Fields()("Name", "ShmLeaseKeepalive")("leaseId", m.lease_id)("streamId", m.stream_id)("clientId", m.client_id)(
+             "role", role_json(m.role))("clientTimestampNs", m.client_timestamp_ns)
+      .json();
 }
 Json fields_of(const ShmDriverShutdown& m) {
-  return Fields()("Name", "ShmDriverShutdown")("timestampNs", m.timestamp_ns)("reason", json_of(m.reason))("errorMessage", m.error_message).json();
+  return Fields()("Name", "ShmDriverShutdown")("timestampNs", m.timestamp_ns)("reason", json_of(m.reason))("errorMessage",
+                                                                                                           m.error_message)
+      .json();
 }
 Json fields_of(const ShmLeaseRevoked& m) {
-  return Fields()("Name", "ShmLeaseRevoked")("timestampNs", m.timestamp_ns)("leaseId", m.lease_id)("streamId", m.stream_id)("clientId", m.client_id)("role", role_json(static_cast<int64_t>(m.role)))("reason", json_of(m.reason))("errorMessage", m.error_message).json();
+  return Fields()("Name", "ShmLeaseRevoked")("timestampNs", m.timestamp_ns)("leaseId", m.lease_id)("streamId", m.stream_id)(
+             "clientId", m.client_id)("role", role_json(static_cast<int64_t>(m.role)))("reason", json_of(m.reason))("errorMessage",
+                                                                                                                    m.error_message)
+      .json();
 }
 Json fields_of(const ShmDriverShutdownRequest& m) {
-  return Fields()("Name", "ShmDriverShutdownRequest")("correlationId", m.correlation_id)("reason", json_of(m.reason))("token", m.token)("errorMessage", m.error_message).json();
+  return Fields()("Name", "ShmDriverShutdownRequest")("correlationId", m.correlation_id)("reason", json_of(m.reason))(
+             "token", m.token)("errorMessage", m.error_message)
+      .json();
 }
 
 // The vectors elide raw data as "31 bytes of raw data"; then lengths are compared, and the bytes by encoding again.

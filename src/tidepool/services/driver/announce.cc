@@ -38,8 +38,9 @@ bool Outbox::announce_softly(const wire::ShmPoolAnnounce& announce) {
 }
 
 int Outbox::flush(uint64_t now_ns) {
-  int sent = control_.flush();
-  if (announce_) sent += announce_->flush();
+  const size_t before = owed();
+  control_.flush();
+  if (announce_) announce_->flush();
   while (!waiting_.empty()) {
     control::Sender& plane = plane_of(waiting_.front());
     if (announce_) {
@@ -53,7 +54,6 @@ int Outbox::flush(uint64_t now_ns) {
     try {
       // A sender that is full takes no more; the message stays here and the caller's limit counts it.
       if (!std::visit([&plane](const auto& message) { return plane.owe(message); }, waiting_.front())) break;
-      ++sent;
     } catch (const Error& error) {
       // Longer than the channel takes (many pools, a short term): waiting would not cure it.
       log(LogLevel::kError, "driver", "a message cannot be sent: ", error.what());
@@ -61,7 +61,7 @@ int Outbox::flush(uint64_t now_ns) {
     waiting_.pop_front();
   }
   if (!announce_ || announce_->owed() == 0) blocked_since_ns_ = 0;
-  return sent;
+  return static_cast<int>(before - owed());
 }
 
 }  // namespace tidepool::driver

@@ -41,7 +41,7 @@ class Outbox {
   // Periodic: false when it was not sent since something is owed or in the way.
   bool announce_softly(const wire::ShmPoolAnnounce& announce);
 
-  // Send what can be sent. Returns how many messages left.
+  // Send what can be sent. Returns how many messages are owed no longer.
   int flush(uint64_t now_ns);
   size_t owed() const noexcept;
   bool closed() const noexcept { return control_.closed() || (announce_ && announce_->closed()); }
