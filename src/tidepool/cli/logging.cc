@@ -15,7 +15,7 @@
 
 namespace tidepool::cli {
 namespace {
-constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
+constexpr std::pair<std::string_view, LogLevel> kLevels[] = {  // in the order of LogLevel
     {"error", LogLevel::kError}, {"warn", LogLevel::kWarn}, {"info", LogLevel::kInfo}, {"debug", LogLevel::kDebug}, {"trace", LogLevel::kTrace}};
 
 // Lines to a FILE. On a terminal a progress line may stand there (progress.h): it is wiped first and redrawn by itself.
@@ -78,10 +78,10 @@ void start_log(std::FILE* to, const std::string& flag) {
 
   auto logger = std::make_shared<spdlog::logger>("tidepool", std::make_shared<FileSink>(to));
   logger->set_level(spdlog::level::trace);  // base/log.h holds the threshold
-  logger->set_pattern("%H:%M:%S.%e %l %v");
+  logger->set_pattern("%H:%M:%S.%e %v");  // the level in our own words: those of --log
   set_log_sink(
       [logger](LogLevel line_level, std::string_view role, std::string_view text) {
-        const std::string line = role.empty() ? std::string(text) : concat(role, ": ", text);
+        const std::string line = concat(kLevels[static_cast<size_t>(line_level)].first, " ", role, role.empty() ? "" : ": ", text);
         logger->log(level_of(line_level), line);
       },
       *level);

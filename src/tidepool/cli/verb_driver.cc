@@ -37,9 +37,10 @@ struct DriverArgs {
 constexpr const char* kExample = R"(# A driver for one machine. tidepool driver --check shows every key and where its value comes from.
 [driver]
 instance_id = "lab"
+stream_id_range = "20000-29999"
 
 [policies]
-# Streams that nobody named here, on request, with ids from this range.
+# Streams that nobody named here, on request, with ids from stream_id_range and the first profile.
 allow_dynamic_streams = true
 
 # A profile is how much memory a stream has: header_nslots frames of at most the largest stride.

@@ -152,7 +152,10 @@ Exit run_inspect(const Context& context, const InspectArgs& args) {
   if (::stat((args.path + "/header.ring").c_str(), &ring) == 0) return inspect_epoch(context, args, args.path);
   const auto epochs = epochs_below(args.path);
   if (epochs.empty()) throw Error(Code::kNotFound, args.path, " holds no header.ring: expected a region, an epoch's directory or a stream's directory");
-  if (!context.json) fmt::print(context.out, "{}: {}, this is the newest\n", args.path, format_count(epochs.size(), "epoch"));
+  if (!context.json) {
+    // A producer that leaves makes way for a fresh epoch: what it wrote last is in the one before.
+    for (size_t i = 0; i + 1 < epochs.size(); ++i) fmt::print(context.out, "older epoch  {}\n", epochs[i]);
+  }
   return inspect_epoch(context, args, epochs.back());
 }
 

@@ -47,7 +47,7 @@ struct Tally {
   uint64_t frames = 0;
   uint64_t failed = 0;
   uint64_t bytes = 0;
-  uint64_t first_seq = 0, last_seq = 0;
+  uint64_t epoch = 0, first_seq = 0, last_seq = 0;  // epoch, last_seq: of the last frame
   uint64_t begin_ns = 0, end_ns = 0;
   double seconds() const noexcept { return end_ns > begin_ns ? static_cast<double>(end_ns - begin_ns) / 1e9 : 0; }
 };
@@ -93,17 +93,18 @@ void publish_frames(const PublishArgs& args, Source& source, client::Producer& p
     }
     detached = false;
     const uint64_t seq = claim->seq();
-    const uint64_t epoch = producer.epoch();
-    if (!source.fill(claim->bytes(), seq, epoch)) {
+    if (!source.fill(claim->bytes(), seq, claim->epoch())) {
       producer.abort(*claim);
       continue;
     }
     client::FrameInfo info;
     info.timestamp_ns = monotonic_ns();  // the frame is complete now: what a reader measures from
     info.trace_id = source.trace_id();
+    const uint64_t epoch = claim->epoch();
     const size_t bytes = claim->bytes().size();
     if (producer.commit(*claim, info) == pool::CommitResult::kOk) {
       if (tally.frames == 0) tally.first_seq = seq;
+      tally.epoch = epoch;
       tally.last_seq = seq;
       ++tally.frames;
       tally.bytes += bytes;
@@ -122,7 +123,7 @@ void print_result(const Context& context, const PublishArgs& args, const client:
   const auto counters = producer.counters();
   if (context.json) {
     nlohmann::ordered_json object = {{"frames", tally.frames}, {"failed", tally.failed}, {"seconds", tally.seconds()}, {"stream_id", producer.stream_id()},
-                                     {"epoch", producer.epoch()}};
+                                     {"epoch", tally.epoch}};
     object["first_seq"] = tally.frames > 0 ? nlohmann::ordered_json(tally.first_seq) : nlohmann::ordered_json(nullptr);
     object["last_seq"] = tally.frames > 0 ? nlohmann::ordered_json(tally.last_seq) : nlohmann::ordered_json(nullptr);
     object["bytes"] = tally.bytes;

@@ -168,7 +168,10 @@ uint64_t EpochMap::activity_ns() const noexcept { return shm::ActivityWord(heade
 void EpochMap::touch_activity(uint64_t now_ns) noexcept {
   if (header_.mutable_data() == nullptr) return;
   shm::ActivityWord(header_.mutable_data() + wire::kSuperblockActivityOffset).touch(now_ns);
-  for (Pool& pool : pools_) shm::ActivityWord(pool.region.mutable_data() + wire::kSuperblockActivityOffset).touch(now_ns);
+  for (Pool& pool : pools_) {
+    std::byte* const block = pool.region.mutable_data();
+    if (block != nullptr) shm::ActivityWord(block + wire::kSuperblockActivityOffset).touch(now_ns);
+  }
 }
 
 void EpochMap::revalidate(const Freshness& freshness) const {

@@ -140,6 +140,7 @@ void Claim::swap(Claim& other) noexcept {
   std::swap(tensor_, other.tensor_);
 }
 
+uint64_t Claim::epoch() const noexcept { return state_->map->epoch(); }
 bool Claim::alive() const noexcept { return state_ != nullptr && state_->map->alive(); }
 
 PoolWriter::PoolWriter(std::shared_ptr<EpochMap> map, uint64_t first_seq) : state_(std::make_shared<WriterState>()) {

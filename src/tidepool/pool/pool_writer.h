@@ -61,6 +61,7 @@ class Claim {
   // Open: claimed, and neither committed nor aborted since. The rest is for open claims only.
   explicit operator bool() const noexcept { return state_ != nullptr; }
   uint64_t seq() const noexcept { return seq_; }
+  uint64_t epoch() const noexcept;
   // Writable, exactly as long as the claimed payload. Empty when the claim is not open.
   MutableBytes bytes() const noexcept { return {payload_, values_len_bytes_}; }
   const wire::TensorHeader& tensor() const noexcept { return tensor_; }  // strides are complete

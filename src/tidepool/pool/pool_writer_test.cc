@@ -45,6 +45,7 @@ TEST_F(PoolWriterTest, WritesTheGoldenSlotOfTheProtocol) {  // W-36, W-37, W-39
   Claim claim;
   ASSERT_EQ(writer.claim_seq(11, wire::contiguous(wire::DType::f32, std::vector<int32_t>{2, 3}), claim), ClaimError::kNone);
   EXPECT_EQ(claim.seq(), 11u);
+  EXPECT_EQ(claim.epoch(), 8u);
   EXPECT_EQ(claim.bytes().size(), 24u);
   EXPECT_EQ(claim.bytes().data() - created.map->pools()[0].region.data(), 12352);
   const auto* const ring = reinterpret_cast<const unsigned char*>(created.map->slot(0)) - wire::kSuperblockBytes;

@@ -837,13 +837,13 @@ std::vector<ConfigProblem> check_capacity(const DriverConfig& c, const Origins& 
     if (bytes > capacity) {
       each_fits = false;
       problems.push_back({key, origin_of(origins, key),
-                          concat("takes ", bytes, " bytes an epoch by profile ", in_quotes(stream.profile), "; the file system of ", c.base_dir, " holds ", capacity,
+                          concat("takes ", bytes, " bytes an epoch by profile ", in_quotes(stream.profile), "; the file system of ", printable(c.base_dir), " holds ", capacity,
                                  " in all: make that bigger (mount -o remount,size=...), or give the profile fewer slots or smaller strides")});
     }
     if (__builtin_add_overflow(all, bytes, &all)) all = std::numeric_limits<uint64_t>::max();
   }
   if (all > capacity && each_fits)
-    problems.push_back({"streams", "", concat("take ", all, " bytes together, an epoch each; the file system of ", c.base_dir, " holds ", capacity,
+    problems.push_back({"streams", "", concat("take ", all, " bytes together, an epoch each; the file system of ", printable(c.base_dir), " holds ", capacity,
                                               " in all: make that bigger (mount -o remount,size=...), or configure less")});
   return problems;
 }

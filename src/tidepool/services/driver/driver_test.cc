@@ -20,6 +20,7 @@
 #include "tidepool/pool/epoch_map.h"
 #include "tidepool/services/driver/driver_impl.h"
 #include "tidepool/services/driver/test_world.h"
+#include "tidepool/shm/region.h"
 #include "tidepool/shm/uri.h"
 
 namespace tidepool::driver {
@@ -73,6 +74,10 @@ class DriverTest : public ::testing::Test {
   void start(DriverConfig c) {
     driver_ = std::make_unique<Driver>(c, clock_);
     client_ = std::make_unique<RawClient>(c.aeron_dir, c.control_channel, c.control_stream_id, c.effective_announce_stream_id());
+    client_->while_full = [this] {
+      driver_->poll();
+      client_->poll();
+    };
     ASSERT_TRUE(poll_until([&] {
       driver_->poll();
       return driver_->connected();
@@ -1322,6 +1327,60 @@ TEST_F(SmallFileSystemTest, AStreamWhoseNextEpochDoesNotFitIsDownUntilTheNextAtt
   EXPECT_EQ(client_->count<wire::ShmPoolAnnounce>(), 0u);
   fs::remove(point_ + "/filler");
   EXPECT_GT(*attach(10, 6, Role::consumer).epoch, *lease.epoch);
+}
+
+TEST_F(SmallFileSystemTest, ARepeatForAStreamThatWentDownIsNoGrantWithoutRegions) {  // D-11, D-17
+  ASSERT_NO_FATAL_FAILURE(mount_tmpfs("1m"));
+  if (point_.empty()) return;
+  auto c = config();
+  c.base_dir = point_;
+  start(c);
+  const auto r = request(10, 5, Role::consumer);
+  ASSERT_EQ(ask(r).code, ResponseCode::ok);
+  const auto producer = attach(10, 6, Role::producer);
+  fill(16384);
+  detach(detach_request(producer, 6, Role::producer));
+  ASSERT_EQ(status(10).epoch, 0u);
+  EXPECT_EQ(ask(r).code, ResponseCode::internal_error);
+  EXPECT_EQ(driver_->leases().size(), 1u);  // and the lease stays what it was
+}
+
+class HugepagesTest : public SmallFileSystemTest {};
+
+TEST_F(HugepagesTest, OnHugetlbfsHugepagesAreGivenAndStandardPagesAreNot) {  // D-15, D-38
+  if (::geteuid() != 0) GTEST_SKIP() << "SKIPPED: mounting hugetlbfs needs root";
+  point_ = dir_.path() + "/huge";
+  fs::create_directory(point_);
+  if (::mount("none", point_.c_str(), "hugetlbfs", 0, nullptr) != 0) {
+    const auto why = errno_text();
+    point_.clear();
+    GTEST_SKIP() << "SKIPPED: no hugetlbfs can be mounted here" << why;
+  }
+  auto c = config();
+  c.base_dir = point_;
+  c.require_hugepages = true;
+  start(c);
+  auto r = request(10, 5, Role::producer);
+  r.require_hugepages = static_cast<uint8_t>(wire::HugepagesPolicy::standard);
+  const auto refused = ask(r);
+  EXPECT_EQ(refused.code, ResponseCode::rejected);
+  EXPECT_EQ(refused.error_message, "standard pages requested");
+  for (const auto pages : {wire::HugepagesPolicy::hugepages, wire::HugepagesPolicy::unspecified}) {
+    r = request(10, 5, Role::producer);
+    r.require_hugepages = static_cast<uint8_t>(pages);
+    const auto answer = ask(r);
+    if (answer.code != ResponseCode::ok) {
+      EXPECT_EQ(answer.code, ResponseCode::internal_error);  // never another kind of page instead
+      EXPECT_TRUE(answer.error_message.starts_with("shm creation failed: ")) << answer.error_message;
+      GTEST_SKIP() << "SKIPPED in part: no huge pages are reserved here (vm.nr_hugepages)";
+    }
+    EXPECT_TRUE(answer.header_region_uri.ends_with("|require_hugepages=true")) << answer.header_region_uri;
+    shm::MapPolicy::Options policy;
+    policy.allowed_base_dirs = {point_};
+    const auto map = pool::EpochMap::open(pool::EpochRegions::of(answer), shm::Access::kReadWrite, shm::MapPolicy(policy), {});
+    EXPECT_EQ(fs::file_size(shm::Uri::parse(answer.header_region_uri).path) % shm::file_system_of(point_).block_bytes, 0u);
+    detach(detach_request(answer, 5, Role::producer));
+  }
 }
 
 TEST_F(DriverTest, DamagedRegionsAreMadeAnewAndTheirProducerIsTold) {  // R-03, D-25, D-32

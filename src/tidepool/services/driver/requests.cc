@@ -108,6 +108,8 @@ void Driver::Impl::grant(Stream& stream, const wire::ShmAttachRequest& request, 
 
 void Driver::Impl::answer_attach(const Lease& lease, int64_t correlation_id) {
   const Stream& stream = *streams_.find(lease.identity.stream_id);
+  // Only a repeat for a consumer can meet a stream that went down since: there is nothing to map (6.6).
+  if (stream.epoch == 0) return refuse_attach(correlation_id, ResponseCode::internal_error, "shm creation failed: the stream is down, its last epoch could not be made");
   wire::ShmAttachResponse response;
   response.correlation_id = correlation_id;
   response.code = ResponseCode::ok;

@@ -60,7 +60,11 @@ class RawClient {
     send_bytes(wire::encode_new(message));
   }
   void send_bytes(const std::vector<std::byte>& bytes) {
-    ASSERT_TRUE(transport::testing::poll_until([&] { return control_out_->send(bytes) == transport::SendResult::kOk; }));
+    ASSERT_TRUE(transport::testing::poll_until([&] {
+      if (control_out_->send(bytes) == transport::SendResult::kOk) return true;
+      if (while_full) while_full();  // a log that is full waits for those who read it
+      return false;
+    }));
     connection_->poll();
   }
   transport::SendResult try_send(const std::vector<std::byte>& bytes) { return control_out_->send(bytes); }
@@ -103,6 +107,7 @@ class RawClient {
 
   std::vector<Heard> heard;
   control::DispatchCounts counts;
+  std::function<void()> while_full;
 
  private:
   std::shared_ptr<transport::Connection> connection_;

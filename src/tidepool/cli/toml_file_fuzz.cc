@@ -1,0 +1,44 @@
+// Invariants: no text crashes parse_toml(); what it refuses it refuses with kInvalidArgument and one printable line that names
+// the file and a line; what it accepts goes through load_driver_config(), whose every complaint is one printable line with a
+// key, and whose verdict is the same when asked again (CFG-1).
+
+#include "tidepool/cli/toml_file.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "tidepool/base/error.h"
+#include "tidepool/services/driver/config.h"
+
+namespace {
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+void require_printable(std::string_view text) {
+  for (const char c : text) require(c >= 0x20 && c < 0x7F);
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace tidepool;
+  tidepool::ConfigValue tree;
+  try {
+    tree = cli::parse_toml({reinterpret_cast<const char*>(data), size}, "fuzz.toml");
+  } catch (const Error& error) {
+    require(error.code() == Code::kInvalidArgument);
+    require(std::string_view(error.what()).starts_with("fuzz.toml:"));
+    require_printable(error.what());
+    return 0;
+  }
+  const auto nothing = [](const std::string&) { return std::optional<std::string>{}; };
+  const auto loaded = driver::load_driver_config(tree, nothing);
+  for (const auto& problem : loaded.problems) {
+    require(!problem.key.empty() && !problem.text.empty());
+    require_printable(problem.line());
+  }
+  require(loaded.ok() == loaded.error_text().empty());
+  require(driver::load_driver_config(tree, nothing).error_text() == loaded.error_text());
+  return 0;
+}
