@@ -80,21 +80,21 @@ function(tidepool_gtest name)
                        PROPERTIES ${properties} LABELS ${arg_LABEL})
 endfunction()
 
-# tidepool_fuzzer(x_fuzz.cc [LINK lib ...]): in preset fuzz a libFuzzer program that runs for
+# tidepool_fuzzer(x_fuzz.cc [SOURCES x.cc ...] [LINK lib ...]): in preset fuzz a libFuzzer program that runs for
 # TIDEPOOL_FUZZ_SECONDS (10) from its corpus, tests/fuzz/corpus/x_fuzz; elsewhere that corpus replays as a plain test.
 function(tidepool_fuzzer source)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   get_filename_component(name "${source}" NAME_WE)
   set(corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
   if(TIDEPOOL_FUZZ)
-    add_executable(${name} ${source})
+    add_executable(${name} ${source} ${arg_SOURCES})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     add_dependencies(tidepool_fuzzers ${name})
     # Its own time limit is in run_fuzzer.sh, since it depends on TIDEPOOL_FUZZ_SECONDS.
     add_test(NAME fuzz.${name} COMMAND "${PROJECT_SOURCE_DIR}/tests/fuzz/run_fuzzer.sh" $<TARGET_FILE:${name}> "${corpus}")
     set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT 3600 LABELS fuzz)
   elseif(TIDEPOOL_BUILD_TESTS AND NOT TIDEPOOL_TEST_LAYERS)
-    add_executable(${name} ${source} "${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc")
+    add_executable(${name} ${source} ${arg_SOURCES} "${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc")
     add_dependencies(tidepool_tests ${name})
     add_test(NAME replay.${name} COMMAND ${name} "${corpus}")
     set_tests_properties(replay.${name} PROPERTIES TIMEOUT 120 LABELS replay)

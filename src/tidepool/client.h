@@ -1,6 +1,7 @@
 #pragma once
 // The one header of a program that produces or consumes: everything below under the name tidepool::.
 
+#include "tidepool/base/error.h"
 #include "tidepool/client/client.h"
 
 namespace tidepool {

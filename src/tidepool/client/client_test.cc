@@ -464,6 +464,37 @@ TEST_F(ProducerTest, IgnoresARateLimitOnTheSharedStream) {  // W-76
   ASSERT_TRUE(hear(50));
 }
 
+TEST_F(ProducerTest, LeavesTheAnnouncingOfThePoolToTheDriver) {  // W-14, W-15
+  ASSERT_EQ(publish(), CommitResult::kOk);
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(driver.foreign_announces, 0u);
+}
+
+TEST_F(ProducerTest, IsUnmovedByARevocationThatIsNoneByTheTable) {  // D-63, W-9
+  wire::ShmLeaseRevoked revoked;
+  revoked.timestamp_ns = monotonic_ns();
+  revoked.lease_id = driver.last_lease_id;
+  revoked.stream_id = 10000;
+  revoked.client_id = driver.producer_id;
+  revoked.role = wire::Role::producer;
+  revoked.reason = wire::RevokeReason::revoked;
+  std::vector<std::byte> good(wire::encoded_bytes(revoked));
+  ASSERT_EQ(wire::encode(revoked, good), good.size());
+  const auto send_spoilt = [&](size_t at, uint8_t value) {
+    auto bytes = good;
+    bytes[at] = std::byte{value};
+    ASSERT_EQ(driver.out->publication().send(bytes), transport::SendResult::kOk);
+  };
+  send_spoilt(6, 2);                                                                                          // version 2
+  send_spoilt(8 + 24, 3);                                                                                     // role 3
+  send_spoilt(8 + 25, 4);                                                                                     // reason 4
+  ASSERT_EQ(driver.out->publication().send(Bytes(good).first(good.size() - 1)), transport::SendResult::kOk);  // one byte short
+  ASSERT_TRUE(settle());
+  EXPECT_EQ(producer->state(), State::kAttached);
+  ASSERT_EQ(driver.out->publication().send(good), transport::SendResult::kOk);
+  ASSERT_TRUE(until([&] { return producer->state() != State::kAttached; }));
+}
+
 TEST_F(ProducerTest, PublishesNothingIntoALostEpochAndGoesOnByItselfInTheNext) {  // D-58, P-4, W-36
   ASSERT_EQ(publish(), CommitResult::kOk);
   auto claim = producer->claim(bytes_tensor(64));

@@ -108,6 +108,7 @@ bool Conductor::media_driver_replaced(uint64_t now_ns) {
   if (now_ns < planes_->next_look_ns) return false;
   planes_->next_look_ns = now_ns + settings_.announce_period_ns;
   const auto status = transport::media_driver_status(settings_.aeron_dir, settings_.media_driver_timeout_ms);
+  if (planes_->media_driver_pid == 0) planes_->media_driver_pid = status.pid;  // could not be seen when we connected
   return status.cnc_present && status.alive && status.pid != 0 && status.pid != planes_->media_driver_pid;
 }
 

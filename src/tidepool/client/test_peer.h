@@ -123,6 +123,7 @@ class ScriptedDriver {
     (void)out->owe(wire::ShmDetachResponse{.correlation_id = request.correlation_id, .code = wire::ResponseCode::ok, .error_message = {}});
   }
   void on(const wire::ShmLeaseKeepalive& keepalive, const transport::MessageInfo&) { keepalives.push_back(keepalive); }
+  void on(const wire::ShmPoolAnnounce&, const transport::MessageInfo& info) { foreign_announces += info.session_id != out->publication().session_id(); }
   void on(const wire::ConsumerHello& hello, const transport::MessageInfo&) { hellos.push_back(hello); }
   void on(const wire::QosProducer& qos, const transport::MessageInfo&) { producer_qos.push_back(qos); }
   void on(const wire::QosConsumer& qos, const transport::MessageInfo&) { consumer_qos.push_back(qos); }
@@ -147,6 +148,7 @@ class ScriptedDriver {
 
   std::vector<wire::ShmAttachRequest> requests;  // without repeats
   size_t requests_heard = 0;
+  size_t foreign_announces = 0;  // of anybody but this driver
   std::vector<wire::ShmDetachRequest> detaches;
   std::vector<wire::ShmLeaseKeepalive> keepalives;
   std::vector<wire::ConsumerHello> hellos;
