@@ -175,7 +175,7 @@ TEST(AttachTest, BacksOffDoublingWithJitterAndNeverSpins) {  // D-56
   EXPECT_EQ(correlation_ids.size(), 13u) << "a new attempt has a new correlation id";
 }
 
-TEST(AttachTest, DrawsANewClientIdOnExactlyThatTextAndNoOther) {  // D-10, D-56
+TEST(AttachTest, DrawsANewClientIdOnExactlyThatTextAndNoOther) {  // D-10, D-56, W-69
   Stage stage;
   const auto session = stage.enter<ProducerSession>(ProducerOptions{}, 0);
   const uint32_t first = client_id_of(stage.port);
