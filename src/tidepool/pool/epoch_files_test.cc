@@ -1,5 +1,6 @@
 #include "tidepool/pool/epoch_files.h"
 
+#include <sys/mman.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -192,6 +193,8 @@ TEST_F(EpochFilesTest, LeavesNothingBehindWhenItFailsHalfWay) {  // D-35, W-31
 TEST_F(EpochFilesTest, FailsWhenMemoryCannotBeLocked) {  // D-39
   TIDEPOOL_IN_CHILD([&] {
     if (!shm::test::refuse_syscall(SYS_mlock, ENOMEM)) GTEST_SKIP() << "seccomp is not allowed here";
+    const int here = 0;
+    if (::mlock(&here, 1) == 0) GTEST_SKIP() << "SKIPPED: a sanitizer stands in for mlock and says yes to everything";
     EpochFiles files = this->files({.lock_memory = true});
     expect_error(Code::kNoSpace, "mlock", [&] { files.create(10000, 7, kGeometry, 1); });
     EXPECT_FALSE(fs::exists(stream_));

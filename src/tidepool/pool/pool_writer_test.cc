@@ -410,7 +410,7 @@ TEST_F(PoolWriterTest, OffersACopyOfAnyLength) {  // W-37, W-50
     ASSERT_EQ(writer_.offer(bytes_tensor(static_cast<int32_t>(length)), payload), ClaimError::kNone);
     const EpochMap::Pool* const pool = map_.pool(load<uint16_t>(slot(seq) + 16));
     ASSERT_NE(pool, nullptr);
-    EXPECT_EQ(std::memcmp(pool->slots + (seq % 8) * pool->stride_bytes, payload.data(), length), 0) << length;
+    EXPECT_TRUE(std::equal(payload.begin(), payload.end(), pool->slots + (seq % 8) * pool->stride_bytes)) << length;
     EXPECT_EQ(word_of(map_, seq), CommitWord::committed(seq));
   }
   const std::vector<std::byte> large(4097);
