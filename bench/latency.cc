@@ -36,8 +36,24 @@ class End {
     descriptors_in_.emplace(consumer(leader ? kDescriptorsToLeader : kDescriptorsToPeer, client::Follow::kDescriptors));
   }
 
-  void send_ring(uint32_t bytes) { send(ring_out_, bytes); }
-  void send_descriptors(uint32_t bytes) { send(descriptors_out_, bytes); }
+  // Frames of this length from now on, and none claimed ahead.
+  void set_frame_bytes(uint32_t bytes) {
+    ahead_ = pool::Claim();
+    tensor_ = wire::contiguous(wire::DType::u8, std::array<int32_t, 1>{static_cast<int32_t>(bytes)});
+  }
+  void claim_ahead(bool descriptors) {
+    if (!ahead_) ahead_ = claim(descriptors ? descriptors_out_ : ring_out_);
+  }
+  // As an acquisition loop does: publish the slot that was filled, and claim the next one while the frame is under way.
+  void send_ahead(bool descriptors) {
+    client::Producer& out = descriptors ? descriptors_out_ : ring_out_;
+    commit(out, ahead_);
+    ahead_ = claim(out);
+  }
+  void claim_and_send_ring() {
+    pool::Claim now = claim(ring_out_);
+    commit(ring_out_, now);
+  }
   bool got_ring() { return ring_in_->poll() == client::PollResult::kFrame; }
   bool got_descriptors() { return descriptors_in_->poll() == client::PollResult::kFrame; }
   void send_aeron(uint64_t value) {
@@ -68,12 +84,13 @@ class End {
     options.max_outstanding_seq_gap = 0;
     return client_.consumer(options);
   }
-  static void send(client::Producer& out, uint32_t bytes) {
-    const auto dims = std::array<int32_t, 1>{static_cast<int32_t>(bytes)};
-    auto claim = out.claim(wire::contiguous(wire::DType::u8, dims));
-    if (!claim || out.commit(*claim) != pool::CommitResult::kOk) {
-      throw Error(Code::kInternal, "claim of ", bytes, " bytes on stream ", out.stream_id(), ": ", client::text_of(claim.error()));
-    }
+  pool::Claim claim(client::Producer& out) {
+    auto result = out.claim(tensor_);
+    if (!result) throw Error(Code::kInternal, "claim on stream ", out.stream_id(), ": ", client::text_of(result.error()));
+    return std::move(*result);
+  }
+  static void commit(client::Producer& out, pool::Claim& claim) {
+    if (out.commit(claim) != pool::CommitResult::kOk) throw Error(Code::kInternal, "commit on stream ", out.stream_id(), " failed");
   }
 
   client::Client client_;
@@ -82,6 +99,8 @@ class End {
   std::shared_ptr<transport::Connection> connection_;
   std::shared_ptr<transport::Publication> aeron_out_;
   std::shared_ptr<transport::Subscription> aeron_in_;
+  wire::TensorHeader tensor_;
+  pool::Claim ahead_;
 };
 
 Command command_of(uint64_t word) { return static_cast<Command>(word & 0xff); }
@@ -121,11 +140,13 @@ int run_latency_peer(const PeerOptions& options, ControlPage& page) {
     const uint64_t word = page.command.word.load(std::memory_order_acquire);  // [command]
     if (word == obeyed) continue;
     obeyed = word;
-    const uint32_t bytes = size_of(page);
+    const Command task = command_of(word);
+    end.set_frame_bytes(size_of(page));
+    if (task == Command::kRing || task == Command::kDescriptors) end.claim_ahead(task == Command::kDescriptors);
     uint64_t seen = page.ping.word.load(std::memory_order_relaxed);
     page.ack[options.index].word.store(word + 1, std::memory_order_release);  // [command]
     const auto go_on = [&] { return page.command.word.load(std::memory_order_relaxed) == word; };
-    switch (command_of(word)) {
+    switch (task) {
       case Command::kQuit: return 0;
       case Command::kLimit:
         while (go_on()) {
@@ -137,12 +158,17 @@ int run_latency_peer(const PeerOptions& options, ControlPage& page) {
         break;
       case Command::kRing:
         while (go_on()) {
-          if (end.got_ring()) end.send_ring(bytes);
+          if (end.got_ring()) end.send_ahead(false);
+        }
+        break;
+      case Command::kRingClaim:
+        while (go_on()) {
+          if (end.got_ring()) end.claim_and_send_ring();
         }
         break;
       case Command::kDescriptors:
         while (go_on()) {
-          if (end.got_descriptors()) end.send_descriptors(bytes);
+          if (end.got_descriptors()) end.send_ahead(true);
         }
         break;
       case Command::kAeron:
@@ -201,15 +227,25 @@ std::vector<Result> measure_latency(const LatencyOptions& options, const Progres
   for (const uint64_t size : options.sizes_bytes) {
     const auto bytes = static_cast<uint32_t>(size);
     page.command.more[0].store(bytes, std::memory_order_relaxed);  // relaxed: the command that follows releases it
+    end.set_frame_bytes(bytes);
     measure("latency/ring/" + size_name(size), [&] {
+      end.claim_ahead(false);
       return window(peers, Command::kRing, options.window_ns, [&] {
-        end.send_ring(bytes);
+        end.send_ahead(false);
+        await(peers, [&] { return end.got_ring(); });
+      });
+    });
+    end.set_frame_bytes(bytes);
+    measure("latency/ring-claim/" + size_name(size), [&] {
+      return window(peers, Command::kRingClaim, options.window_ns, [&] {
+        end.claim_and_send_ring();
         await(peers, [&] { return end.got_ring(); });
       });
     });
     measure("latency/descriptors/" + size_name(size), [&] {
+      end.claim_ahead(true);
       return window(peers, Command::kDescriptors, options.window_ns, [&] {
-        end.send_descriptors(bytes);
+        end.send_ahead(true);
         await(peers, [&] { return end.got_descriptors(); });
       });
     });

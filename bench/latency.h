@@ -1,5 +1,9 @@
 #pragma once
 // One-way latency: half of a round trip between two pinned processes.
+//
+//   ring, descriptors  from commit() to the consumer's poll() that returns the frame; the producer holds the next slot already, as
+//                      an acquisition loop does that fills it: it is claimed while the frame is under way
+//   ring-claim         from claim(), which reads the clock, through commit() to poll(), one after the other
 
 #include <functional>
 #include <string>
@@ -17,7 +21,7 @@ struct LatencyOptions {
   int windows = 21;             // pairs of windows a figure
   uint64_t window_ns = 50'000'000;
 };
-// Ring-follow and descriptors at each size, and Aeron IPC beside them; limit: cache-line ping-pong.
+// All of them at each size, and Aeron IPC beside them; limit: cache-line ping-pong.
 std::vector<Result> measure_latency(const LatencyOptions& options, const Progress& progress);
 
 int run_latency_peer(const PeerOptions& options, ControlPage& page);

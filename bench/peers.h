@@ -12,7 +12,7 @@
 
 namespace tidepool::bench {
 
-enum class Command : uint64_t { kIdle = 0, kLimit, kRing, kDescriptors, kAeron, kFollow, kQuit };
+enum class Command : uint64_t { kIdle = 0, kLimit, kRing, kRingClaim, kDescriptors, kAeron, kFollow, kQuit };
 
 inline constexpr size_t kMaxPeers = 64;
 

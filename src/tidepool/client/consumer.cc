@@ -10,7 +10,6 @@ namespace tidepool::client {
 namespace {
 
 constexpr int kMessagesPerPoll = 256;        // of other streams on a shared plane, before poll() returns
-constexpr uint32_t kLookAheadEvery = 64;     // empty ring polls: then also look past a skipped frame (rulings P-2)
 constexpr uint32_t kSpinsBeforeParking = 50;
 // A parker is rung by its producer alone, so it looks up now and then for a new mapping.
 constexpr uint64_t kParkSliceNs = 50 * kNsPerMs;
@@ -103,7 +102,7 @@ PollResult Consumer::Impl::poll(bool look_ahead) noexcept {
 
 PollResult Consumer::Impl::poll_ring(bool look_ahead) noexcept {
   if (!follower_) return PollResult::kDetached;
-  switch (follower_->poll(view, look_ahead || ++empty_polls_ % kLookAheadEvery == 0)) {
+  switch (follower_->poll(view, look_ahead)) {
     case pool::RingFollower::Result::kFrame:
       link->consumer.frames.add(1);
       link->consumer.last_seq.set(view.seq());

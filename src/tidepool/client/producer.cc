@@ -111,8 +111,9 @@ ClaimResult Producer::claim(const Tensor& tensor) noexcept { return claim(wire::
 pool::CommitResult Producer::commit(pool::Claim& claim, const FrameInfo& info) noexcept {
   Impl& p = *impl_;
   if (!claim) return pool::CommitResult::kNotOpen;
-  // A claim of an epoch that is lost: its memory stays as long as the claim (rulings P-4), but nobody shall see it.
-  if (!claim.alive() || !p.writer || p.lease_is_over()) {
+  // A claim of an epoch that is lost: its memory stays as long as the claim (rulings P-4), but nobody shall see it. The writer
+  // refuses what is another's or dead by itself.
+  if (!p.writer || p.lease_is_over()) {
     claim = pool::Claim();
     p.link->producer.failed.add(1);
     return pool::CommitResult::kDetached;

@@ -79,7 +79,6 @@ struct Consumer::Impl {
   pool::DropCounts drops_before_;  // of epochs that have passed
   // kRing
   std::optional<pool::RingFollower> follower_;
-  uint32_t empty_polls_ = 0;
   uint64_t skipped_ = 0;  // of this epoch, as last shown
   // kDescriptors
   std::optional<pool::PoolReader> reader_;

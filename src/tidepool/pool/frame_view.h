@@ -75,6 +75,7 @@ class FrameView {
   uint64_t word_ = 0;  // the committed word of the frame held; even: none
   uint64_t trace_id_ = 0;
   wire::SlotHeader header_;
+  uint64_t tensor_image_ = 0;  // which reader's tensor header_.tensor is, so that an equal one need not be copied again; 0: none
   uint64_t words_[19] = {};  // the used part of the slot header as copied; slot_words.h
 };
 

@@ -1,6 +1,7 @@
 #include "tidepool/pool/pool_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "tidepool/pool/slot_words.h"
@@ -85,15 +86,21 @@ ReadResult PoolReader::read_committed(uint64_t word, const std::byte* slot, uint
 // W-43, on the private copy alone. Fills header_ and payload_.
 ReadResult PoolReader::judge(const uint64_t* words, uint32_t index, FrameView& view) noexcept {
   wire::SlotHeader& header = view.header_;
-  if (knows_tensor_ && has_tensor_length(words) && same_tensor(words, tensor_words_)) {
-    header.tensor = tensor_;
+  if (tensor_image_ != 0 && has_tensor_length(words) && same_tensor(words, tensor_words_)) {
+    if (view.tensor_image_ != tensor_image_) {
+      header.tensor = tensor_;
+      view.tensor_image_ = tensor_image_;
+    }
   } else {
+    view.tensor_image_ = 0;
     std::byte slot[wire::kSlotBytes] = {};
     std::memcpy(slot + 8, words + 1, (kUsedWords - 1) * 8);
     if (wire::decode_slot_header(slot, header) != wire::SlotFault::kNone) return ReadResult::kHeaderInvalid;
     std::memcpy(tensor_words_, words, sizeof tensor_words_);
     tensor_ = header.tensor;
-    knows_tensor_ = true;
+    static std::atomic<uint64_t> images{0};
+    tensor_image_ = images.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: a number alone
+    view.tensor_image_ = tensor_image_;
   }
   const FrameFields fields = unpack(words);
   if (fields.payload_offset != 0 || fields.payload_slot != index) return ReadResult::kHeaderInvalid;

@@ -53,7 +53,7 @@ class PoolReader {
   std::shared_ptr<const EpochMap> map_;
   std::vector<uint64_t> last_words_;         // by slot: the last word accepted there (W-49)
   const EpochMap::Pool* last_pool_ = nullptr;
-  bool knows_tensor_ = false;                // the two below are valid
+  uint64_t tensor_image_ = 0;                // unique in the process for the two below; 0: they are not valid
   uint64_t tensor_words_[19] = {};           // of the last frame accepted: equal bytes need not be judged again
   wire::TensorHeader tensor_;                // what they mean
 };

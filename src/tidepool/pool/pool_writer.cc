@@ -28,7 +28,8 @@ struct alignas(64) WriterState {
     bool open = false;
     uint32_t older = kNobody;
     uint32_t newer = kNobody;
-    uint64_t image = 0;  // the tensor image that this writer left in bytes 64..255 of the slot; 0: none, or not known
+    uint64_t image = 0;    // the tensor image that this writer left in bytes 64..255 of the slot; 0: none, or not known
+    uint64_t claimed = 0;  // the tensor image of the slot's last claim, which `tensors` holds at its index
   };
   struct SizeClass {
     uint32_t stride_bytes = 0;
@@ -39,6 +40,7 @@ struct alignas(64) WriterState {
   std::shared_ptr<EpochMap> map;
   std::vector<SizeClass> size_classes;  // by stride, then in configuration order (wire.md 8.4)
   std::vector<Slot> slots;              // by slot index
+  std::vector<wire::TensorHeader> tensors;  // by slot index: a claim's tensor, apart since equal ones need not be stored again
   uint32_t oldest = kNobody;
   uint32_t newest = kNobody;
   bool stamps_claims = true;
@@ -75,6 +77,7 @@ struct alignas(64) WriterState {
     uint64_t difference = static_cast<uint64_t>(a.dtype != b.dtype) | static_cast<uint64_t>(a.order != b.order) |
                           static_cast<uint64_t>(a.ndims != b.ndims) | static_cast<uint64_t>(a.progress_unit != b.progress_unit) |
                           (a.progress_stride_bytes ^ b.progress_stride_bytes);
+#pragma GCC unroll 8
     for (size_t i = 0; i < wire::kMaxDims; i += 2) {
       difference |= load<uint64_t>(&a.dims[i]) ^ load<uint64_t>(&b.dims[i]);
       difference |= load<uint64_t>(&a.strides[i]) ^ load<uint64_t>(&b.strides[i]);
@@ -115,30 +118,13 @@ struct alignas(64) WriterState {
 
 using detail::WriterState;
 
-Claim::~Claim() {
-  if (state_ == nullptr) return;
+void Claim::drop() noexcept {
   ++state_->counts.aborted;
   state_->unlink(state_->index_of(seq_));
+  state_.reset();
 }
 
-Claim& Claim::operator=(Claim&& other) noexcept {
-  if (this != &other) {
-    Claim old(std::move(*this));  // aborted when it goes out of scope
-    swap(other);
-  }
-  return *this;
-}
-
-void Claim::swap(Claim& other) noexcept {
-  std::swap(state_, other.state_);
-  std::swap(payload_, other.payload_);
-  std::swap(seq_, other.seq_);
-  std::swap(claimed_at_ns_, other.claimed_at_ns_);
-  std::swap(image_, other.image_);
-  std::swap(values_len_bytes_, other.values_len_bytes_);
-  std::swap(pool_id_, other.pool_id_);
-  std::swap(tensor_, other.tensor_);
-}
+const wire::TensorHeader& Claim::tensor() const noexcept { return state_->tensors[state_->index_of(seq_)]; }
 
 uint64_t Claim::epoch() const noexcept { return state_->map->epoch(); }
 bool Claim::alive() const noexcept { return state_ != nullptr && state_->map->alive(); }
@@ -159,6 +145,7 @@ PoolWriter::PoolWriter(std::shared_ptr<EpochMap> map, uint64_t first_seq) : stat
   state_->map = std::move(map);
   state_->next_seq = first_seq;
   state_->slots.resize(state_->map->slot_count());
+  state_->tensors.resize(state_->map->slot_count());
   for (const EpochMap::Pool& pool : state_->map->pools()) {
     state_->size_classes.push_back({.stride_bytes = pool.stride_bytes, .pool_id = pool.pool_id, .slots = pool.mutable_slots});
   }
@@ -195,17 +182,23 @@ ClaimError PoolWriter::begin(uint64_t seq, uint64_t values_len_bytes, bool stamp
   const uint32_t index = state.index_of(seq);
   if (state.slots[index].open) return ClaimError::kTooManyClaims;  // W-41: with no jump this is the oldest of nslots
 
-  shm::CommitWord(state.map->mutable_slot(index)).begin(seq);  // W-51: whoever reads the old frame finds out by this word
+  // All that takes time comes before the mark: a follower that spins on this slot takes its line back as soon as it can, and a
+  // commit that follows at once shall still find it here.
+  const uint64_t now_ns = stamp ? monotonic_ns() : 0;
+  WriterState::Slot& slot = state.slots[index];
+  if (slot.claimed != state.image) {
+    slot.claimed = state.image;
+    state.tensors[index] = state.complete;
+  }
   state.link(index);
   state.next_seq = seq + 1;
   claim.state_ = spare_ ? std::move(spare_) : state_;
   claim.payload_ = size_class->slots + uint64_t{index} * size_class->stride_bytes;
   claim.seq_ = seq;
-  claim.claimed_at_ns_ = stamp ? monotonic_ns() : 0;
-  claim.image_ = state.image;
+  claim.claimed_at_ns_ = now_ns;
   claim.values_len_bytes_ = static_cast<uint32_t>(values_len_bytes);
   claim.pool_id_ = size_class->pool_id;
-  claim.tensor_ = state.complete;
+  shm::CommitWord(state.map->mutable_slot(index)).begin(seq);  // W-51: whoever reads the old frame finds out by this word
   return ClaimError::kNone;
 }
 
@@ -241,17 +234,18 @@ void PoolWriter::write_header(Claim& claim, const FrameInfo& info) noexcept {
        head);
   head[kLengthWord] = uint64_t{wire::kTensorMessageBytes} << 32;
   shm::store_words(slot + 8, reinterpret_cast<const std::byte*>(head + 1), kTensorWord - 1);
-  if (state.slots[index].image == claim.image_) return;
+  WriterState::Slot& written = state.slots[index];
+  if (written.image == written.claimed) return;
 
   uint64_t encoded[kSlotWords];
   const uint64_t* words = state.words;
-  if (claim.image_ != state.image) {  // another tensor was claimed since
-    WriterState::encode(claim.tensor_, encoded);
+  if (written.claimed != state.image) {  // another tensor was claimed since
+    WriterState::encode(state.tensors[index], encoded);
     words = encoded;
   }
   // A stream of equal shapes leaves these three lines in its readers' caches: one line a frame moves between the cores.
   shm::store_changed_lines(slot + 8 * kTensorWord, reinterpret_cast<const std::byte*>(words + kTensorWord), kSlotWords - kTensorWord);
-  state.slots[index].image = claim.image_;
+  written.image = written.claimed;
 }
 
 void PoolWriter::publish_header_early(Claim& claim, const FrameInfo& info) noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "tidepool/base/bytes.h"
 #include "tidepool/pool/epoch_map.h"
@@ -54,9 +55,17 @@ struct WriterState;
 class Claim {
  public:
   Claim() = default;
-  Claim(Claim&& other) noexcept { swap(other); }
-  Claim& operator=(Claim&& other) noexcept;
-  ~Claim();
+  Claim(Claim&& other) noexcept { take(other); }
+  Claim& operator=(Claim&& other) noexcept {
+    if (this != &other) {
+      if (state_ != nullptr) drop();
+      take(other);
+    }
+    return *this;
+  }
+  ~Claim() {
+    if (state_ != nullptr) drop();
+  }
 
   // Open: claimed, and neither committed nor aborted since. The rest is for open claims only.
   explicit operator bool() const noexcept { return state_ != nullptr; }
@@ -64,22 +73,30 @@ class Claim {
   uint64_t epoch() const noexcept;
   // Writable, exactly as long as the claimed payload. Empty when the claim is not open.
   MutableBytes bytes() const noexcept { return {payload_, values_len_bytes_}; }
-  const wire::TensorHeader& tensor() const noexcept { return tensor_; }  // strides are complete
+  // With complete strides; as long as the claim is open.
+  const wire::TensorHeader& tensor() const noexcept;
   // The mapping is alive. Writing to bytes() is memory-safe either way.
   bool alive() const noexcept;
 
  private:
   friend class PoolWriter;
-  void swap(Claim& other) noexcept;
+  // In the header: claims are handed on for every frame, and an empty one costs nothing.
+  void take(Claim& other) noexcept {
+    state_ = std::move(other.state_);
+    payload_ = std::exchange(other.payload_, nullptr);
+    values_len_bytes_ = std::exchange(other.values_len_bytes_, 0);
+    seq_ = other.seq_;
+    claimed_at_ns_ = other.claimed_at_ns_;
+    pool_id_ = other.pool_id_;
+  }
+  void drop() noexcept;  // abort
 
   std::shared_ptr<detail::WriterState> state_;  // null: not open
   std::byte* payload_ = nullptr;
   uint64_t seq_ = 0;
   uint64_t claimed_at_ns_ = 0;  // 0: not stamped
-  uint64_t image_ = 0;          // which tensor image of the writer is this tensor's
   uint32_t values_len_bytes_ = 0;
   uint16_t pool_id_ = 0;
-  wire::TensorHeader tensor_;
 };
 
 class PoolWriter {

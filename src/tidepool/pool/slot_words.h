@@ -60,6 +60,7 @@ inline bool has_tensor_length(const uint64_t* words) noexcept { return words[kLe
 // Words 8..18 of two slots say the same.
 inline bool same_tensor(const uint64_t* a, const uint64_t* b) noexcept {
   uint64_t difference = 0;
+#pragma GCC unroll 16
   for (size_t i = kTensorWord; i < kUsedWords; ++i) difference |= a[i] ^ b[i];
   return difference == 0;
 }

@@ -42,6 +42,7 @@ class MagicWord {
 // Copy `word_count` 8-byte words from shared memory (8-aligned) into private memory (any alignment).
 inline void copy_words(std::byte* to, const std::byte* from, size_t word_count) noexcept {
   auto* words = reinterpret_cast<uint64_t*>(const_cast<std::byte*>(from));
+#pragma GCC unroll 16  // counts are constants: no loop is left
   for (size_t i = 0; i < word_count; ++i) {
     const uint64_t word = std::atomic_ref<uint64_t>(words[i]).load(std::memory_order_relaxed);
     __builtin_memcpy(to + i * sizeof word, &word, sizeof word);
@@ -51,6 +52,7 @@ inline void copy_words(std::byte* to, const std::byte* from, size_t word_count) 
 // The other way: a slot header written while readers may copy it. relaxed: CommitWord orders it.
 inline void store_words(std::byte* to, const std::byte* from, size_t word_count) noexcept {
   auto* words = reinterpret_cast<uint64_t*>(to);
+#pragma GCC unroll 16
   for (size_t i = 0; i < word_count; ++i) {
     uint64_t word;
     __builtin_memcpy(&word, from + i * sizeof word, sizeof word);
