@@ -32,11 +32,12 @@ mkdir -p "$work"
 
 src=${TIDEPOOL_AERON_SOURCE_DIR:-}
 if [ -z "$src" ]; then
-  need cargo "apt-get install cargo-web   (Debian 12; cargo >= 1.78)"
+  cargo=${TIDEPOOL_CARGO:-cargo}
+  need "$cargo" "apt-get install cargo-web   (Debian 12; cargo >= 1.78)"
   say "fetching Aeron $version"
   cp -r "$here/third_party/aeron" "$work/fetch"
-  (cd "$work/fetch" && cargo vendor --quiet --versioned-dirs "$work/vendor" >/dev/null) ||
-    die "cargo could not fetch libaeron-sys $version" "is the crate registry reachable, and cargo >= 1.78? ($(cargo --version))"
+  (cd "$work/fetch" && "$cargo" vendor --quiet --versioned-dirs "$work/vendor" >/dev/null) ||
+    die "cargo could not fetch libaeron-sys $version" "is the crate registry reachable, and cargo >= 1.78? ($("$cargo" --version))"
   src=$work/vendor/libaeron-sys-$version/aeron
   grep -q "\"package\":\"$sha256\"" "$src/../.cargo-checksum.json" ||
     die "Aeron $version: the checksum of the fetched source differs from the pin" "expected $sha256"

@@ -74,7 +74,7 @@ missing_packages() {
       ;;
     aeron)
       ! have_aeron || continue
-      version_at_least "$(cargo --version 2>/dev/null | awk '{ print $2 }')" 1.78 || want+=(cargo-web)
+      find_cargo || want+=(cargo-web)
       python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3-venv)
       ;;
     fuzz)
@@ -92,6 +92,17 @@ missing_packages() {
     done
   fi
   if ((${#want[@]})); then printf '%s\n' "${want[@]}" | sort -u; fi
+}
+
+# The first cargo on the PATH that runs and is new enough: a rustup shim without its toolchain may stand before Debian's.
+find_cargo() {
+  local cargo
+  while read -r cargo; do
+    version_at_least "$("$cargo" --version 2>/dev/null | awk '{ print $2 }')" 1.78 || continue
+    export TIDEPOOL_CARGO=$cargo
+    return 0
+  done < <(type -ap cargo)
+  return 1
 }
 
 need_packages() {
