@@ -17,6 +17,7 @@ ATOMICS_ALLOWED = {
     "base/agent.h": "the runner's stop and running flags",
     "base/agent.cc": "the runner's stop and running flags",
     "pool/epoch_map.h": "alive(): a flag that revocation clears on another thread of this process",
+    "pool/pool_reader.cc": "the counter of tensor images, unique in this process",
     "cli/signals.cc": "what a signal handler may touch",
     "transport/connection.cc": "flags between the application's thread and Aeron's conductor in this process",
     "client/handover.h": "what the conductor's thread hands to a producer's or consumer's: each pair named there",
