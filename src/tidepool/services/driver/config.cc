@@ -15,7 +15,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
-#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/transport/channel_uri.h"
 #include "tidepool/shm/region.h"
 
 namespace tidepool::driver {
@@ -507,7 +507,7 @@ void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c,
     text.clear();
     in.read(concat("supervisor.", key), text);
     if (!text.empty())
-      if (auto fault = channel_fault(text); !fault.empty())
+      if (auto fault = transport::channel_fault(text); !fault.empty())
         in.problem(concat("supervisor.", key), origin_of(in.origins, concat("supervisor.", key)), concat("is ", in_quotes(text), ": ", fault));
   }
   uint32_t number = 0;
@@ -694,13 +694,13 @@ void check_channels(const DriverConfig& c, const Origins& origins, std::vector<C
     if (use.stream_id <= 0) problems.push_back({use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", kMaxAeronStream)});
     // An announce channel that was not given is the control channel: one complaint is enough.
     if (use.channel == &c.control_channel && use.channel_key != uses[0].channel_key) continue;
-    if (auto fault = channel_fault(*use.channel); !fault.empty())
+    if (auto fault = transport::channel_fault(*use.channel); !fault.empty())
       problems.push_back({use.channel_key, origin_of(origins, use.channel_key), concat("is ", in_quotes(*use.channel), ": ", fault)});
   }
   for (size_t i = 0; i < std::size(uses); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (uses[i].stream_id != uses[j].stream_id) continue;
-      if (auto clash = channel_clash(*uses[i].channel, *uses[j].channel); !clash.empty())
+      if (auto clash = transport::channel_clash(*uses[i].channel, *uses[j].channel); !clash.empty())
         problems.push_back({uses[i].channel_key, origin_of(origins, uses[i].channel_key),
                             concat("is ", in_quotes(*uses[i].channel), " and shares stream id ", uses[i].stream_id, " with ", uses[j].channel_key, " ", in_quotes(*uses[j].channel),
                                    " but differs in ", clash, ": the media driver refuses whichever comes second"),

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace tidepool::driver {
+namespace tidepool::transport {
 
 // What is wrong with `channel`, as "expected ...", or empty.
 std::string channel_fault(std::string_view channel);
@@ -14,4 +14,4 @@ std::string channel_fault(std::string_view channel);
 // to the same medium and address. Empty: no clash. Leaving a parameter out joins whatever exists.
 std::string channel_clash(std::string_view a, std::string_view b);
 
-}  // namespace tidepool::driver
+}  // namespace tidepool::transport

@@ -1,4 +1,4 @@
-#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/transport/channel_uri.h"
 
 #include <charconv>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
 
-namespace tidepool::driver {
+namespace tidepool::transport {
 namespace {
 
 struct Channel {
@@ -97,4 +97,4 @@ std::string channel_clash(std::string_view a, std::string_view b) {
   return {};
 }
 
-}  // namespace tidepool::driver
+}  // namespace tidepool::transport
