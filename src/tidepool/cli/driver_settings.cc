@@ -9,7 +9,6 @@
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
 #include "tidepool/cli/text.h"
-#include "tidepool/cli/toml_file.h"
 
 namespace tidepool::cli {
 namespace {
@@ -67,27 +66,6 @@ std::vector<std::pair<std::string, std::string>> scalars(const driver::DriverCon
 }
 
 }  // namespace
-
-ConfigValue driver_tree(const std::string& path, const PlaneFlags& flags) {
-  ConfigValue root = read_toml_file(path);
-  ConfigTable& table = *root.as_table();
-  auto entry = table.entries.find("driver");
-  ConfigValue& section = entry != table.entries.end() ? entry->second : table.add("driver", ConfigValue());
-  if (section.as_table() == nullptr) return root;  // the loader says what is wrong with it
-  const auto put = [&](const std::string& key, const std::string& flag, const ConfigValue::Data& value) {
-    section.as_table()->add(key, ConfigValue(value, flag));
-  };
-  const auto endpoint = [&](const std::string& plane, const client::Endpoint& given) {
-    if (!given.channel.empty()) put(plane + "_channel", "--" + plane + "-channel", given.channel);
-    if (given.stream_id != 0) put(plane + "_stream_id", "--" + plane + "-stream", int64_t{given.stream_id});
-  };
-  if (!flags.aeron_dir.empty()) put("aeron_dir", "--aeron-dir", flags.aeron_dir);
-  endpoint("control", flags.control);
-  endpoint("announce", flags.announce);
-  endpoint("qos", flags.qos);
-  // descriptor and metadata: no plane of the driver's (driver.md 2)
-  return root;
-}
 
 void print_effective(const Context& context, const driver::LoadedConfig& loaded) {
   const driver::DriverConfig& config = loaded.config;

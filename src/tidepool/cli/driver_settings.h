@@ -1,18 +1,12 @@
 #pragma once
-// From flags and a file to a driver's configuration tree, and back to a list that says where each value came from.
+// A driver's configuration for people: every value and where it came from.
 
 #include <string>
 
-#include "tidepool/base/config.h"
-#include "tidepool/cli/client_flags.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/services/driver/config.h"
 
 namespace tidepool::cli {
-
-// The file's tree with the flags put over it: their origins are the flags' names, which win over the environment (rulings P-12).
-// Throws Error.
-ConfigValue driver_tree(const std::string& path, const PlaneFlags& flags);
 
 // CFG-21: every scalar key with its effective value and origin, the token masked; then profiles and streams. With
 // context.json one object {key: {value, origin}}.

@@ -23,9 +23,10 @@
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
-#include "tidepool/cli/driver_settings.h"
+#include "tidepool/cli/roles.h"
 #include "tidepool/cli/ffmpeg.h"
 #include "tidepool/cli/text.h"
+#include "tidepool/cli/toml_file.h"
 #include "tidepool/services/driver/config.h"
 #include "tidepool/shm/directory.h"
 #include "tidepool/shm/file_lock.h"
@@ -314,7 +315,7 @@ std::vector<Check> check_config(const std::string& path, Host& host) {
   std::vector<Check> checks;
   driver::LoadedConfig loaded;
   try {
-    loaded = driver::load_driver_config(driver_tree(path, {}), driver::process_environment());
+    loaded = driver::load_driver_config(role_tree(read_toml_file(path), {}), driver::process_environment());
   } catch (const Error& error) {
     checks.push_back({"configuration", Status::kFail, error.what(), "tidepool driver --example shows one"});
     return checks;

@@ -12,7 +12,9 @@ struct Context;
 
 // In the order of `tidepool --help`.
 #define TIDEPOOL_VERBS(verb) \
+  verb(up)                   \
   verb(driver)               \
+  verb(supervisor)           \
   verb(media_driver)         \
   verb(publish)              \
   verb(subscribe)            \

@@ -563,7 +563,7 @@ void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c,
 }
 
 constexpr const char* kTables[] = {"driver", "shm", "policies", "profiles", "streams", "supervisor", "discovery", "discovery_registry",
-                                   "bridge", "mappings", "rate_limiter", "client", "producer", "consumer"};
+                                   "bridge", "mappings", "rate_limiter", "client", "producer", "consumer", "aeron"};
 
 // The nearest directory above `path` that exists, for statements about its file system; empty if even the parent is missing.
 std::string existing_base(const std::string& path) {
