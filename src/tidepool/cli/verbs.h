@@ -14,6 +14,7 @@ struct Context;
 #define TIDEPOOL_VERBS(verb) \
   verb(driver)               \
   verb(media_driver)         \
+  verb(discovery)            \
   verb(publish)              \
   verb(subscribe)            \
   verb(inspect)              \
