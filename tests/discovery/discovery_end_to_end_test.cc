@@ -42,10 +42,12 @@ class DiscoveryEndToEndTest : public ::testing::Test {
   std::string write_driver_file(const std::string& instance, int control_stream, int stream_id, const std::string& more = {}) {
     const std::string path = dir_.path() + "/" + instance + ".toml";
     std::filesystem::create_directories(dir_.path() + "/pools");
-    std::ofstream(path) << "[driver]\ninstance_id = \"" << instance << "\"\naeron_dir = \"" << dir_.aeron() << "\"\ncontrol_stream_id = " << control_stream
-                        << "\n[shm]\nbase_dir = \"" << dir_.path() << "/pools\"\nnamespace = \"" << instance
+    std::ofstream(path) << "[driver]\ninstance_id = \"" << instance << "\"\naeron_dir = \"" << dir_.aeron()
+                        << "\"\ncontrol_stream_id = " << control_stream << "\n[shm]\nbase_dir = \"" << dir_.path()
+                        << "/pools\"\nnamespace = \"" << instance
                         << "\"\n[policies]\nannounce_period_ms = 100\n[profiles.small]\nheader_nslots = 16\n"
-                        << "payload_pools = [{ pool_id = 1, stride_bytes = 4096 }]\n[streams.camera]\nstream_id = " << stream_id << "\nprofile = \"small\"\n"
+                        << "payload_pools = [{ pool_id = 1, stride_bytes = 4096 }]\n[streams.camera]\nstream_id = " << stream_id
+                        << "\nprofile = \"small\"\n"
                         << more;
     return path;
   }
@@ -93,11 +95,12 @@ class DiscoveryEndToEndTest : public ::testing::Test {
 };
 
 TEST_F(DiscoveryEndToEndTest, AStreamIsFoundByTheNameThatItsProducerAnnounces) {  // P-11, DS-1, DS-5, DS-11, DS-18, DS-41
-  const std::string file = write_driver_file("lab", 1600, 10000, "[[discovery.streams]]\nstream_id = 10000\ntags = [\"left\"]\ndata_source_id = 17\n");
+  const std::string file =
+      write_driver_file("lab", 1600, 10000, "[[discovery.streams]]\nstream_id = 10000\ntags = [\"left\"]\ndata_source_id = 17\n");
   Child driver = start_until_ready({"driver", "--config", file, "--json"});
   Child service = start_until_ready({"discovery", "serve", "--config", file, "--json"});
-  Child producer =
-      start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape", "512", "--rate", "200", "--wait"});
+  Child producer = start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape",
+                          "512", "--rate", "200", "--wait"});
 
   const Answered found = query_until(0, {"cam1"});
   ASSERT_EQ(found.object["results"].size(), 1u) << found.object;
@@ -163,7 +166,8 @@ TEST_F(DiscoveryEndToEndTest, ARegistryServesTwoDriversThatHaveTheSameStream) { 
   std::ofstream out(file);
   out << "[driver]\naeron_dir = \"" << dir_.aeron() << "\"\n[discovery_registry]\nannounce_period_ms = 100\n";
   for (const auto& [instance, stream] : {std::pair{"lab-a", 1600}, std::pair{"lab-b", 2600}}) {
-    out << "[[discovery_registry.endpoints]]\ndriver_instance_id = \"" << instance << "\"\nannounce_channel = \"aeron:ipc?term-length=4m\"\nannounce_stream_id = " << stream
+    out << "[[discovery_registry.endpoints]]\ndriver_instance_id = \"" << instance
+        << "\"\nannounce_channel = \"aeron:ipc?term-length=4m\"\nannounce_stream_id = " << stream
         << "\ndriver_control_channel = \"aeron:ipc?term-length=4m\"\ndriver_control_stream_id = " << stream << "\n";
   }
   out.close();

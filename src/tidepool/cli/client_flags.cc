@@ -174,7 +174,9 @@ namespace {
 constexpr const char* kAeronGroup = "Aeron (over environment and file)";
 
 void add_endpoint_flags(CLI::App& verb, const char* plane, client::Endpoint& endpoint, const std::string& meaning) {
-  verb.add_option(concat("--", plane, "-channel"), endpoint.channel, meaning + ": Aeron channel")->type_name("URI")->group(kAeronGroup);
+  verb.add_option(concat("--", plane, "-channel"), endpoint.channel, meaning + ": Aeron channel")
+      ->type_name("URI")
+      ->group(kAeronGroup);
   verb.add_option(concat("--", plane, "-stream"), endpoint.stream_id, meaning + ": Aeron stream id")
       ->type_name("N")
       ->check(CLI::Range(1, INT32_MAX).description(""))
@@ -182,8 +184,8 @@ void add_endpoint_flags(CLI::App& verb, const char* plane, client::Endpoint& end
 }
 
 // [client] discovery_*; what it leaves out, from [discovery] of the same file: one file for a lab.
-void discovery_endpoints(Section& section, const ConfigValue& file, const client::Environment& environment, client::Endpoint& request,
-                         client::Endpoint& response) {
+void discovery_endpoints(Section& section, const ConfigValue& file, const client::Environment& environment,
+                         client::Endpoint& request, client::Endpoint& response) {
   const auto silent = [&](const char* variable) {
     const auto value = environment(variable);
     return !value || value->empty();
@@ -301,7 +303,8 @@ client::ProducerOptions producer_options(const std::string& stream, const Config
   return out;
 }
 
-client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file, const client::Environment& environment) {
+client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file,
+                                           const client::Environment& environment) {
   client::DiscoveryOptions out;
   out.aeron_dir = flags.aeron_dir;
   out.request = flags.discovery;
@@ -312,7 +315,8 @@ client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const Config
   section.number("discovery_timeout_ms", out.timeout_ms);
   section.number("discovery_retry_interval_ms", out.retry_interval_ms);
   Section driver(file, "driver", environment);
-  if (const auto set = environment("CLIENT_AERON_DIR"); out.aeron_dir.empty() && (!set || set->empty())) out.aeron_dir = driver.text("aeron_dir", {"AERON_DIR"});
+  if (const auto set = environment("CLIENT_AERON_DIR"); out.aeron_dir.empty() && (!set || set->empty()))
+    out.aeron_dir = driver.text("aeron_dir", {"AERON_DIR"});
   return out;
 }
 

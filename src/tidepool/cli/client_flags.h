@@ -43,7 +43,8 @@ client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue
 // `stream`: --stream or empty.
 client::ProducerOptions producer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
 // As client_options(), for a query alone.
-client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file, const client::Environment& environment);
+client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file,
+                                           const client::Environment& environment);
 client::ConsumerOptions consumer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
 
 // --stream's number or name: a name that the file's [streams.*] has becomes its number, others stay names, which the

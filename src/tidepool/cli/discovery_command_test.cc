@@ -25,14 +25,17 @@ using ::testing::StartsWith;
 class DiscoveryCommandTest : public ::testing::Test {
  protected:
   TemporaryDirectory directory_;
-  WithEnvironment log_{"TIDEPOOL_LOG", "error"}, aeron_{"AERON_DIR", nullptr}, client_{"CLIENT_AERON_DIR", nullptr}, driver_{"DRIVER_AERON_DIR", nullptr};
+  WithEnvironment log_{"TIDEPOOL_LOG", "error"}, aeron_{"AERON_DIR", nullptr}, client_{"CLIENT_AERON_DIR", nullptr},
+      driver_{"DRIVER_AERON_DIR", nullptr};
   std::string config_ = directory_ / "lab.toml";
 
   void write_config(const std::string& more) {
-    write_file(config_, "[shm]\nbase_dir = \"" + directory_.path() +
-                            "\"\n[driver]\ninstance_id = \"lab\"\ncontrol_stream_id = 1500\n[profiles.small]\nheader_nslots = 8\n"
-                            "payload_pools = [{ pool_id = 1, stride_bytes = 4096 }]\n[streams.cam1]\nstream_id = 10000\nprofile = \"small\"\n" +
-                            more);
+    write_file(
+        config_,
+        "[shm]\nbase_dir = \"" + directory_.path() +
+            "\"\n[driver]\ninstance_id = \"lab\"\ncontrol_stream_id = 1500\n[profiles.small]\nheader_nslots = 8\n"
+            "payload_pools = [{ pool_id = 1, stride_bytes = 4096 }]\n[streams.cam1]\nstream_id = 10000\nprofile = \"small\"\n" +
+            more);
   }
 };
 
@@ -40,7 +43,8 @@ TEST_F(DiscoveryCommandTest, BothVerbsHaveHelpWithExamplesAndExitCodes) {  // is
   for (const std::string verb : {"serve", "query"}) {
     const Ran ran = run({"discovery", verb, "--help"});
     EXPECT_EQ(ran.exit, 0);
-    EXPECT_THAT(ran.out, AllOf(HasSubstr("Examples:"), HasSubstr("tidepool discovery " + verb), HasSubstr("--json"), HasSubstr("Exit codes: 0"), HasSubstr("--discovery-stream")));
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("Examples:"), HasSubstr("tidepool discovery " + verb), HasSubstr("--json"),
+                               HasSubstr("Exit codes: 0"), HasSubstr("--discovery-stream")));
   }
   EXPECT_EQ(run({"discovery"}).exit, 2);
   EXPECT_EQ(run({"discovery", "ask"}).exit, 2);
@@ -52,7 +56,8 @@ TEST_F(DiscoveryCommandTest, ABadKeyIsNamedWithFileLineAndWhatWasExpected) {  //
   const Ran ran = run({"discovery", "serve", "--config", config_});
   EXPECT_EQ(ran.exit, 1);
   EXPECT_EQ(ran.out, "");
-  EXPECT_THAT(ran.err, AllOf(StartsWith("tidepool: the configuration cannot be used:"), HasSubstr(config_ + ":13: discovery.stream_id is 0: expected 1 to 2147483647"),
+  EXPECT_THAT(ran.err, AllOf(StartsWith("tidepool: the configuration cannot be used:"),
+                             HasSubstr(config_ + ":13: discovery.stream_id is 0: expected 1 to 2147483647"),
                              HasSubstr(config_ + ":15: discovery.max_results is a value of type string: expected an integer")));
   EXPECT_EQ(run({"discovery", "serve", "--config", directory_ / "nowhere.toml"}).exit, 1);
 }
@@ -60,7 +65,8 @@ TEST_F(DiscoveryCommandTest, ABadKeyIsNamedWithFileLineAndWhatWasExpected) {  //
 TEST_F(DiscoveryCommandTest, CheckShowsWhatIsInForceAndWhereItIsFrom) {  // CFG-17, CFG-21, P-12
   write_config("[discovery]\nmax_results = 5\n[[discovery.streams]]\nstream_id = 10000\ntags = [\"left\"]\n");
   const WithEnvironment expiry("DISCOVERY_EXPIRY_NS", "77");
-  const Ran ran = run({"discovery", "serve", "--config", config_, "--check", "--json", "--discovery-stream", "7100", "--announce-stream", "1501"});
+  const Ran ran = run(
+      {"discovery", "serve", "--config", config_, "--check", "--json", "--discovery-stream", "7100", "--announce-stream", "1501"});
   ASSERT_EQ(ran.exit, 0) << ran.err;
   const auto json = ran.json();
   EXPECT_EQ(json["request"]["stream_id"], 7100);
@@ -75,7 +81,8 @@ TEST_F(DiscoveryCommandTest, CheckShowsWhatIsInForceAndWhereItIsFrom) {  // CFG-
   EXPECT_EQ(json["origins"]["discovery.max_results"], config_ + ":13");
   const Ran text = run({"discovery", "serve", "--check", "--instance-id", "alone"});
   EXPECT_EQ(text.exit, 0);
-  EXPECT_THAT(text.out, AllOf(HasSubstr("requests   aeron:ipc?term-length=1m stream 7000"), HasSubstr("driver     alone: attach at aeron:ipc?term-length=4m stream 1000")));
+  EXPECT_THAT(text.out, AllOf(HasSubstr("requests   aeron:ipc?term-length=1m stream 7000"),
+                              HasSubstr("driver     alone: attach at aeron:ipc?term-length=4m stream 1000")));
 }
 
 TEST_F(DiscoveryCommandTest, FlagsOfOneDriverDoNotFitARegistry) {  // CFG-17
@@ -98,7 +105,8 @@ TEST_F(DiscoveryCommandTest, TheExitCodeTellsFoundNothingFailedAndRefused) {  //
   discovery::DiscoveryConfig config;
   config.aeron_dir = media.dir();
   config.expiry_ns = 0;
-  config.endpoints = {{"lab", {"aeron:ipc?term-length=64k", 1001}, {"aeron:ipc?term-length=64k", 1001}, "aeron:ipc?term-length=4m", 1000}};
+  config.endpoints = {
+      {"lab", {"aeron:ipc?term-length=64k", 1001}, {"aeron:ipc?term-length=64k", 1001}, "aeron:ipc?term-length=4m", 1000}};
   config.streams = {{"lab", 10002, {}, {}, false}};
   config.deny_explicitly = true;
   discovery::Provider provider(config);
@@ -149,7 +157,8 @@ TEST_F(DiscoveryCommandTest, TheExitCodeTellsFoundNothingFailedAndRefused) {  //
   EXPECT_EQ(found.out.find('\x1b'), std::string::npos) << "control characters are escaped";
   const Ran text = query({"--stream-id", "10001"});
   EXPECT_EQ(text.exit, 0);
-  EXPECT_THAT(text.out, AllOf(HasSubstr("stream 10001"), HasSubstr("of driver lab, attach at aeron:ipc?term-length=4m stream 1000")));
+  EXPECT_THAT(text.out,
+              AllOf(HasSubstr("stream 10001"), HasSubstr("of driver lab, attach at aeron:ipc?term-length=4m stream 1000")));
   EXPECT_EQ(text.out.find('\x1b'), std::string::npos);
   EXPECT_EQ(text.out.find('\xff'), std::string::npos);
 
@@ -174,7 +183,10 @@ TEST_F(DiscoveryCommandTest, ClientsAskWhereTheFilesServiceListens) {  // P-12, 
       return found == variables.end() ? std::nullopt : std::optional(found->second);
     };
   };
-  const ConfigValue file = parse_toml("[discovery]\nchannel = \"aeron:ipc?alias=d\"\nrequest_stream_id = 7100\n[client]\ndiscovery_response_stream_id = 7104\ndiscovery_timeout_ms = 70\n", "lab.toml");
+  const ConfigValue file = parse_toml(
+      "[discovery]\nchannel = \"aeron:ipc?alias=d\"\nrequest_stream_id = 7100\n[client]\ndiscovery_response_stream_id = "
+      "7104\ndiscovery_timeout_ms = 70\n",
+      "lab.toml");
   const auto options = discovery_options({}, file, environment({}));
   EXPECT_EQ(options.request.channel, "aeron:ipc?alias=d");
   EXPECT_EQ(options.request.stream_id, 7100);
@@ -183,7 +195,9 @@ TEST_F(DiscoveryCommandTest, ClientsAskWhereTheFilesServiceListens) {  // P-12, 
   const auto client = client_options({}, file, environment({{"CLIENT_DISCOVERY_STREAM_ID", "9"}}));
   EXPECT_EQ(client.discovery.stream_id, 0) << "the environment's: the library reads it";
   EXPECT_EQ(client.discovery.channel, "aeron:ipc?alias=d");
-  EXPECT_EQ(client_options({}, parse_toml("[client]\ndiscovery_stream_id = 0\n[discovery]\nstream_id = 7100\n", "lab.toml"), environment({})).discovery.stream_id,
+  EXPECT_EQ(client_options({}, parse_toml("[client]\ndiscovery_stream_id = 0\n[discovery]\nstream_id = 7100\n", "lab.toml"),
+                           environment({}))
+                .discovery.stream_id,
             client::kDiscoveryOff);
   PlaneFlags flags;
   flags.discovery.stream_id = 7200;

@@ -29,7 +29,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-std::string dump(const json& object) { return object.dump(-1, ' ', false, json::error_handler_t::replace); }  // names may be any bytes (DS-39)
+std::string dump(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}  // names may be any bytes (DS-39)
 
 // ---- serve -------------------------------------------------------------------------------------------------------------
 
@@ -46,10 +48,12 @@ struct ServeArgs {
 ConfigValue serve_tree(const ServeArgs& args) {
   ConfigValue root = args.config.empty() ? ConfigValue() : read_toml_file(args.config);
   ConfigTable& table = *root.as_table();
-  const auto put = [&](const std::string& section, const std::string& key, const std::string& flag, const ConfigValue::Data& value) {
+  const auto put = [&](const std::string& section, const std::string& key, const std::string& flag,
+                       const ConfigValue::Data& value) {
     const auto entry = table.entries.find(section);
     ConfigValue& into = entry != table.entries.end() ? entry->second : table.add(section, ConfigValue(ConfigTable{}, "--" + flag));
-    if (into.as_table() != nullptr) into.as_table()->add(key, ConfigValue(value, "--" + flag));  // else the loader says what is wrong
+    if (into.as_table() != nullptr)
+      into.as_table()->add(key, ConfigValue(value, "--" + flag));  // else the loader says what is wrong
   };
   const bool registry = root.find("discovery_registry") != nullptr;
   const std::string section = registry ? "discovery_registry" : "discovery";
@@ -59,11 +63,14 @@ ConfigValue serve_tree(const ServeArgs& args) {
   };
   if (!args.planes.aeron_dir.empty()) put("driver", "aeron_dir", "aeron-dir", args.planes.aeron_dir);
   endpoint("discovery", "request", args.planes.discovery);
-  const bool of_one_driver = !args.instance_id.empty() || !args.planes.announce.channel.empty() || args.planes.announce.stream_id != 0 ||
-                             !args.planes.metadata.channel.empty() || args.planes.metadata.stream_id != 0 || !args.planes.control.channel.empty() ||
+  const bool of_one_driver = !args.instance_id.empty() || !args.planes.announce.channel.empty() ||
+                             args.planes.announce.stream_id != 0 || !args.planes.metadata.channel.empty() ||
+                             args.planes.metadata.stream_id != 0 || !args.planes.control.channel.empty() ||
                              args.planes.control.stream_id != 0;
   if (registry && of_one_driver) {
-    throw UsageError("--instance-id, --control-*, --announce-* and --metadata-* speak of one driver: with [discovery_registry] they belong in the file");
+    throw UsageError(
+        "--instance-id, --control-*, --announce-* and --metadata-* speak of one driver: with [discovery_registry] they belong in "
+        "the file");
   }
   if (!args.instance_id.empty()) put(section, "driver_instance_id", "instance-id", args.instance_id);
   endpoint("announce", "announce", args.planes.announce);
@@ -72,7 +79,9 @@ ConfigValue serve_tree(const ServeArgs& args) {
   return root;
 }
 
-json endpoint_json(const discovery::Endpoint& endpoint) { return {{"channel", endpoint.channel}, {"stream_id", endpoint.stream_id}}; }
+json endpoint_json(const discovery::Endpoint& endpoint) {
+  return {{"channel", endpoint.channel}, {"stream_id", endpoint.stream_id}};
+}
 
 json config_json(const discovery::DiscoveryConfig& config) {
   json object = {{"request", endpoint_json(config.request)},
@@ -107,7 +116,8 @@ void print_config(const Context& context, const discovery::LoadedDiscovery& load
   }
   fmt::print(context.out, "requests   {} stream {}\n", c.request.channel, c.request.stream_id);
   for (const auto& endpoint : c.endpoints) {
-    fmt::print(context.out, "driver     {}: attach at {} stream {}\n", printable(endpoint.instance_id), endpoint.control_channel, endpoint.control_stream_id);
+    fmt::print(context.out, "driver     {}: attach at {} stream {}\n", printable(endpoint.instance_id), endpoint.control_channel,
+               endpoint.control_stream_id);
     fmt::print(context.out, "  announces  {} stream {}\n", endpoint.announce.channel, endpoint.announce.stream_id);
     if (endpoint.metadata.stream_id != 0) {
       fmt::print(context.out, "  metadata   {} stream {}\n", endpoint.metadata.channel, endpoint.metadata.stream_id);
@@ -116,7 +126,8 @@ void print_config(const Context& context, const discovery::LoadedDiscovery& load
     }
   }
   for (const auto& stream : c.streams) {
-    fmt::print(context.out, "stream     {} of {}: {} tags{}\n", stream.stream_id, printable(stream.instance_id), stream.tags.size(), stream.visible ? "" : ", hidden");
+    fmt::print(context.out, "stream     {} of {}: {} tags{}\n", stream.stream_id, printable(stream.instance_id), stream.tags.size(),
+               stream.visible ? "" : ", hidden");
   }
   fmt::print(context.out, "expiry     {}\n", c.effective_expiry_ns() == 0 ? "never" : format_ns(c.effective_expiry_ns()));
   for (const auto& [key, origin] : loaded.origins) fmt::print(context.out, "  {:<52} {}\n", key, origin);
@@ -126,8 +137,9 @@ void print_summary(const Context& context, const discovery::Provider& provider, 
   const discovery::ProviderCounts c = provider.counts();
   if (!context.json) {
     fmt::print(context.out, "discovery: {:.1f} s, {}, {} answered ({} refused, {} malformed), {} sent, {} not taken\n", seconds,
-               format_count(provider.live_streams(), "live stream"), format_count(c.requests, "request"), c.requests_refused + c.requests_over_rate, c.requests_malformed,
-               c.responses.sent, c.responses.expired + c.responses.failed + c.responses.refused);
+               format_count(provider.live_streams(), "live stream"), format_count(c.requests, "request"),
+               c.requests_refused + c.requests_over_rate, c.requests_malformed, c.responses.sent,
+               c.responses.expired + c.responses.failed + c.responses.refused);
     return;
   }
   const json object = {{"seconds", seconds},
@@ -173,7 +185,8 @@ Exit run_serve(const Context& context, const ServeArgs& args) {
   std::unique_ptr<transport::MediaDriver> media;
   if (args.embedded) {
     if (const auto status = transport::media_driver_status(config.aeron_dir); status.alive) {
-      log(LogLevel::kInfo, "discovery", "the media driver of pid ", status.pid, " is alive at ", config.aeron_dir, ": using that one");
+      log(LogLevel::kInfo, "discovery", "the media driver of pid ", status.pid, " is alive at ", config.aeron_dir,
+          ": using that one");
     } else {
       media = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = config.aeron_dir});
     }
@@ -186,7 +199,8 @@ Exit run_serve(const Context& context, const ServeArgs& args) {
   log(LogLevel::kInfo, "discovery", "ready: requests on ", config.request.channel, " stream ", config.request.stream_id, ", ",
       format_count(config.endpoints.size(), "driver"));
   if (context.json) {
-    const json event = {{"event", "ready"}, {"pid", ::getpid()}, {"aeron_dir", config.aeron_dir}, {"request", endpoint_json(config.request)}};
+    const json event = {
+        {"event", "ready"}, {"pid", ::getpid()}, {"aeron_dir", config.aeron_dir}, {"request", endpoint_json(config.request)}};
     print_json_line(context, dump(event));
   }
   Idler idler(Idle::kBackoff);
@@ -231,7 +245,8 @@ json stream_json(const client::DiscoveredStream& stream) {
                  {"tags", stream.tags}};
   object["pools"] = json::array();
   for (const auto& pool : stream.pools) {
-    object["pools"].push_back({{"pool_id", pool.pool_id}, {"nslots", pool.nslots}, {"stride_bytes", pool.stride_bytes}, {"region_uri", pool.region_uri}});
+    object["pools"].push_back(
+        {{"pool_id", pool.pool_id}, {"nslots", pool.nslots}, {"stride_bytes", pool.stride_bytes}, {"region_uri", pool.region_uri}});
   }
   return object;
 }
@@ -240,8 +255,9 @@ void print_stream(std::FILE* out, const client::DiscoveredStream& stream) {
   std::string strides, tags;
   for (const auto& pool : stream.pools) strides += concat(strides.empty() ? "" : " + ", format_bytes(pool.stride_bytes));
   for (const auto& tag : stream.tags) tags += concat(tags.empty() ? ", tags " : " ", printable(tag, 64));
-  fmt::print(out, "stream {}{}{} of driver {}, attach at {} stream {}\n", stream.stream_id, stream.data_source_name.empty() ? "" : " ",
-             printable(stream.data_source_name), printable(stream.driver_instance_id), printable(stream.driver_control.channel), stream.driver_control.stream_id);
+  fmt::print(out, "stream {}{}{} of driver {}, attach at {} stream {}\n", stream.stream_id,
+             stream.data_source_name.empty() ? "" : " ", printable(stream.data_source_name), printable(stream.driver_instance_id),
+             printable(stream.driver_control.channel), stream.driver_control.stream_id);
   fmt::print(out, "  epoch {}, {} slots of {}, {}{}\n", stream.epoch, stream.header_nslots, strides,
              stream.producer_id != 0 ? concat("producer ", stream.producer_id) : std::string("no producer"), tags);
 }
@@ -263,9 +279,12 @@ Exit run_query(const Context& context, const QueryArgs& args) {
 
   client::DiscoveryClient discovery(options);
   const client::DiscoveryAnswer answer = discovery.query(query);
-  if (answer.discarded > 0) log(LogLevel::kWarn, "discovery", format_count(answer.discarded, "result"), " left out: no attach could use them");
+  if (answer.discarded > 0)
+    log(LogLevel::kWarn, "discovery", format_count(answer.discarded, "result"), " left out: no attach could use them");
   if (answer.status == wire::DiscoveryStatus::error) {
-    print_error(context.err, concat("discovery refused: ", answer.error_message.empty() ? std::string("without a reason") : printable(answer.error_message, wire::kMaxErrorMessageBytes)));
+    print_error(context.err, concat("discovery refused: ", answer.error_message.empty()
+                                                               ? std::string("without a reason")
+                                                               : printable(answer.error_message, wire::kMaxErrorMessageBytes)));
   }
   if (context.json) {
     json object = {{"request_id", answer.request_id}, {"status", wire::name_of(answer.status)}, {"error", answer.error_message}};
@@ -284,7 +303,9 @@ Exit run_query(const Context& context, const QueryArgs& args) {
 void add_serve(CLI::App& parent, Context& context) {
   auto args = std::make_shared<ServeArgs>();
   CLI::App* verb = parent.add_subcommand("serve", "hear drivers' announces, answer who has which stream");
-  verb->add_option("--config,-c", args->config, "TOML file with [discovery] or [discovery_registry]; [driver] of the same file fills in")->type_name("FILE");
+  verb->add_option("--config,-c", args->config,
+                   "TOML file with [discovery] or [discovery_registry]; [driver] of the same file fills in")
+      ->type_name("FILE");
   verb->add_option("--instance-id", args->instance_id, "the driver's instance_id, as answers name it")->type_name("NAME");
   verb->add_flag("--embedded", args->embedded, "run a media driver in this process, unless one is alive already");
   verb->add_flag("--wait", args->wait, "wait for ever for the media driver");
@@ -315,8 +336,10 @@ void add_query(CLI::App& parent, Context& context) {
   verb->add_option("--client-id", args->client_id, "our id in requests (default: random)")->type_name("N");
   verb->add_option("--timeout-ms", args->timeout_ms, "how long to wait for an answer (default 5000)")->type_name("MS")->check(ms);
   verb->add_option("--retry-ms", args->retry_ms, "ask again after (default 1000)")->type_name("MS")->check(ms);
-  verb->add_option("--config,-c", args->config, "TOML file: [client] discovery_*, or where its [discovery] listens")->type_name("FILE");
-  verb->add_option("--aeron-dir", args->planes.aeron_dir, "media driver's directory (default: AERON_DIR, then /dev/shm/aeron-USER)")->type_name("DIR");
+  verb->add_option("--config,-c", args->config, "TOML file: [client] discovery_*, or where its [discovery] listens")
+      ->type_name("FILE");
+  verb->add_option("--aeron-dir", args->planes.aeron_dir, "media driver's directory (default: AERON_DIR, then /dev/shm/aeron-USER)")
+      ->type_name("DIR");
   add_discovery_flags(*verb, args->planes);
   add_common_flags(*verb, context);
   verb->footer(

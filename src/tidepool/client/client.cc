@@ -34,7 +34,9 @@ struct Client::Impl final : Engine, std::enable_shared_from_this<Client::Impl> {
     } catch (const Error& error) {
       if (!found.discovered || error.code() == Code::kTimeout) throw;
       const FoundStream again = find_stream(name);
-      const auto place = [](const FoundStream& f) { return std::tuple(f.stream_id, f.control ? f.control->channel : "", f.control ? f.control->stream_id : 0); };
+      const auto place = [](const FoundStream& f) {
+        return std::tuple(f.stream_id, f.control ? f.control->channel : "", f.control ? f.control->stream_id : 0);
+      };
       if (place(again) == place(found)) throw;
       log(LogLevel::kInfo, "client", "discovery has another answer for '", printable(name, 64), "' after: ", error.what());
       role.stream = std::to_string(again.stream_id);

@@ -105,7 +105,7 @@ struct DataSource {
 
 // Fields left at their default take the environment: PRODUCER_STREAM_ID, PRODUCER_PUBLISH_MODE, ... (config.md 7.2).
 struct ProducerOptions {
-  std::string stream = "10000";            // a number, or a name (rulings P-11: announced data-source names, then discovery)
+  std::string stream = "10000";  // a number, or a name (rulings P-11: announced data-source names, then discovery)
   uint32_t client_id = 0;                  // 0: random; also the producer id (D-66)
   wire::PublishMode publish_mode = wire::PublishMode::existing_or_create;
   wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;

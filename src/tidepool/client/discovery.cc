@@ -22,11 +22,12 @@ constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;
 
 // DS-35, and what no publication could be made for: the control endpoint is a stranger's text.
 bool usable(const wire::DiscoveryResult& result) {
-  return result.driver_control_channel.starts_with("aeron:") && result.driver_control_stream_id != 0 &&
-         result.driver_control_stream_id <= kMaxAeronStreamId && result.header_slot_bytes == wire::kSlotBytes && result.max_dims == 8 &&
-         !result.header_region_uri.empty() && !result.pools.empty() &&
-         std::all_of(result.pools.begin(), result.pools.end(),
-                     [&](const wire::PoolEntry& pool) { return pool.nslots == result.header_nslots && !pool.region_uri.empty(); });
+  return result.driver_control_channel.starts_with("aeron:") && result.driver_control_channel.size() <= 1024 &&
+         result.driver_control_stream_id != 0 && result.driver_control_stream_id <= kMaxAeronStreamId &&
+         result.header_slot_bytes == wire::kSlotBytes && result.max_dims == 8 && !result.header_region_uri.empty() &&
+         !result.pools.empty() && std::all_of(result.pools.begin(), result.pools.end(), [&](const wire::PoolEntry& pool) {
+           return pool.nslots == result.header_nslots && !pool.region_uri.empty();
+         });
 }
 
 DiscoveredStream stream_of(const wire::DiscoveryResult& result) {
@@ -101,7 +102,8 @@ struct DiscoveryClient::Impl {
     request.response_channel = settings.response.channel;
     request.data_source_name = query.name;
     if (const std::string_view field = wire::over_limit(request); !field.empty()) {
-      throw Error(Code::kInvalidArgument, "the query's ", field, " is beyond what a request can carry: see the limits in docs/formats/messages.md");
+      throw Error(Code::kInvalidArgument, "the query's ", field,
+                  " is beyond what a request can carry: see the limits in docs/formats/messages.md");
     }
     answer.reset();
     attempts = 0;
@@ -110,8 +112,10 @@ struct DiscoveryClient::Impl {
 
   std::optional<DiscoveryAnswer> poll() {
     connection->poll();
-    if (!connection->alive()) throw Error(Code::kUnavailable, "the media driver in ", settings.aeron_dir, " is lost: ", connection->failure());
-    in->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, *this, heard); }, kFragmentsPerPoll);
+    if (!connection->alive())
+      throw Error(Code::kUnavailable, "the media driver in ", settings.aeron_dir, " is lost: ", connection->failure());
+    in->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, *this, heard); },
+             kFragmentsPerPoll);
     if (answer) {
       next_send_ns = UINT64_MAX;
       return std::exchange(answer, std::nullopt);
@@ -146,8 +150,12 @@ struct DiscoveryClient::Impl {
   control::DispatchCounts heard;
 };
 
-DiscoveryClient::DiscoveryClient(const DiscoveryOptions& options) : impl_(std::make_unique<Impl>(resolve(options, process_environment))) {}
-DiscoveryClient::DiscoveryClient(DiscoverySettings settings) : impl_(std::make_unique<Impl>(std::move(settings))) {}
+DiscoveryClient::DiscoveryClient(const DiscoveryOptions& options)
+    : impl_(std::make_unique<Impl>(resolve(options, process_environment))) {}
+DiscoveryClient::DiscoveryClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DiscoveryClient DiscoveryClient::with(DiscoverySettings settings) {
+  return DiscoveryClient(std::make_unique<Impl>(std::move(settings)));
+}
 DiscoveryClient::DiscoveryClient(DiscoveryClient&&) noexcept = default;
 DiscoveryClient& DiscoveryClient::operator=(DiscoveryClient&&) noexcept = default;
 DiscoveryClient::~DiscoveryClient() = default;
@@ -164,9 +172,10 @@ DiscoveryAnswer DiscoveryClient::query(const DiscoveryQuery& query) {
     if (auto answer = poll()) return *std::move(answer);
     if (s.keep_waiting && !s.keep_waiting()) throw Error(Code::kTimeout, "stopped waiting for an answer of a discovery service");
     if (monotonic_ns() >= deadline_ns) {
-      throw Error(Code::kTimeout, "no discovery service answered within ", duration_text(s.timeout_ns), "\n  request channel ", s.request.channel,
-                  " stream ", s.request.stream_id, attempts() == 0 ? ", where nobody listens" : "", "; response channel ", s.response.channel, " stream ",
-                  s.response.stream_id, "\n  start one:  tidepool discovery serve --config FILE");
+      throw Error(Code::kTimeout, "no discovery service answered within ", duration_text(s.timeout_ns), "\n  request channel ",
+                  s.request.channel, " stream ", s.request.stream_id, attempts() == 0 ? ", where nobody listens" : "",
+                  "; response channel ", s.response.channel, " stream ", s.response.stream_id,
+                  "\n  start one:  tidepool discovery serve --config FILE");
     }
     idler.idle(0);
   }

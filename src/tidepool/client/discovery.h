@@ -1,7 +1,7 @@
 #pragma once
 // Asking a discovery service which streams there are (discovery.md 6; docs/protocols/discovery.md).
 //
-//   tidepool::DiscoveryClient discovery({});
+//   tidepool::DiscoveryClient discovery;
 //   for (const auto& stream : discovery.query({.name = "cam1"}).streams) ...
 //
 // An answer is a hint (DS-1): nothing is mapped on its strength. Client::producer() and consumer() ask by themselves when they are
@@ -88,7 +88,7 @@ class DiscoveryClient {
  public:
   // Connects and subscribes to the response endpoint. Throws Error: kUnavailable (no media driver), kInvalidArgument (endpoints).
   explicit DiscoveryClient(const DiscoveryOptions& options = {});
-  explicit DiscoveryClient(DiscoverySettings settings);
+  static DiscoveryClient with(DiscoverySettings settings);
   DiscoveryClient(DiscoveryClient&&) noexcept;
   DiscoveryClient& operator=(DiscoveryClient&&) noexcept;
   ~DiscoveryClient();
@@ -108,6 +108,7 @@ class DiscoveryClient {
 
  private:
   struct Impl;
+  explicit DiscoveryClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -20,13 +20,13 @@
 namespace tidepool::client {
 namespace {
 
-using testing::client_options;
-using testing::kChannel;
-using testing::ScriptedDriver;
 using ::testing::AllOf;
+using testing::client_options;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kChannel;
+using testing::ScriptedDriver;
 using ::testing::SizeIs;
 using transport::testing::poll_until;
 using transport::testing::TestDir;
@@ -97,7 +97,8 @@ TEST(DiscoveryJudgeTest, ABadResultIsLeftOutAndTheOthersAreKept) {  // DS-35
 }
 
 TEST(DiscoveryJudgeTest, OfOneStreamOfOneDriverTheHighestEpochIsKept) {  // DS-35, DS-3
-  EXPECT_THAT(kept({result(1, "a", 5), result(1, "a", 7), result(1, "a", 7), result(1, "a", 6), result(1, "b", 1)}), ElementsAre("a/1@7", "b/1@1"));
+  EXPECT_THAT(kept({result(1, "a", 5), result(1, "a", 7), result(1, "a", 7), result(1, "a", 6), result(1, "b", 1)}),
+              ElementsAre("a/1@7", "b/1@1"));
 }
 
 TEST(DiscoveryJudgeTest, AnythingButOkHasNoResults) {  // DS-34
@@ -116,10 +117,12 @@ TEST(DiscoveryJudgeTest, AnythingButOkHasNoResults) {  // DS-34
 // ---- settings --------------------------------------------------------------------------------------------------------------
 
 DiscoverySettings settings_of(const ClientOptions& options, std::map<std::string, std::string> variables = {}) {
-  return resolve(options, [variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
-           const auto found = variables.find(name);
-           return found == variables.end() ? std::nullopt : std::optional(found->second);
-         }).discovery;
+  return resolve(options,
+                 [variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
+                   const auto found = variables.find(name);
+                   return found == variables.end() ? std::nullopt : std::optional(found->second);
+                 })
+      .discovery;
 }
 
 TEST(DiscoverySettingsTest, DefaultToTheConventionalEndpoints) {  // P-11, DS-42, config.md 7.1
@@ -159,8 +162,10 @@ TEST(DiscoverySettingsTest, MayBeSwitchedOffAndNeedAnAddressOverUdp) {  // confi
   EXPECT_EQ(settings_of(udp).response.channel, "") << "the service's own address cannot be ours";
   EXPECT_THAT(thrown_by([] { DiscoveryClient({.request = {"aeron:udp?endpoint=somewhere:1", 7000}}); }).what(),
               HasSubstr("no discovery response channel: answers to a request on aeron:udp?endpoint=somewhere:1"));
-  EXPECT_THAT(thrown_by([] { (void)settings_of({}, {{"CLIENT_DISCOVERY_CHANNEL", "ipc"}}); }).what(), HasSubstr("CLIENT_DISCOVERY_CHANNEL is 'ipc': expected an Aeron channel"));
-  EXPECT_THAT(thrown_by([] { (void)settings_of({}, {{"CLIENT_DISCOVERY_STREAM_ID", "2147483648"}}); }).what(), HasSubstr("0 to 2147483647"));
+  EXPECT_THAT(thrown_by([] { (void)settings_of({}, {{"CLIENT_DISCOVERY_CHANNEL", "ipc"}}); }).what(),
+              HasSubstr("CLIENT_DISCOVERY_CHANNEL is 'ipc': expected an Aeron channel"));
+  EXPECT_THAT(thrown_by([] { (void)settings_of({}, {{"CLIENT_DISCOVERY_STREAM_ID", "2147483648"}}); }).what(),
+              HasSubstr("0 to 2147483647"));
 }
 
 // ---- with a service that says what the test wants --------------------------------------------------------------------------
@@ -180,7 +185,8 @@ class ScriptedService {
     requests.push_back(request);
     if (on_request) on_request(request);
   }
-  void answer(uint64_t request_id, std::vector<wire::DiscoveryResult> results, DiscoveryStatus status = DiscoveryStatus::ok, const std::string& text = {}) {
+  void answer(uint64_t request_id, std::vector<wire::DiscoveryResult> results, DiscoveryStatus status = DiscoveryStatus::ok,
+              const std::string& text = {}) {
     wire::DiscoveryResponse response;
     response.request_id = request_id;
     response.status = status;
@@ -240,8 +246,11 @@ struct DiscoveryClientTest : ::testing::Test {
 
 TEST_F(DiscoveryClientTest, AsksForWhatItIsGivenAndReturnsEveryResult) {  // DS-24, DS-33
   DiscoveryClient client(options());
-  service.on_request = [&](const wire::DiscoveryRequest& request) { service.answer(request.request_id, {result(10000, "a"), result(10000, "b"), result(10001, "a")}); };
-  const DiscoveryAnswer answer = client.query({.stream_id = 10000, .producer_id = 0, .data_source_id = 5, .name = "cam1", .tags = {"left", "raw"}});
+  service.on_request = [&](const wire::DiscoveryRequest& request) {
+    service.answer(request.request_id, {result(10000, "a"), result(10000, "b"), result(10001, "a")});
+  };
+  const DiscoveryAnswer answer =
+      client.query({.stream_id = 10000, .producer_id = 0, .data_source_id = 5, .name = "cam1", .tags = {"left", "raw"}});
   ASSERT_THAT(service.requests, SizeIs(1));
   const wire::DiscoveryRequest& request = service.requests[0];
   EXPECT_EQ(request.stream_id, 10000u);
@@ -312,9 +321,13 @@ TEST_F(DiscoveryClientTest, NothingAndNotFoundAreAnswersAndAnErrorHasItsText) { 
   DiscoveryClient client(options());
   service.on_request = [&](const wire::DiscoveryRequest& request) { service.answer(request.request_id, {}); };
   EXPECT_THAT(client.query({}).streams, IsEmpty());
-  service.on_request = [&](const wire::DiscoveryRequest& request) { service.answer(request.request_id, {}, DiscoveryStatus::not_found, "hidden"); };
+  service.on_request = [&](const wire::DiscoveryRequest& request) {
+    service.answer(request.request_id, {}, DiscoveryStatus::not_found, "hidden");
+  };
   EXPECT_EQ(client.query({}).status, DiscoveryStatus::not_found);
-  service.on_request = [&](const wire::DiscoveryRequest& request) { service.answer(request.request_id, {}, DiscoveryStatus::error, "result limit exceeded"); };
+  service.on_request = [&](const wire::DiscoveryRequest& request) {
+    service.answer(request.request_id, {}, DiscoveryStatus::error, "result limit exceeded");
+  };
   const DiscoveryAnswer answer = client.query({});
   EXPECT_EQ(answer.status, DiscoveryStatus::error);
   EXPECT_EQ(answer.error_message, "result limit exceeded");
@@ -327,7 +340,8 @@ TEST_F(DiscoveryClientTest, SaysWhereNobodyAnswered) {  // DS-42
   DiscoveryClient client(impatient);
   const Error error = thrown_by([&] { (void)client.query({}); });
   EXPECT_EQ(error.code(), Code::kTimeout);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("no discovery service answered within 50 ms"), HasSubstr("stream 7000"), HasSubstr("tidepool discovery serve")));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("no discovery service answered within 50 ms"), HasSubstr("stream 7000"),
+                                  HasSubstr("tidepool discovery serve")));
   DiscoveryOptions elsewhere = options();
   elsewhere.timeout_ms = 50;
   elsewhere.request.stream_id = 7009;
@@ -350,7 +364,9 @@ struct ConnectByNameTest : ::testing::Test {
   ConnectByNameTest() {
     driver.stream_id = 10007;
     driver.bump();
-    service.on_request = [this](const wire::DiscoveryRequest& request) { service.answer(request.request_id, answers_for(request)); };
+    service.on_request = [this](const wire::DiscoveryRequest& request) {
+      service.answer(request.request_id, answers_for(request));
+    };
     answers_for = [](const wire::DiscoveryRequest& request) {
       return request.data_source_name == "cam1" ? std::vector{result(10007)} : std::vector<wire::DiscoveryResult>{};
     };
@@ -393,7 +409,9 @@ TEST_F(ConnectByNameTest, TakesTheNumberFromDiscoveryWhenNobodyAnnouncesTheName)
 
 TEST_F(ConnectByNameTest, AsksUntilTheServiceKnowsTheName) {  // P-11, DS-42
   int asked = 0;
-  answers_for = [&](const wire::DiscoveryRequest&) { return ++asked < 3 ? std::vector<wire::DiscoveryResult>{} : std::vector{result(10007)}; };
+  answers_for = [&](const wire::DiscoveryRequest&) {
+    return ++asked < 3 ? std::vector<wire::DiscoveryResult>{} : std::vector{result(10007)};
+  };
   Client client = Client::connect(options());
   std::optional<Consumer> consumer(client.consumer({.stream = "cam1"}));
   EXPECT_EQ(consumer->stream_id(), 10007u);
@@ -468,7 +486,8 @@ TEST_F(ConnectByNameTest, AnAnswerThatLeadsNowhereIsAskedForOnceMore) {  // DS-4
     consumer.reset();
   }
   answers_for = [](const wire::DiscoveryRequest&) { return std::vector{result(10098)}; };
-  EXPECT_THAT(thrown_by([&] { (void)client.consumer({.stream = "cam1"}); }).what(), HasSubstr("stream not provisioned")) << "the same answer is not tried again";
+  EXPECT_THAT(thrown_by([&] { (void)client.consumer({.stream = "cam1"}); }).what(), HasSubstr("stream not provisioned"))
+      << "the same answer is not tried again";
 }
 
 TEST_F(ConnectByNameTest, SaysWhatDiscoverySaidWhenThereIsNoSuchStream) {  // P-11

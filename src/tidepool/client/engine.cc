@@ -28,7 +28,7 @@ class Inquiry {
       why_not_ = "not asked: over UDP it needs discovery_response_channel";
     } else {
       why_not_ = concat("nobody answered on channel ", settings.request.channel, " stream ", settings.request.stream_id);
-      guarded([&] { client_ = std::make_unique<DiscoveryClient>(settings); });
+      guarded([&] { client_ = std::make_unique<DiscoveryClient>(DiscoveryClient::with(settings)); });
     }
   }
   // One look, without waiting; `until_ns` 0: for ever.
@@ -44,8 +44,9 @@ class Inquiry {
       if (!answer) return;
       // None yet, perhaps: a stream that has just come, a service that has just started. One that is there may go, too.
       streams_ = std::move(answer->streams);
-      why_not_ = answer->status == wire::DiscoveryStatus::error ? concat("refused: ", printable(answer->error_message, wire::kMaxErrorMessageBytes))
-                                                                : std::string("knows no stream of that name");
+      why_not_ = answer->status == wire::DiscoveryStatus::error
+                     ? concat("refused: ", printable(answer->error_message, wire::kMaxErrorMessageBytes))
+                     : std::string("knows no stream of that name");
       ask_ns_ = now_ns + settings_.retry_ns;
     });
   }
@@ -81,8 +82,10 @@ FoundStream place_of(const std::string& name, const std::vector<DiscoveredStream
   const DiscoveredStream& first = streams.front();
   for (const DiscoveredStream& other : streams) {
     if (other.stream_id == first.stream_id && same_place(other.driver_control, first.driver_control)) continue;
-    throw Error(Code::kInvalidArgument, "the name '", printable(name), "' has stream ", first.stream_id, " of driver ", printable(first.driver_instance_id), " and stream ",
-                other.stream_id, " of driver ", printable(other.driver_instance_id), ", says discovery: give the stream's number, and with --control-channel and --control-stream its driver");
+    throw Error(Code::kInvalidArgument, "the name '", printable(name), "' has stream ", first.stream_id, " of driver ",
+                printable(first.driver_instance_id), " and stream ", other.stream_id, " of driver ",
+                printable(other.driver_instance_id),
+                ", says discovery: give the stream's number, and with --control-channel and --control-stream its driver");
   }
   FoundStream out{first.stream_id, true, {}};
   if (!same_place(first.driver_control, own_control)) out.control = first.driver_control;
@@ -153,14 +156,16 @@ FoundStream Engine::find_stream(const std::string& stream) {
     return !heard.empty() || (!inquiry.streams().empty() && monotonic_ns() >= heed_discovery_ns);
   });
   if (heard.size() > 1) {
-    throw Error(Code::kInvalidArgument, "the name '", printable(stream), "' is announced by streams ", heard[0], " and ", heard[1], ": give the stream's number");
+    throw Error(Code::kInvalidArgument, "the name '", printable(stream), "' is announced by streams ", heard[0], " and ", heard[1],
+                ": give the stream's number");
   }
   if (heard.size() == 1) return {heard.front(), false, {}};
   if (!inquiry.streams().empty()) return place_of(stream, inquiry.streams(), s.control);
   if (!may_wait()) throw Error(Code::kTimeout, "stopped waiting for a stream called '", printable(stream), "'");
-  throw Error(Code::kNotFound, "no stream is called '", printable(stream), "': no producer announced that name within ", duration_text(s.attach_timeout_ns),
-              "\n  metadata channel ", s.metadata.channel, " stream ", s.metadata.stream_id, ", names heard: ", list(conductor_->names().names(since_ns)),
-              "\n  discovery: ", inquiry.why_not(), "\n  give the stream's number, or start the producer that has the name");
+  throw Error(Code::kNotFound, "no stream is called '", printable(stream), "': no producer announced that name within ",
+              duration_text(s.attach_timeout_ns), "\n  metadata channel ", s.metadata.channel, " stream ", s.metadata.stream_id,
+              ", names heard: ", list(conductor_->names().names(since_ns)), "\n  discovery: ", inquiry.why_not(),
+              "\n  give the stream's number, or start the producer that has the name");
 }
 
 void Engine::start(const std::shared_ptr<Session>& session) {

@@ -99,7 +99,8 @@ Endpoint endpoint(const Variables& variables, const std::string& plane, const En
 
 // `control`: where attach requests go; discovery is looked for on the same medium.
 DiscoverySettings discovery_settings(const Endpoint& request, const Endpoint& response, std::optional<uint32_t> timeout_ms,
-                                     std::optional<uint32_t> retry_ms, const Variables& variables, const std::string& control_channel) {
+                                     std::optional<uint32_t> retry_ms, const Variables& variables,
+                                     const std::string& control_channel) {
   const auto checked = [&](const char* plane, std::string channel) {
     if (!channel.empty() && (!channel.starts_with("aeron:") || channel.size() > 1024)) {
       bad(concat(variables.prefix(), plane), channel, "an Aeron channel of at most 1024 bytes, such as aeron:ipc?term-length=1m");
@@ -107,22 +108,26 @@ DiscoverySettings discovery_settings(const Endpoint& request, const Endpoint& re
     return channel;
   };
   DiscoverySettings out;
-  out.request.channel = checked("DISCOVERY_CHANNEL", request.channel.empty() ? variables.text("DISCOVERY_CHANNEL").value_or("") : request.channel);
-  if (out.request.channel.empty()) out.request.channel = control_channel.starts_with("aeron:udp") ? control_channel : kDiscoveryChannel;
+  out.request.channel =
+      checked("DISCOVERY_CHANNEL", request.channel.empty() ? variables.text("DISCOVERY_CHANNEL").value_or("") : request.channel);
+  if (out.request.channel.empty())
+    out.request.channel = control_channel.starts_with("aeron:udp") ? control_channel : kDiscoveryChannel;
   out.request.stream_id = request.stream_id;
   if (out.request.stream_id == 0) {
-    out.request.stream_id = static_cast<int32_t>(variables.number("DISCOVERY_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryStreamId));
+    out.request.stream_id =
+        static_cast<int32_t>(variables.number("DISCOVERY_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryStreamId));
   }
   if (out.request.stream_id < kDiscoveryOff) bad("discovery stream id", std::to_string(out.request.stream_id), "1 to 2147483647");
   if (out.request.stream_id == kDiscoveryOff) out.request.stream_id = 0;
   out.response.channel =
-      checked("DISCOVERY_RESPONSE_CHANNEL", response.channel.empty() ? variables.text("DISCOVERY_RESPONSE_CHANNEL").value_or("") : response.channel);
+      checked("DISCOVERY_RESPONSE_CHANNEL",
+              response.channel.empty() ? variables.text("DISCOVERY_RESPONSE_CHANNEL").value_or("") : response.channel);
   // Not the request stream + 1: that is 7001, by convention a stream of announces (discovery.md 6). A UDP endpoint is the service's own.
   if (out.response.channel.empty() && out.request.channel.starts_with("aeron:ipc")) out.response.channel = out.request.channel;
   out.response.stream_id = response.stream_id;
   if (out.response.stream_id == 0) {
-    out.response.stream_id =
-        static_cast<int32_t>(variables.number("DISCOVERY_RESPONSE_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryResponseStreamId));
+    out.response.stream_id = static_cast<int32_t>(
+        variables.number("DISCOVERY_RESPONSE_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryResponseStreamId));
     if (out.response.stream_id == 0) out.response.stream_id = kDiscoveryResponseStreamId;
   }
   if (out.response.stream_id < 0) bad("discovery response stream id", std::to_string(out.response.stream_id), "1 to 2147483647");
@@ -251,8 +256,8 @@ Settings resolve(const ClientOptions& options, const Environment& environment) {
   out.policy = shm::MapPolicy(map_policy(options.map_policy, client));
   out.name = options.name;
 
-  out.discovery = discovery_settings(options.discovery, options.discovery_response, options.discovery_timeout_ms, options.discovery_retry_interval_ms, client,
-                                     out.control.channel);
+  out.discovery = discovery_settings(options.discovery, options.discovery_response, options.discovery_timeout_ms,
+                                     options.discovery_retry_interval_ms, client, out.control.channel);
   out.discovery.aeron_dir = out.aeron_dir;
   out.discovery.media_driver_timeout_ms = out.media_driver_timeout_ms;
   return out;
@@ -261,10 +266,11 @@ Settings resolve(const ClientOptions& options, const Environment& environment) {
 DiscoverySettings resolve(const DiscoveryOptions& options, const Environment& environment) {
   const Variables client(environment, "CLIENT_");
   const Variables plain(environment, "");
-  DiscoverySettings out = discovery_settings(options.request, options.response, options.timeout_ms, options.retry_interval_ms, client,
-                                             client.text("CONTROL_CHANNEL").value_or(kDefaultChannel));
+  DiscoverySettings out = discovery_settings(options.request, options.response, options.timeout_ms, options.retry_interval_ms,
+                                             client, client.text("CONTROL_CHANNEL").value_or(kDefaultChannel));
   out.aeron_dir = options.aeron_dir;
-  if (out.aeron_dir.empty()) out.aeron_dir = client.text("AERON_DIR").value_or(plain.text("AERON_DIR").value_or(transport::default_aeron_dir()));
+  if (out.aeron_dir.empty())
+    out.aeron_dir = client.text("AERON_DIR").value_or(plain.text("AERON_DIR").value_or(transport::default_aeron_dir()));
   out.media_driver_timeout_ms = client.milliseconds("MEDIA_DRIVER_TIMEOUT_MS", options.media_driver_timeout_ms, 10'000) / kNsPerMs;
   out.client_id = options.client_id;
   if (out.client_id == wire::kNull32) bad("client_id", std::to_string(out.client_id), "0 (random) to 4294967294");

@@ -61,24 +61,35 @@ TEST(ChannelPolicyTest, LongTermsAreRefused) {  // DS-36: a publication takes th
 TEST(RequestRateTest, ASourceHasItsBucketAndNobodyElses) {  // DS-36
   RequestRate rate(10);
   uint64_t t = 5 * kNsPerSecond;
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(rate.allow(1, t)) << i;
-  EXPECT_FALSE(rate.allow(1, t));
-  EXPECT_TRUE(rate.allow(2, t));
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(rate.allow(1, 7, t)) << i;
+  EXPECT_FALSE(rate.allow(1, 7, t));
+  EXPECT_TRUE(rate.allow(1, 8, t)) << "another client of a shared session";
+  EXPECT_TRUE(rate.allow(2, 7, t)) << "another session";
   t += kNsPerSecond / 10;
-  EXPECT_TRUE(rate.allow(1, t));
-  EXPECT_FALSE(rate.allow(1, t));
+  EXPECT_TRUE(rate.allow(1, 7, t));
+  EXPECT_FALSE(rate.allow(1, 7, t));
   t += 100 * kNsPerSecond;
   int allowed = 0;
-  while (rate.allow(1, t)) ++allowed;
+  while (rate.allow(1, 7, t)) ++allowed;
   EXPECT_EQ(allowed, 10) << "silence saves up no more than a second's worth";
+}
+
+TEST(RequestRateTest, WhoChangesHisNameMeetsTheLimitOfAll) {  // DS-36, DS-37
+  RequestRate rate(10);
+  const uint64_t t = 5 * kNsPerSecond;
+  int allowed = 0;
+  for (uint32_t client_id = 0; client_id < 1000; ++client_id) allowed += rate.allow(1, client_id, t);
+  EXPECT_EQ(allowed, 100);
+  EXPECT_TRUE(rate.allow(2, 5, t + kNsPerSecond));
 }
 
 TEST(RequestRateTest, ZeroIsNoLimitAndSourcesAreBounded) {  // DS-36
   RequestRate none(0);
-  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(none.allow(1, 5));
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(none.allow(1, 7, 5));
   RequestRate one(1);
-  for (int i = 0; i < 5000; ++i) EXPECT_TRUE(one.allow(i, static_cast<uint64_t>(i)));
-  EXPECT_FALSE(one.allow(4999, 5000)) << "the newest are remembered";
+  uint64_t t = kNsPerSecond;
+  for (int i = 0; i < 1200; ++i) EXPECT_TRUE(one.allow(i, 7, t += kNsPerSecond / 5));
+  EXPECT_FALSE(one.allow(1199, 7, t)) << "the newest are remembered";
 }
 
 }  // namespace

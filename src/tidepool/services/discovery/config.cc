@@ -392,6 +392,7 @@ LoadedDiscovery load_discovery_config(const ConfigValue& root, const Environment
   }
 
   if (registry != nullptr) {
+    out.origins["discovery_registry"] = root.find("discovery_registry")->origin();
     Section in(registry, "discovery_registry", environment, out);
     read_common(in, out);
     in.tables("endpoints", [&](Section& endpoint) { read_driver_endpoint(endpoint, nullptr, out, endpoint.origin()); });
@@ -418,7 +419,7 @@ LoadedDiscovery load_discovery_config(const ConfigValue& root, const Environment
 
 std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, const Origins& origins) {
   std::vector<ConfigProblem> problems;
-  const bool registry = origins.contains("discovery_registry.endpoints[0]") || c.endpoints.size() > 1;
+  const bool registry = origins.contains("discovery_registry") || c.endpoints.size() > 1;
   const std::string prefix = registry ? "discovery_registry." : "discovery.";
   const auto bad = [&](const std::string& key, std::string text, bool fatal = true) {
     problems.push_back({key, origin_of(origins, key), std::move(text), fatal});

@@ -166,10 +166,9 @@ struct Provider::Impl {
       ++counts.requests_bad_stream;
       return;
     }
-    if (!rate.allow(info.session_id, now_ns)) {
+    if (!rate.allow(info.session_id, request.client_id, now_ns)) {
       ++counts.requests_over_rate;
-      refusals.line(now_ns, LogLevel::kWarn, "client ", request.client_id, " asks more often than ", config.max_requests_per_second,
-                    " times a second: dropped");
+      refusals.line(now_ns, LogLevel::kWarn, "client ", request.client_id, ", or all together, ask more often than max_requests_per_second allows: dropped");
       return;
     }
     if (const ChannelVerdict verdict = judge_channel(request.response_channel, allowed_channels); verdict != ChannelVerdict::kAllowed) {

@@ -43,7 +43,8 @@ void Responses::send(const Endpoint& to, const wire::DiscoveryResponse& response
   }
   destination->waiting.push_back({{scratch_.begin(), scratch_.begin() + static_cast<std::ptrdiff_t>(length)},
                                   response.request_id,
-                                  now_ns > UINT64_MAX - linger_ns_ ? UINT64_MAX : now_ns + linger_ns_});
+                                  now_ns > UINT64_MAX - linger_ns_ ? UINT64_MAX : now_ns + linger_ns_,
+                                  false});
   ++waiting_;
   waiting_bytes_ += length;
   destination->used_ns = now_ns;
@@ -111,7 +112,8 @@ bool Responses::drive(const Endpoint& to, Destination& destination, uint64_t now
     if (destination.publication) destination.pending.reset();
   }
   while (!destination.waiting.empty()) {
-    if (now_ns >= destination.waiting.front().deadline_ns) {
+    // A linger of 0 is one try, not none.
+    if (now_ns >= destination.waiting.front().deadline_ns && (linger_ns_ > 0 || destination.waiting.front().tried)) {
       drop_front(destination, counts_.expired);
       ++work;
     } else if (!destination.publication || !send_front(to, destination, now_ns, work)) {
@@ -130,6 +132,7 @@ bool Responses::send_front(const Endpoint& to, Destination& destination, uint64_
     front.bytes = wire::encode_new(error_answer(front.request_id, kTooLargeText));
     waiting_bytes_ += front.bytes.size();
   }
+  front.tried = true;
   switch (destination.publication->send(front.bytes)) {
     case SendResult::kOk:
       destination.used_ns = now_ns;

@@ -41,6 +41,7 @@ class Responses {
     std::vector<std::byte> bytes;
     uint64_t request_id = 0;
     uint64_t deadline_ns = 0;
+    bool tried = false;
   };
   struct Destination {
     std::unique_ptr<transport::PendingPublication> pending;
