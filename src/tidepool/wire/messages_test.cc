@@ -179,8 +179,8 @@ void arbitrary(Source& s, DiscoveryResponse& m) {
   if (m.status != DiscoveryStatus::ok) return;
   m.results.resize(s.below(5));
   for (DiscoveryResult& result : m.results) {
-    s.fill(result.stream_id, result.producer_id, result.epoch, result.layout_version, result.header_nslots, result.header_slot_bytes,
-           result.max_dims, result.data_source_id, result.driver_control_stream_id, result.pools);
+    s.fill(result.stream_id, result.producer_id, result.epoch, result.layout_version, result.header_nslots,
+           result.header_slot_bytes, result.max_dims, result.data_source_id, result.driver_control_stream_id, result.pools);
     arbitrary_tags(s, result.tags);
     s.text(result.header_region_uri, kMaxUriBytes);
     s.text(result.data_source_name, kMaxNameBytes);

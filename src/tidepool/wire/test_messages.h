@@ -91,9 +91,12 @@ inline void sample(ShmLeaseKeepalive& m) { m = {3, 10000, 77, 2, 6'000'000'000};
 inline void sample(ShmDriverShutdown& m) { m = {7'000'000'000, ShutdownReason::error, "out of memory"}; }
 inline void sample(ShmLeaseRevoked& m) { m = {7'000'000'000, 3, 10000, 77, Role::consumer, RevokeReason::expired, "no keepalive"}; }
 inline void sample(ShmDriverShutdownRequest& m) { m = {11, ShutdownReason::normal, "secret", "maintenance"}; }
-inline void sample(DiscoveryRequest& m) { m = {0x0000002A00000001, 42, 7004, 10001, 9, 17, {"left", "raw"}, "aeron:ipc?term-length=1m", "cam1"}; }
+inline void sample(DiscoveryRequest& m) {
+  m = {0x0000002A00000001, 42, 7004, 10001, 9, 17, {"left", "raw"}, "aeron:ipc?term-length=1m", "cam1"};
+}
 inline DiscoveryResult sample_result() {
-  return {10001, 9, 7, 1, 64, 256, 8, 17, 1000, two_pools(), {"left", "raw"}, "shm:file?path=/dev/shm/t/header.ring", "cam1", "lab", "aeron:ipc"};
+  return {10001,  9,     7,          1, 64, 256, 8, 17, 1000, two_pools(), {"left", "raw"}, "shm:file?path=/dev/shm/t/header.ring",
+          "cam1", "lab", "aeron:ipc"};
 }
 inline void sample(DiscoveryResponse& m) {
   DiscoveryResult second = sample_result();

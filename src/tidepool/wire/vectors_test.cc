@@ -221,22 +221,25 @@ Json fields_of(const ShmDriverShutdownRequest& m) {
              "token", m.token)("errorMessage", m.error_message)
       .json();
 }
-Json status_json(DiscoveryStatus status) { return name_in(static_cast<int64_t>(status), {{1, "OK"}, {2, "NOT_FOUND"}, {3, "ERROR"}}); }
+Json status_json(DiscoveryStatus status) {
+  return name_in(static_cast<int64_t>(status), {{1, "OK"}, {2, "NOT_FOUND"}, {3, "ERROR"}});
+}
 Json fields_of(const DiscoveryRequest& m) {
-  return Fields()("Name", "DiscoveryRequest")("requestId", m.request_id)("clientId", m.client_id)("responseStreamId", m.response_stream_id)(
-             "streamId", null_or(m.stream_id))("producerId", null_or(m.producer_id))("dataSourceId", null_or(m.data_source_id))(
-             "tags", Json(m.tags))("responseChannel", m.response_channel)("dataSourceName", m.data_source_name)
+  return Fields()("Name", "DiscoveryRequest")("requestId", m.request_id)("clientId", m.client_id)(
+             "responseStreamId", m.response_stream_id)("streamId", null_or(m.stream_id))("producerId", null_or(m.producer_id))(
+             "dataSourceId", null_or(m.data_source_id))("tags", Json(m.tags))("responseChannel", m.response_channel)(
+             "dataSourceName", m.data_source_name)
       .json();
 }
 Json fields_of(const DiscoveryResponse& m) {
   Json results = Json::array();
   for (const DiscoveryResult& r : m.results) {
-    results.push_back(Fields()("streamId", r.stream_id)("producerId", r.producer_id)("epoch", r.epoch)("layoutVersion", r.layout_version)(
-                          "headerNslots", r.header_nslots)("headerSlotBytes", r.header_slot_bytes)("maxDims", r.max_dims)(
-                          "dataSourceId", null_or(r.data_source_id))("driverControlStreamId", r.driver_control_stream_id)(
-                          "payloadPools", pools_json(r.pools))("tags", Json(r.tags))("headerRegionUri", r.header_region_uri)(
-                          "dataSourceName", r.data_source_name)("driverInstanceId", r.driver_instance_id)("driverControlChannel",
-                                                                                                          r.driver_control_channel)
+    results.push_back(Fields()("streamId", r.stream_id)("producerId", r.producer_id)("epoch", r.epoch)(
+                          "layoutVersion", r.layout_version)("headerNslots", r.header_nslots)(
+                          "headerSlotBytes", r.header_slot_bytes)("maxDims", r.max_dims)("dataSourceId", null_or(r.data_source_id))(
+                          "driverControlStreamId", r.driver_control_stream_id)("payloadPools", pools_json(r.pools))(
+                          "tags", Json(r.tags))("headerRegionUri", r.header_region_uri)("dataSourceName", r.data_source_name)(
+                          "driverInstanceId", r.driver_instance_id)("driverControlChannel", r.driver_control_channel)
                           .json());
   }
   return Fields()("Name", "DiscoveryResponse")("requestId", m.request_id)("status", status_json(m.status))("results", results)(
@@ -473,7 +476,21 @@ ff ff ff ff ff ff ff ff ff ff ff ff 00 00 01 00 03 00 00 00 63 61 6d 09 00 00 00
 TEST(GoldenDumpTest, DiscoveryResponseWithOneResult) {  // discovery.md 3.5, DS-7, DS-8, DS-9
   DiscoveryResponse m;
   m.request_id = 1;
-  m.results = {{10000, 7, 3, 1, 64, 256, 8, {}, 1000, {{1, 64, 4096, "shm:file?path=/p"}}, {"cam"}, "shm:file?path=/h", "cam1", "drv", "aeron:ipc"}};
+  m.results = {{10000,
+                7,
+                3,
+                1,
+                64,
+                256,
+                8,
+                {},
+                1000,
+                {{1, 64, 4096, "shm:file?path=/p"}},
+                {"cam"},
+                "shm:file?path=/h",
+                "cam1",
+                "drv",
+                "aeron:ipc"}};
   EXPECT_EQ(encoded_bytes(m), 157u);
   expect_golden(m, R"(
 09 00 02 00 8e 03 01 00 01 00 00 00 00 00 00 00 01 27 00 01 00 10 27 00 00 07 00 00 00

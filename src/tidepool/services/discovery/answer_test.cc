@@ -16,10 +16,10 @@ using testing::announce;
 using testing::config;
 using testing::driver_a;
 using testing::driver_b;
-using testing::request;
-using testing::source;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::request;
+using testing::source;
 using wire::DiscoveryStatus;
 
 struct AnswerTest : ::testing::Test {

@@ -14,7 +14,8 @@ const std::vector<std::string> kIpc = {"aeron:ipc"};
 const std::vector<std::string> kLab = {"aeron:udp?endpoint=192.168.7."};
 
 TEST(ChannelPolicyTest, OrdinaryChannelsOfTheAllowedMediumPass) {  // DS-36
-  for (const char* channel : {"aeron:ipc", "aeron:ipc?term-length=1m", "aeron:ipc?term-length=64k|alias=x", "aeron:ipc?tether=false|term-length=16m"}) {
+  for (const char* channel :
+       {"aeron:ipc", "aeron:ipc?term-length=1m", "aeron:ipc?term-length=64k|alias=x", "aeron:ipc?tether=false|term-length=16m"}) {
     EXPECT_EQ(judge_channel(channel, kIpc), ChannelVerdict::kAllowed) << channel;
   }
   EXPECT_EQ(judge_channel("aeron:udp?endpoint=192.168.7.3:40000", kLab), ChannelVerdict::kAllowed);
@@ -30,9 +31,9 @@ TEST(ChannelPolicyTest, OtherMediaAndAddressesAreRefused) {  // DS-36
 }
 
 TEST(ChannelPolicyTest, SpiesAndWhatIsNoChannelAreRefused) {  // DS-36
-  for (const std::string channel : {"aeron-spy:aeron:ipc", "aeron-spy:aeron:udp?endpoint=localhost:1", "aeron:ipcx", "aeron:", "ipc", "file:///etc/passwd",
-                                    "aeron:ipc?", "aeron:ipc?x", "aeron:ipc?=1", "aeron:ipc?a=1|a=2", "aeron:ipc?a=b c", "aeron:ipc\n", "aeron:ipc?a=\xff",
-                                    "aeron:udp", "aeron:udp?mtu=1"}) {
+  for (const std::string channel : {"aeron-spy:aeron:ipc", "aeron-spy:aeron:udp?endpoint=localhost:1", "aeron:ipcx", "aeron:",
+                                    "ipc", "file:///etc/passwd", "aeron:ipc?", "aeron:ipc?x", "aeron:ipc?=1", "aeron:ipc?a=1|a=2",
+                                    "aeron:ipc?a=b c", "aeron:ipc\n", "aeron:ipc?a=\xff", "aeron:udp", "aeron:udp?mtu=1"}) {
     EXPECT_EQ(judge_channel(channel, {"aeron", "ipc", "file"}), ChannelVerdict::kNoChannel) << channel;
   }
   EXPECT_EQ(judge_channel(std::string("aeron:ipc\0", 10), kIpc), ChannelVerdict::kNoChannel);

@@ -47,7 +47,9 @@ ConfigValue tree(const std::string& text) {
         const std::string name = path.substr(0, dot);
         const bool last = dot == std::string::npos;
         auto found = at->entries.find(name);
-        ConfigValue& made = found != at->entries.end() ? found->second : at->add(name, array && last ? ConfigValue(ConfigArray{}, origin) : ConfigValue(ConfigTable{}, origin));
+        ConfigValue& made = found != at->entries.end() ? found->second
+                                                       : at->add(name, array && last ? ConfigValue(ConfigArray{}, origin)
+                                                                                     : ConfigValue(ConfigTable{}, origin));
         if (last && array) {
           auto items = *made.as_array();
           items.push_back(ConfigValue(ConfigTable{}, origin));
@@ -71,7 +73,8 @@ ConfigValue tree(const std::string& text) {
     }
     ConfigArray items;
     std::istringstream words(word.substr(1, word.size() - 2));
-    for (std::string item; std::getline(words, item, ',');) items.push_back(value_of(item.substr(item.find_first_not_of(' ')), origin));
+    for (std::string item; std::getline(words, item, ',');)
+      items.push_back(value_of(item.substr(item.find_first_not_of(' ')), origin));
     at->add(key, ConfigValue(std::move(items), origin));
   }
   return root;
@@ -86,7 +89,9 @@ Environment environment(std::map<std::string, std::string> values) {
 LoadedDiscovery load(const std::string& text, std::map<std::string, std::string> variables = {}) {
   return load_discovery_config(tree(text), environment(std::move(variables)));
 }
-std::string faults(const std::string& text, std::map<std::string, std::string> variables = {}) { return load(text, std::move(variables)).error_text(); }
+std::string faults(const std::string& text, std::map<std::string, std::string> variables = {}) {
+  return load(text, std::move(variables)).error_text();
+}
 std::string warnings(const LoadedDiscovery& loaded) {
   std::string out;
   for (const auto& problem : loaded.problems) {
@@ -142,15 +147,18 @@ TEST(DiscoveryConfigTest, BothSpellingsAreTakenAndMayNotContradict) {  // CFG-17
             (Endpoint{"aeron:udp?endpoint=localhost:1", 9000}));
   EXPECT_EQ(load(kAlone + "stream_id = 9000\nrequest_stream_id = 9000\n").error_text(), "");
   EXPECT_THAT(faults(kAlone + "stream_id = 9000\nrequest_stream_id = 9001\n"),
-              AllOf(HasSubstr("lab.toml:7: discovery.stream_id"), HasSubstr("discovery.request_stream_id (lab.toml:8)"), HasSubstr("expected one of these spellings")));
-  EXPECT_THAT(faults(kAlone + "channel = \"aeron:ipc\"\nrequest_channel = \"aeron:ipc?term-length=1m\"\n"), HasSubstr("discovery.channel"));
+              AllOf(HasSubstr("lab.toml:7: discovery.stream_id"), HasSubstr("discovery.request_stream_id (lab.toml:8)"),
+                    HasSubstr("expected one of these spellings")));
+  EXPECT_THAT(faults(kAlone + "channel = \"aeron:ipc\"\nrequest_channel = \"aeron:ipc?term-length=1m\"\n"),
+              HasSubstr("discovery.channel"));
   // Over the other spelling of a weaker source there is nothing to agree on.
   EXPECT_EQ(load(kAlone + "request_stream_id = 9000\n", {{"DISCOVERY_STREAM_ID", "9002"}}).config.request.stream_id, 9002);
 }
 
 TEST(DiscoveryConfigTest, WhatIsMissingIsNamedWithItsTable) {  // CFG-17
   const std::string text = faults("[discovery]\nmax_results = 5\n");
-  for (const char* key : {"driver_instance_id", "announce_channel", "announce_stream_id", "driver_control_channel", "driver_control_stream_id"}) {
+  for (const char* key :
+       {"driver_instance_id", "announce_channel", "announce_stream_id", "driver_control_channel", "driver_control_stream_id"}) {
     EXPECT_THAT(text, HasSubstr(std::string("lab.toml:1: discovery.") + key + " is missing: expected"));
   }
   EXPECT_THAT(faults("[discovery_registry]\nstream_id = 7000\n"), HasSubstr("lab.toml:1: discovery_registry has no endpoints"));
@@ -161,15 +169,20 @@ TEST(DiscoveryConfigTest, WhatIsMissingIsNamedWithItsTable) {  // CFG-17
 TEST(DiscoveryConfigTest, ABadValueIsNamedWithFileLineAndWhatWasExpected) {  // CFG-17, CFG-1
   EXPECT_THAT(faults(kAlone + "max_results = 0\n"), HasSubstr("lab.toml:7: discovery.max_results is 0: expected 1 to 65534"));
   EXPECT_THAT(faults(kAlone + "max_results = -3\n"), HasSubstr("is -3: expected 1 to 65534"));
-  EXPECT_THAT(faults(kAlone + "max_results = \"many\"\n"), HasSubstr("lab.toml:7: discovery.max_results is a value of type string: expected an integer"));
+  EXPECT_THAT(faults(kAlone + "max_results = \"many\"\n"),
+              HasSubstr("lab.toml:7: discovery.max_results is a value of type string: expected an integer"));
   EXPECT_THAT(faults(kAlone + "request_stream_id = 2147483648\n"), HasSubstr("is 2147483648: expected 1 to 2147483647"));
-  EXPECT_THAT(faults(kAlone + "request_channel = \"ipc\"\n"), HasSubstr("discovery.request_channel is \"ipc\": expected an Aeron channel"));
+  EXPECT_THAT(faults(kAlone + "request_channel = \"ipc\"\n"),
+              HasSubstr("discovery.request_channel is \"ipc\": expected an Aeron channel"));
   EXPECT_THAT(faults(kAlone + "request_channel = \"aeron-spy:aeron:ipc\"\n"), HasSubstr("no spy"));
   EXPECT_THAT(faults(kAlone + "answer_on_stream_zero = 1\n"), HasSubstr("expected true or false"));
   EXPECT_THAT(faults(kAlone + "allowed_response_channels = [\"udp\"]\n"), HasSubstr("expected beginnings of channels"));
   EXPECT_THAT(faults(kAlone + "max_pools_per_entry = 257\n"), HasSubstr("expected 1 to 256"));
-  EXPECT_THAT(faults("[discovery]\n" + kAlone.substr(12) + "driver_instance_id = \"" + std::string(129, 'x') + "\"\n"), HasSubstr("has 129 bytes: expected 1 to 128"));
-  EXPECT_THAT(faults("[discovery]\n" + kAlone.substr(12) + "driver_control_channel = \"aeron:ipc?alias=" + std::string(1010, 'x') + "\"\n"), HasSubstr("expected at most 1023"));
+  EXPECT_THAT(faults("[discovery]\n" + kAlone.substr(12) + "driver_instance_id = \"" + std::string(129, 'x') + "\"\n"),
+              HasSubstr("has 129 bytes: expected 1 to 128"));
+  EXPECT_THAT(
+      faults("[discovery]\n" + kAlone.substr(12) + "driver_control_channel = \"aeron:ipc?alias=" + std::string(1010, 'x') + "\"\n"),
+      HasSubstr("expected at most 1023"));
 }
 
 TEST(DiscoveryConfigTest, UnknownKeysAreSaidAndIgnored) {  // CFG-1
@@ -179,18 +192,23 @@ TEST(DiscoveryConfigTest, UnknownKeysAreSaidAndIgnored) {  // CFG-1
 }
 
 TEST(DiscoveryConfigTest, TheEnvironmentGoesOverTheFileAndFlagsOverBoth) {  // CFG-1, P-12
-  const auto loaded = load(kAlone + "max_results = 5\nannounce_period_ms = 2000\n",
-                           {{"DISCOVERY_MAX_RESULTS", "7"}, {"DISCOVERY_ANSWER_ON_STREAM_ZERO", "TRUE"}, {"DISCOVERY_EXPIRY_NS", ""}, {"AERON_DIR", "/a"}});
+  const auto loaded = load(kAlone + "max_results = 5\nannounce_period_ms = 2000\n", {{"DISCOVERY_MAX_RESULTS", "7"},
+                                                                                     {"DISCOVERY_ANSWER_ON_STREAM_ZERO", "TRUE"},
+                                                                                     {"DISCOVERY_EXPIRY_NS", ""},
+                                                                                     {"AERON_DIR", "/a"}});
   ASSERT_TRUE(loaded.ok()) << loaded.error_text();
   EXPECT_EQ(loaded.config.max_results, 7u);
   EXPECT_TRUE(loaded.config.answer_on_stream_zero);
   EXPECT_EQ(loaded.config.effective_expiry_ns(), 6 * kNsPerSecond);
   EXPECT_EQ(loaded.config.aeron_dir, "/a");
   EXPECT_EQ(loaded.origins.at("discovery.max_results"), "environment DISCOVERY_MAX_RESULTS");
-  EXPECT_THAT(faults(kAlone, {{"DISCOVERY_MAX_RESULTS", "x"}}), HasSubstr("environment DISCOVERY_MAX_RESULTS: discovery.max_results is \"x\": expected a decimal number"));
+  EXPECT_THAT(faults(kAlone, {{"DISCOVERY_MAX_RESULTS", "x"}}),
+              HasSubstr("environment DISCOVERY_MAX_RESULTS: discovery.max_results is \"x\": expected a decimal number"));
   ConfigValue root = tree(kAlone);
   root.as_table()->entries.at("discovery").as_table()->add("request_stream_id", ConfigValue(int64_t{5}, "--discovery-stream"));
-  EXPECT_EQ(load_discovery_config(root, environment({{"DISCOVERY_STREAM_ID", "6"}, {"DISCOVERY_REQUEST_STREAM_ID", "7"}})).config.request.stream_id, 5);
+  EXPECT_EQ(load_discovery_config(root, environment({{"DISCOVERY_STREAM_ID", "6"}, {"DISCOVERY_REQUEST_STREAM_ID", "7"}}))
+                .config.request.stream_id,
+            5);
 }
 
 TEST(DiscoveryConfigTest, AnExplicitExpiryWinsAndZeroIsOne) {  // CFG-17
@@ -201,7 +219,8 @@ TEST(DiscoveryConfigTest, AnExplicitExpiryWinsAndZeroIsOne) {  // CFG-17
 }
 
 TEST(DiscoveryConfigTest, MetadataIsOffByAnEmptyChannelOrAStreamOfZero) {  // CFG-17
-  EXPECT_EQ(load(kAlone + "metadata_stream_id = 1300\n").config.endpoints[0].metadata, (Endpoint{"aeron:ipc?term-length=4m", 1300}));
+  EXPECT_EQ(load(kAlone + "metadata_stream_id = 1300\n").config.endpoints[0].metadata,
+            (Endpoint{"aeron:ipc?term-length=4m", 1300}));
   EXPECT_EQ(load(kAlone + "metadata_stream_id = 1300\nmetadata_channel = \"\"\n").config.endpoints[0].metadata.stream_id, 0);
   EXPECT_EQ(load(kAlone + "metadata_stream_id = 0\nmetadata_channel = \"aeron:ipc\"\n").config.endpoints[0].metadata.stream_id, 0);
   EXPECT_THAT(warnings(load(kAlone + "metadata_channel = \"aeron:ipc\"\n")), HasSubstr("discovery.metadata_stream_id is missing"));
@@ -220,18 +239,22 @@ TEST(DiscoveryConfigTest, BesideADriverTheDriversEndpointsStandIn) {  // CFG-17,
     EXPECT_EQ(endpoint.control_stream_id, 1500u);
     EXPECT_EQ(loaded.config.effective_expiry_ns(), 600 * kNsPerMs);
   }
-  const DriverEndpoint moved = load(kDriver + "[discovery]\nannounce_stream_id = 1600\nmetadata_stream_id = 0\n").config.endpoints[0];
+  const DriverEndpoint moved =
+      load(kDriver + "[discovery]\nannounce_stream_id = 1600\nmetadata_stream_id = 0\n").config.endpoints[0];
   EXPECT_EQ(moved.announce.stream_id, 1600);
   EXPECT_EQ(moved.metadata.stream_id, 0);
-  EXPECT_EQ(load("").config.endpoints.at(0).control_stream_id, 1000u) << "without any file: the driver that tidepool driver is by default";
-  EXPECT_THAT(faults("[driver]\ncontrol_stream_id = \"x\"\n"), HasSubstr("lab.toml:2: driver.control_stream_id is a value of type string"));
+  EXPECT_EQ(load("").config.endpoints.at(0).control_stream_id, 1000u)
+      << "without any file: the driver that tidepool driver is by default";
+  EXPECT_THAT(faults("[driver]\ncontrol_stream_id = \"x\"\n"),
+              HasSubstr("lab.toml:2: driver.control_stream_id is a value of type string"));
 }
 
 TEST(DiscoveryConfigTest, ADriverTableOfADirectoryAloneIsNoDriver) {  // config.md 4.1: a standalone C file
   const LoadedDiscovery loaded = load("[driver]\naeron_dir = \"/dev/shm/lab\"\n" + kAlone);
   EXPECT_TRUE(loaded.ok()) << loaded.error_text();
   EXPECT_EQ(loaded.config.aeron_dir, "/dev/shm/lab");
-  EXPECT_THAT(faults("[driver]\naeron_dir = \"/dev/shm/lab\"\n[discovery]\nmax_results = 5\n"), HasSubstr("discovery.announce_channel is missing"));
+  EXPECT_THAT(faults("[driver]\naeron_dir = \"/dev/shm/lab\"\n[discovery]\nmax_results = 5\n"),
+              HasSubstr("discovery.announce_channel is missing"));
 }
 
 const std::string kRegistry =
@@ -262,7 +285,8 @@ TEST(DiscoveryConfigTest, ARegistryHasAnEndpointForEachDriver) {  // CFG-17, DS-
   EXPECT_THAT(faults(twice), HasSubstr("lab.toml:10: discovery_registry.endpoints[1].driver_instance_id is \"a\" again"));
   std::string shared = kRegistry;
   shared.replace(shared.find("2001"), 4, "1001");
-  EXPECT_THAT(faults(shared), HasSubstr("lab.toml:12: discovery_registry.endpoints[1].announce_stream_id is 1001 on the channel of endpoints[0]"));
+  EXPECT_THAT(faults(shared),
+              HasSubstr("lab.toml:12: discovery_registry.endpoints[1].announce_stream_id is 1001 on the channel of endpoints[0]"));
   EXPECT_THAT(faults(kRegistry + kAlone), HasSubstr("is beside [discovery]"));
 }
 
@@ -275,12 +299,17 @@ TEST(DiscoveryConfigTest, TagsAndHiddenStreamsAreConfigured) {  // DS-19, DS-20,
   EXPECT_THAT(loaded.config.streams[0].tags, ElementsAre("left", "Raw"));
   EXPECT_EQ(loaded.config.streams[0].data_source_id, 17u);
   EXPECT_FALSE(loaded.config.streams[0].visible);
-  EXPECT_THAT(faults(kAlone + stream + "tags = [\"" + std::string(65, 't') + "\"]\n"), AllOf(HasSubstr("lab.toml:9"), HasSubstr("of 65 bytes: expected 1 to 64")));
-  EXPECT_THAT(faults(kAlone + "max_tags_per_entry = 1\n" + stream + "tags = [\"a\", \"b\"]\n"), HasSubstr("has 2 tags: expected at most max_tags_per_entry, 1"));
+  EXPECT_THAT(faults(kAlone + stream + "tags = [\"" + std::string(65, 't') + "\"]\n"),
+              AllOf(HasSubstr("lab.toml:9"), HasSubstr("of 65 bytes: expected 1 to 64")));
+  EXPECT_THAT(faults(kAlone + "max_tags_per_entry = 1\n" + stream + "tags = [\"a\", \"b\"]\n"),
+              HasSubstr("has 2 tags: expected at most max_tags_per_entry, 1"));
   EXPECT_THAT(faults(kAlone + stream + stream), HasSubstr("streams[1].stream_id is 10000 again"));
-  EXPECT_THAT(faults(kAlone + "[[discovery.streams]]\ntags = [\"a\"]\n"), HasSubstr("lab.toml:7: discovery.streams[0].stream_id is missing"));
-  EXPECT_THAT(faults(kRegistry + "[[discovery_registry.streams]]\nstream_id = 5\n"), HasSubstr("lab.toml:15: discovery_registry.streams[0].driver_instance_id is missing"));
-  EXPECT_THAT(faults(kRegistry + "[[discovery_registry.streams]]\nstream_id = 5\ndriver_instance_id = \"c\"\n"), HasSubstr("expected that of an endpoint"));
+  EXPECT_THAT(faults(kAlone + "[[discovery.streams]]\ntags = [\"a\"]\n"),
+              HasSubstr("lab.toml:7: discovery.streams[0].stream_id is missing"));
+  EXPECT_THAT(faults(kRegistry + "[[discovery_registry.streams]]\nstream_id = 5\n"),
+              HasSubstr("lab.toml:15: discovery_registry.streams[0].driver_instance_id is missing"));
+  EXPECT_THAT(faults(kRegistry + "[[discovery_registry.streams]]\nstream_id = 5\ndriver_instance_id = \"c\"\n"),
+              HasSubstr("expected that of an endpoint"));
 }
 
 TEST(DiscoveryConfigTest, RequestsWhereTheDriverTakesAttachesAreWarnedOf) {  // discovery.md 8, disagreement 15

@@ -16,8 +16,8 @@ using testing::announce;
 using testing::config;
 using testing::driver_a;
 using testing::driver_b;
-using testing::source;
 using ::testing::ElementsAre;
+using testing::source;
 
 constexpr uint64_t kExpiryNs = 3 * kNsPerSecond;
 

@@ -28,13 +28,13 @@ namespace {
 
 using testing::announce;
 using testing::config;
-using testing::kChannel;
-using testing::request;
-using testing::source;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kChannel;
+using testing::request;
 using ::testing::SizeIs;
+using testing::source;
 using transport::testing::poll_until;
 using transport::testing::TestMediaDriver;
 using wire::DiscoveryStatus;
@@ -54,15 +54,19 @@ struct ProviderTest : ::testing::Test {
     metadata_a = connection->add_publication(kChannel, 1300);
     requests = connection->add_publication(kChannel, 7000);
     listen();
-    ASSERT_TRUE(until([&] { return announces_a->connected() && announces_b->connected() && metadata_a->connected() && requests->connected(); }));
+    ASSERT_TRUE(until(
+        [&] { return announces_a->connected() && announces_b->connected() && metadata_a->connected() && requests->connected(); }));
   }
-  void listen(const std::string& channel = kChannel, int32_t stream_id = 7004) { in = connection->add_subscription(channel, stream_id); }
+  void listen(const std::string& channel = kChannel, int32_t stream_id = 7004) {
+    in = connection->add_subscription(channel, stream_id);
+  }
 
   void on(const wire::DiscoveryResponse& message, const transport::MessageInfo&) { heard.push_back(message); }
   void poll() {
     connection->poll();
     provider->poll();
-    if (in) in->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, *this, counts); }, 10);
+    if (in)
+      in->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, *this, counts); }, 10);
   }
   template <typename Done>
   [[nodiscard]] bool until(Done&& done) {
@@ -175,7 +179,8 @@ TEST_F(ProviderTest, SpeaksForNoDriver) {  // DS-1, DS-2
   send(*requests, wire::ShmDetachRequest{});
   send(*requests, wire::ShmLeaseKeepalive{});
   ask();
-  control->poll([&](Bytes message, const transport::MessageInfo&) { templates.push_back(wire::read_header(message)->schema_id); }, 100);
+  control->poll([&](Bytes message, const transport::MessageInfo&) { templates.push_back(wire::read_header(message)->schema_id); },
+                100);
   EXPECT_THAT(templates, ElementsAre(901, 901, 901, 910)) << "our own messages, and no other";
 }
 
@@ -226,8 +231,13 @@ TEST_F(ProviderTest, AnswersOnStreamZeroOnlyIfToldSo) {  // DS-23
 
 TEST_F(ProviderTest, OpensNoHostileChannel) {  // DS-36
   serve();
-  const std::vector<std::string> hostile = {"aeron:udp?endpoint=192.0.2.1:9", "aeron-spy:aeron:ipc", "aeron:ipc?session-id=1", "aeron:ipc?term-length=1g", "nonsense",
-                                            std::string(1025, 'a'), std::string("aeron:ipc\0", 10)};
+  const std::vector<std::string> hostile = {"aeron:udp?endpoint=192.0.2.1:9",
+                                            "aeron-spy:aeron:ipc",
+                                            "aeron:ipc?session-id=1",
+                                            "aeron:ipc?term-length=1g",
+                                            "nonsense",
+                                            std::string(1025, 'a'),
+                                            std::string("aeron:ipc\0", 10)};
   for (const std::string& channel : hostile) {
     wire::DiscoveryRequest r = request(7);
     r.response_channel = channel;
@@ -243,7 +253,8 @@ TEST_F(ProviderTest, OpensNoHostileChannel) {  // DS-36
 TEST_F(ProviderTest, LogsStrangersSeldomAndPrintably) {  // DS-39
   std::vector<std::string> lines;
   serve();
-  set_log_sink([&](LogLevel, std::string_view role, std::string_view text) { lines.push_back(concat(role, ": ", text)); }, LogLevel::kTrace);
+  set_log_sink([&](LogLevel, std::string_view role, std::string_view text) { lines.push_back(concat(role, ": ", text)); },
+               LogLevel::kTrace);
   wire::DiscoveryRequest r = request(7);
   r.response_channel = "evil\x1b[2J\xff";
   for (int i = 0; i < 20; ++i) send(*requests, r);
