@@ -45,7 +45,7 @@ class DiscoveryEndToEndTest : public ::testing::Test {
     std::ofstream(path) << "[driver]\ninstance_id = \"" << instance << "\"\naeron_dir = \"" << dir_.aeron()
                         << "\"\ncontrol_stream_id = " << control_stream << "\n[shm]\nbase_dir = \"" << dir_.path()
                         << "/pools\"\nnamespace = \"" << instance
-                        << "\"\n[policies]\nannounce_period_ms = 100\n[profiles.small]\nheader_nslots = 16\n"
+                        << "\"\n[policies]\nannounce_period_ms = 300\n[profiles.small]\nheader_nslots = 16\n"
                         << "payload_pools = [{ pool_id = 1, stride_bytes = 4096 }]\n[streams.camera]\nstream_id = " << stream_id
                         << "\nprofile = \"small\"\n"
                         << more;
@@ -63,6 +63,10 @@ class DiscoveryEndToEndTest : public ::testing::Test {
     }
     ADD_FAILURE() << args[0] << " does not start: " << child.complaints();
     return child;
+  }
+  Child start_producer(const std::string& file) {
+    return start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape", "512", "--rate",
+                  "200", "--wait"});
   }
   Answered query(std::vector<std::string> args) {
     args.insert(args.begin(), {"discovery", "query"});
@@ -99,8 +103,7 @@ TEST_F(DiscoveryEndToEndTest, AStreamIsFoundByTheNameThatItsProducerAnnounces) {
       write_driver_file("lab", 1600, 10000, "[[discovery.streams]]\nstream_id = 10000\ntags = [\"left\"]\ndata_source_id = 17\n");
   Child driver = start_until_ready({"driver", "--config", file, "--json"});
   Child service = start_until_ready({"discovery", "serve", "--config", file, "--json"});
-  Child producer = start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape",
-                          "512", "--rate", "200", "--wait"});
+  Child producer = start_producer(file);
 
   const Answered found = query_until(0, {"cam1"});
   ASSERT_EQ(found.object["results"].size(), 1u) << found.object;
@@ -119,7 +122,7 @@ TEST_F(DiscoveryEndToEndTest, AStreamIsFoundByTheNameThatItsProducerAnnounces) {
   EXPECT_EQ(result["pools"].size(), 1u);
   EXPECT_EQ(result["pools"][0]["stride_bytes"], 4096);
   EXPECT_THAT(result["header_region_uri"].get<std::string>(), StartsWith("shm:file?path=" + dir_.path()));
-  EXPECT_EQ(query({"--tag", "left", "--stream-id", "10000"}).exit, 0);
+  query_until(0, {"--tag", "left", "--stream-id", "10000"});
   EXPECT_EQ(query({"cam1", "--tag", "right"}).exit, 3);
 
   // A program that knows neither the driver's control stream nor its metadata stream, only the name.
@@ -148,6 +151,7 @@ TEST_F(DiscoveryEndToEndTest, AKilledDriversStreamsGoAndARestartedOnesComeBack) 
   const std::string file = write_driver_file("lab", 1600, 10000);
   Child driver = start_until_ready({"driver", "--config", file, "--json"});
   const Child service = start_until_ready({"discovery", "serve", "--config", file, "--json"});
+  const Child producer = start_producer(file);  // a driver announces what somebody has attached to; it attaches again by itself
   const Answered before = query_until(0, {"--stream-id", "10000"});
   driver.signal(SIGKILL);
   (void)driver.wait();
@@ -160,11 +164,15 @@ TEST_F(DiscoveryEndToEndTest, AKilledDriversStreamsGoAndARestartedOnesComeBack) 
 }
 
 TEST_F(DiscoveryEndToEndTest, ARegistryServesTwoDriversThatHaveTheSameStream) {  // DS-3, DS-10, CFG-17
-  const Child a = start_until_ready({"driver", "--config", write_driver_file("lab-a", 1600, 10000), "--json"});
-  const Child b = start_until_ready({"driver", "--config", write_driver_file("lab-b", 2600, 10000), "--json"});
+  const std::string file_a = write_driver_file("lab-a", 1600, 10000);
+  const std::string file_b = write_driver_file("lab-b", 2600, 10000);
+  const Child a = start_until_ready({"driver", "--config", file_a, "--json"});
+  const Child b = start_until_ready({"driver", "--config", file_b, "--json"});
+  const Child producer_a = start_producer(file_a);
+  const Child producer_b = start_producer(file_b);
   const std::string file = dir_.path() + "/registry.toml";
   std::ofstream out(file);
-  out << "[driver]\naeron_dir = \"" << dir_.aeron() << "\"\n[discovery_registry]\nannounce_period_ms = 100\n";
+  out << "[driver]\naeron_dir = \"" << dir_.aeron() << "\"\n[discovery_registry]\nannounce_period_ms = 300\n";
   for (const auto& [instance, stream] : {std::pair{"lab-a", 1600}, std::pair{"lab-b", 2600}}) {
     out << "[[discovery_registry.endpoints]]\ndriver_instance_id = \"" << instance
         << "\"\nannounce_channel = \"aeron:ipc?term-length=4m\"\nannounce_stream_id = " << stream

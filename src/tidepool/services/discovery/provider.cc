@@ -18,6 +18,7 @@ namespace tidepool::discovery {
 namespace {
 
 constexpr int kFragmentLimit = 10;  // DS-32
+constexpr int kCatchUpRounds = 100;
 constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;
 constexpr uint64_t kBackoffMinNs = 100 * kNsPerMs;
 constexpr uint64_t kBackoffMaxNs = 3200 * kNsPerMs;
@@ -142,8 +143,14 @@ struct Provider::Impl {
     for (const auto* sources : {&planes->announces, &planes->metadata}) {
       for (const Source& source : *sources) {
         DriverEar ear{*this, source};
-        work += source.subscription->poll(
-            [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); }, kFragmentLimit);
+        // Until it is empty: after a stall of ours the announces of healthy drivers lie in the log, behind whatever else is on a shared
+        // stream, and must be heard before a request finds their streams expired.
+        for (int round = 0; round < kCatchUpRounds; ++round) {
+          const int taken = source.subscription->poll(
+              [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); }, kFragmentLimit);
+          work += taken;
+          if (taken < kFragmentLimit) break;
+        }
       }
     }
     RequestEar ear{*this};

@@ -459,7 +459,18 @@ TEST_F(ProviderTest, AnnouncesOfACycleAreKnownToItsRequests) {  // DS-32
   EXPECT_EQ(heard[0].results[0].data_source_name, "cam1");
 }
 
-TEST_F(ProviderTest, OneCycleTakesTenFragmentsOfEachPlane) {  // DS-32
+TEST_F(ProviderTest, AfterAStallAnnouncesAreHeardBeforeRequestsAreAnswered) {  // DS-15, DS-32
+  serve();
+  announce_streams(1);
+  ask();
+  clock.advance_ns(10 * kNsPerSecond);  // the stall; meanwhile the driver announced, on a stream that it shares
+  const std::vector<std::byte> other = wire::encode_new(wire::ShmLeaseKeepalive{});
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(announces_a->send(other), transport::SendResult::kOk);
+  ASSERT_EQ(announces_a->send(wire::encode_new(announce(10000))), transport::SendResult::kOk);
+  EXPECT_THAT(ask().results, SizeIs(1));
+}
+
+TEST_F(ProviderTest, OneCycleTakesTenRequests) {  // DS-32
   DiscoveryConfig with = config();
   with.max_requests_per_second = 0;
   serve(with);
