@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -106,6 +105,7 @@ TEST_F(DiscoveryEndToEndTest, AStreamIsFoundByTheNameThatItsProducerAnnounces) {
   Child producer = start_producer(file);
 
   const Answered found = query_until(0, {"cam1"});
+  ASSERT_EQ(found.exit, 0);
   ASSERT_EQ(found.object["results"].size(), 1u) << found.object;
   EXPECT_EQ(found.object["status"], "OK");
   const json result = found.object["results"][0];
@@ -126,10 +126,10 @@ TEST_F(DiscoveryEndToEndTest, AStreamIsFoundByTheNameThatItsProducerAnnounces) {
   EXPECT_EQ(query({"cam1", "--tag", "right"}).exit, 3);
 
   // A program that knows neither the driver's control stream nor its metadata stream, only the name.
-  ::setenv("CLIENT_ALLOWED_BASE_DIRS", dir_.path().c_str(), 1);
   ClientOptions options;
   options.aeron_dir = dir_.aeron();
   options.metadata.stream_id = 1999;
+  options.map_policy.allowed_base_dirs = {dir_.path()};
   options.attach_timeout_ms = 60'000;
   options.announce_period_ms = 100;
   Client client = Client::connect(options);
@@ -153,6 +153,7 @@ TEST_F(DiscoveryEndToEndTest, AKilledDriversStreamsGoAndARestartedOnesComeBack) 
   const Child service = start_until_ready({"discovery", "serve", "--config", file, "--json"});
   const Child producer = start_producer(file);  // a driver announces what somebody has attached to; it attaches again by itself
   const Answered before = query_until(0, {"--stream-id", "10000"});
+  ASSERT_EQ(before.exit, 0);
   driver.signal(SIGKILL);
   (void)driver.wait();
   const Answered gone = query_until(3, {"--stream-id", "10000"});
@@ -160,6 +161,7 @@ TEST_F(DiscoveryEndToEndTest, AKilledDriversStreamsGoAndARestartedOnesComeBack) 
   EXPECT_TRUE(gone.object["results"].empty());
   driver = start_until_ready({"driver", "--config", file, "--json"});
   const Answered after = query_until(0, {"--stream-id", "10000"});
+  ASSERT_EQ(after.exit, 0);
   EXPECT_NE(after.object["results"][0]["epoch"], before.object["results"][0]["epoch"]);
 }
 
