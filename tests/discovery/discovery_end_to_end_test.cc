@@ -64,8 +64,8 @@ class DiscoveryEndToEndTest : public ::testing::Test {
     return child;
   }
   Child start_producer(const std::string& file) {
-    return start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape", "512", "--rate",
-                  "200", "--wait"});
+    return start({"publish", "--config", file, "--stream", "camera", "--name", "cam1", "--pattern", "check", "--shape", "512",
+                  "--rate", "200", "--wait"});
   }
   Answered query(std::vector<std::string> args) {
     args.insert(args.begin(), {"discovery", "query"});

@@ -30,8 +30,12 @@ std::vector<std::pair<std::string, std::string>> libraries() {
 
 Exit run_version(const Context& context) {
   if (context.json) {
-    nlohmann::ordered_json object = {{"version", TIDEPOOL_VERSION}, {"commit", kCommit},         {"build_type", kBuildType},
-                                     {"compiler", kCompiler},       {"sanitizer", kSanitizer},   {"layout_version", wire::kLayoutVersion},
+    nlohmann::ordered_json object = {{"version", TIDEPOOL_VERSION},
+                                     {"commit", kCommit},
+                                     {"build_type", kBuildType},
+                                     {"compiler", kCompiler},
+                                     {"sanitizer", kSanitizer},
+                                     {"layout_version", wire::kLayoutVersion},
                                      {"schemas", {{"900", 1}, {"901", 1}, {"910", 1}}}};
     for (const auto& [name, version] : libraries()) object["libraries"][name] = version;
     print_json_line(context, object.dump());

@@ -199,8 +199,8 @@ class ConnectionImpl final : public Connection {
   std::shared_ptr<Publication> add_publication(const std::string& channel, int32_t stream_id);
   std::unique_ptr<PendingPublication> start_publication(const std::string& channel, int32_t stream_id);
   // nullptr: not yet. Takes `async` when it returns a publication or throws.
-  std::shared_ptr<Publication> poll_publication(aeron_async_add_publication_t*& async, const std::string& channel, int32_t stream_id,
-                                                uint64_t deadline_ns);
+  std::shared_ptr<Publication> poll_publication(aeron_async_add_publication_t*& async, const std::string& channel,
+                                                int32_t stream_id, uint64_t deadline_ns);
   void cancel_publication(aeron_async_add_publication_t* async) noexcept;
   std::shared_ptr<Subscription> add_subscription(const std::string& channel, int32_t stream_id,
                                                  Subscription::ImageHandler on_available,
@@ -495,7 +495,11 @@ class PendingPublicationImpl final : public PendingPublication {
  public:
   PendingPublicationImpl(std::shared_ptr<ConnectionImpl> connection, aeron_async_add_publication_t* async, std::string channel,
                          int32_t stream_id, uint64_t deadline_ns)
-      : connection_(std::move(connection)), async_(async), channel_(std::move(channel)), stream_id_(stream_id), deadline_ns_(deadline_ns) {}
+      : connection_(std::move(connection)),
+        async_(async),
+        channel_(std::move(channel)),
+        stream_id_(stream_id),
+        deadline_ns_(deadline_ns) {}
   ~PendingPublicationImpl() override {
     if (async_ != nullptr) connection_->cancel_publication(async_);
   }
@@ -534,7 +538,8 @@ std::shared_ptr<Publication> ConnectionImpl::poll_publication(aeron_async_add_pu
   const int result = aeron_async_add_publication_poll(&retired->publication, async);
   if (result > 0) {
     async = nullptr;
-    return std::make_shared<PublicationImpl>(std::static_pointer_cast<ConnectionImpl>(shared_from_this()), std::move(retired), channel);
+    return std::make_shared<PublicationImpl>(std::static_pointer_cast<ConnectionImpl>(shared_from_this()), std::move(retired),
+                                             channel);
   }
   if (result < 0) {
     async = nullptr;  // Aeron has freed it
@@ -542,8 +547,9 @@ std::shared_ptr<Publication> ConnectionImpl::poll_publication(aeron_async_add_pu
   }
   if (monotonic_ns() <= deadline_ns) return nullptr;
   if (aeron_async_add_publication_cancel(core_->client, std::exchange(async, nullptr)) < 0) take_aeron_words();
-  throw Error(Code::kTimeout, "add publication ", printable(channel), " stream ", stream_id, ": no answer from the media driver in ",
-              options_.aeron_dir, " within ", options_.add_timeout_ms, " ms: is it stopped or overloaded?");
+  throw Error(Code::kTimeout, "add publication ", printable(channel), " stream ", stream_id,
+              ": no answer from the media driver in ", options_.aeron_dir, " within ", options_.add_timeout_ms,
+              " ms: is it stopped or overloaded?");
 }
 
 void ConnectionImpl::cancel_publication(aeron_async_add_publication_t* async) noexcept {

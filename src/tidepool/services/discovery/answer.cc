@@ -9,7 +9,8 @@ namespace {
 // DS-27: nobody is sent where no attach can go. The index takes nothing else; this is the last look.
 bool attachable(const Entry& entry) {
   return !entry.driver_control_channel.empty() && entry.driver_control_stream_id != 0 && !entry.pools.empty() &&
-         std::all_of(entry.pools.begin(), entry.pools.end(), [&](const wire::PoolEntry& pool) { return pool.nslots == entry.header_nslots; });
+         std::all_of(entry.pools.begin(), entry.pools.end(),
+                     [&](const wire::PoolEntry& pool) { return pool.nslots == entry.header_nslots; });
 }
 
 wire::DiscoveryResult result_of(const EntryKey& key, const Entry& entry) {
@@ -50,7 +51,8 @@ wire::DiscoveryResponse error_answer(uint64_t request_id, std::string text) {
   return out;
 }
 
-wire::DiscoveryResponse answer(const wire::DiscoveryRequest& request, const Index& index, const AnswerRules& rules, uint64_t now_ns) {
+wire::DiscoveryResponse answer(const wire::DiscoveryRequest& request, const Index& index, const AnswerRules& rules,
+                               uint64_t now_ns) {
   wire::DiscoveryResponse out;
   out.request_id = request.request_id;
   bool hidden = false;

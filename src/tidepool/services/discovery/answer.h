@@ -23,7 +23,8 @@ struct AnswerRules {
 bool matches(const wire::DiscoveryRequest& request, const EntryKey& key, const Entry& entry);
 
 // The status table of DS-28, but for what only shows when it is sent.
-wire::DiscoveryResponse answer(const wire::DiscoveryRequest& request, const Index& index, const AnswerRules& rules, uint64_t now_ns);
+wire::DiscoveryResponse answer(const wire::DiscoveryRequest& request, const Index& index, const AnswerRules& rules,
+                               uint64_t now_ns);
 
 // ERROR with an empty group of results.
 wire::DiscoveryResponse error_answer(uint64_t request_id, std::string text);

@@ -10,7 +10,8 @@ namespace tidepool::discovery {
 namespace {
 
 // These name or place somebody else's stream, or change how others see it.
-constexpr std::string_view kRefused[] = {"session-id", "init-term-id", "term-id", "term-offset", "tags", "spies-simulate-connection"};
+constexpr std::string_view kRefused[] = {"session-id",  "init-term-id", "term-id",
+                                         "term-offset", "tags",         "spies-simulate-connection"};
 
 // "4m", "65536", "64k"; nullopt: no size. What Aeron reads otherwise it refuses by itself, but nothing here may be taken for small.
 std::optional<uint64_t> size_of(std::string_view text) {
@@ -51,7 +52,8 @@ ChannelVerdict judge_channel(std::string_view channel, const std::vector<std::st
   if (channel.empty()) return ChannelVerdict::kEmpty;
   if (channel.size() > kMaxResponseChannelBytes) return ChannelVerdict::kTooLong;
   if (!channel.starts_with("aeron:") || !driver::channel_fault(channel).empty()) return ChannelVerdict::kNoChannel;
-  if (std::none_of(allowed_prefixes.begin(), allowed_prefixes.end(), [&](const std::string& prefix) { return channel.starts_with(prefix); })) {
+  if (std::none_of(allowed_prefixes.begin(), allowed_prefixes.end(),
+                   [&](const std::string& prefix) { return channel.starts_with(prefix); })) {
     return ChannelVerdict::kNotListed;
   }
   const size_t question = channel.find('?');

@@ -66,7 +66,9 @@ class Section {
       std::optional<Value> found = read(name, source);
       if (!found) continue;
       if (value && source.strength == strength && *value != *found) {
-        problem(name, source.origin, concat("and ", key(as), " (", from.empty() ? "default" : from, ") differ: expected one of these spellings, or the same value"));
+        problem(name, source.origin,
+                concat("and ", key(as), " (", from.empty() ? "default" : from,
+                       ") differ: expected one of these spellings, or the same value"));
         continue;
       }
       if (source.strength <= strength) continue;
@@ -177,7 +179,8 @@ class Section {
   void warn_unknown() {
     if (table_ == nullptr) return;
     for (const std::string& name : table_->order) {
-      if (!known_.contains(name)) problem(printable(name), child_of(table_, name)->origin(), "is unknown and ignored: is it spelled right?", false);
+      if (!known_.contains(name))
+        problem(printable(name), child_of(table_, name)->origin(), "is unknown and ignored: is it spelled right?", false);
     }
   }
 
@@ -232,7 +235,8 @@ void read_driver_endpoint(Section& in, const DriverEndpoint* fallback, LoadedDis
   text("driver_control_channel", endpoint.control_channel, "the channel that attach requests go to");
   const auto control_id = in.number({"driver_control_stream_id"}, 1, kMaxAeronStream);
   if (control_id) endpoint.control_stream_id = static_cast<uint32_t>(*control_id);
-  need("driver_control_stream_id", control_id.has_value() || endpoint.control_stream_id != 0, "the stream id that attach requests go to");
+  need("driver_control_stream_id", control_id.has_value() || endpoint.control_stream_id != 0,
+       "the stream id that attach requests go to");
 
   const auto metadata_channel = in.text({"metadata_channel"});
   const auto metadata_id = in.number({"metadata_stream_id"}, 0, kMaxAeronStream);
@@ -263,7 +267,8 @@ void read_streams(Section& in, LoadedDiscovery& out, const std::string* only_ins
     if (const auto id = stream.number({"stream_id"}, 1, kMaxU32 - 1)) {
       made.stream_id = static_cast<uint32_t>(*id);
     } else {
-      if (origin_of(out.origins, stream.key("stream_id")).empty()) stream.problem("stream_id", stream.origin(), concat("is missing: expected 1 to ", kMaxU32 - 1));
+      if (origin_of(out.origins, stream.key("stream_id")).empty())
+        stream.problem("stream_id", stream.origin(), concat("is missing: expected 1 to ", kMaxU32 - 1));
       whole = false;
     }
     made.data_source_id = stream.number({"data_source_id"}, 0, kMaxU64 - 1);
@@ -295,7 +300,8 @@ void read_common(Section& in, LoadedDiscovery& out) {
 }
 
 bool written_in_a_file(const ConfigTable* table) {
-  return table != nullptr && std::any_of(table->entries.begin(), table->entries.end(), [](const auto& entry) { return !entry.second.origin().starts_with("--"); });
+  return table != nullptr && std::any_of(table->entries.begin(), table->entries.end(),
+                                         [](const auto& entry) { return !entry.second.origin().starts_with("--"); });
 }
 
 // The driver that the same tree configures, as an endpoint. What is wrong with it is wrong with us too.
@@ -303,12 +309,14 @@ DriverEndpoint beside_driver(const ConfigValue& root, const Environment& environ
   const driver::LoadedConfig loaded = driver::load_driver_config(root, environment);
   const driver::DriverConfig& c = loaded.config;
   for (const auto& problem : loaded.problems) {
-    const bool ours = problem.key.starts_with("driver.") && (problem.key.find("control") != std::string::npos || problem.key.find("announce") != std::string::npos ||
-                                                             problem.key == "driver.instance_id" || problem.key == "driver.aeron_dir");
+    const bool ours = problem.key.starts_with("driver.") &&
+                      (problem.key.find("control") != std::string::npos || problem.key.find("announce") != std::string::npos ||
+                       problem.key == "driver.instance_id" || problem.key == "driver.aeron_dir");
     if (problem.fatal && ours && problem.key.find("range") == std::string::npos) out.problems.push_back(problem);
   }
   out.config.announce_period_ms = c.announce_period_ms;
-  out.config.request = {c.control_channel.starts_with("aeron:ipc") ? kDefaultRequestChannel : c.control_channel, kDefaultRequestStreamId};
+  out.config.request = {c.control_channel.starts_with("aeron:ipc") ? kDefaultRequestChannel : c.control_channel,
+                        kDefaultRequestStreamId};
   return {.instance_id = c.instance_id,
           .announce = {c.effective_announce_channel(), c.effective_announce_stream_id()},
           .metadata = {c.control_channel, kDefaultMetadataStreamId},
@@ -399,13 +407,15 @@ LoadedDiscovery load_discovery_config(const ConfigValue& root, const Environment
     read_streams(in, out, nullptr);
     in.warn_unknown();
   } else {
-    const bool drives = driver_table != nullptr && std::any_of(driver_table->order.begin(), driver_table->order.end(), [](const auto& name) { return name != "aeron_dir"; });
+    const bool drives = driver_table != nullptr && std::any_of(driver_table->order.begin(), driver_table->order.end(),
+                                                               [](const auto& name) { return name != "aeron_dir"; });
     const bool beside = drives || !written_in_a_file(single);
     std::optional<DriverEndpoint> fallback;
     if (beside) fallback = beside_driver(root, environment, out);
     Section in(single, "discovery", environment, out);
     read_common(in, out);
-    read_driver_endpoint(in, fallback ? &*fallback : nullptr, out, single != nullptr && root.find("discovery") != nullptr ? root.find("discovery")->origin() : "");
+    read_driver_endpoint(in, fallback ? &*fallback : nullptr, out,
+                         single != nullptr && root.find("discovery") != nullptr ? root.find("discovery")->origin() : "");
     const std::string instance = out.config.endpoints.back().instance_id;
     read_streams(in, out, &instance);
     in.warn_unknown();
@@ -425,16 +435,20 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
     problems.push_back({key, origin_of(origins, key), std::move(text), fatal});
   };
   const auto channel = [&](const std::string& key, const std::string& value) {
-    if (value.size() > kMaxControlChannelBytes) return bad(key, concat("has ", value.size(), " bytes: expected at most ", kMaxControlChannelBytes));
+    if (value.size() > kMaxControlChannelBytes)
+      return bad(key, concat("has ", value.size(), " bytes: expected at most ", kMaxControlChannelBytes));
     if (auto fault = driver::channel_fault(value); !fault.empty()) return bad(key, concat("is ", in_quotes(value), ": ", fault));
     if (!value.starts_with("aeron:")) bad(key, concat("is ", in_quotes(value), ": expected aeron:ipc or aeron:udp, no spy"));
   };
   const auto stream_id = [&](const std::string& key, int64_t value) {
-    if (value <= 0 || value > static_cast<int64_t>(kMaxAeronStream)) bad(key, concat("is ", value, ": expected 1 to ", kMaxAeronStream));
+    if (value <= 0 || value > static_cast<int64_t>(kMaxAeronStream))
+      bad(key, concat("is ", value, ": expected 1 to ", kMaxAeronStream));
   };
   channel(prefix + "request_channel", c.request.channel);
   stream_id(prefix + "request_stream_id", c.request.stream_id);
-  if (c.endpoints.empty()) bad(registry ? "discovery_registry" : prefix + "endpoints", "has no endpoints: expected a [[discovery_registry.endpoints]] for each driver");
+  if (c.endpoints.empty())
+    bad(registry ? "discovery_registry" : prefix + "endpoints",
+        "has no endpoints: expected a [[discovery_registry.endpoints]] for each driver");
 
   std::set<std::string> instances;
   for (size_t i = 0; i < c.endpoints.size(); ++i) {
@@ -443,7 +457,8 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
     if (endpoint.instance_id.empty() || endpoint.instance_id.size() > kMaxInstanceIdBytes) {
       bad(at + "driver_instance_id", concat("has ", endpoint.instance_id.size(), " bytes: expected 1 to ", kMaxInstanceIdBytes));
     } else if (!instances.insert(endpoint.instance_id).second) {
-      bad(at + "driver_instance_id", concat("is ", in_quotes(endpoint.instance_id), " again: expected each endpoint to have its own"));
+      bad(at + "driver_instance_id",
+          concat("is ", in_quotes(endpoint.instance_id), " again: expected each endpoint to have its own"));
     }
     channel(at + "announce_channel", endpoint.announce.channel);
     stream_id(at + "announce_stream_id", endpoint.announce.stream_id);
@@ -457,15 +472,21 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
       const DriverEndpoint& other = c.endpoints[j];
       // DS-10: which driver an announce is of is told by where it arrives, and by nothing else.
       if (same_endpoint(endpoint.announce, other.announce)) {
-        bad(at + "announce_stream_id", concat("is ", endpoint.announce.stream_id, " on the channel of endpoints[", j, "]: expected each driver to be heard on an endpoint of its own"));
+        bad(at + "announce_stream_id", concat("is ", endpoint.announce.stream_id, " on the channel of endpoints[", j,
+                                              "]: expected each driver to be heard on an endpoint of its own"));
       }
       if (endpoint.metadata.stream_id != 0 && same_endpoint(endpoint.metadata, other.metadata)) {
-        bad(at + "metadata_stream_id", concat("is ", endpoint.metadata.stream_id, " on the channel of endpoints[", j, "]: names of both drivers will be taken for either's"), false);
+        bad(at + "metadata_stream_id",
+            concat("is ", endpoint.metadata.stream_id, " on the channel of endpoints[", j,
+                   "]: names of both drivers will be taken for either's"),
+            false);
       }
     }
     if (same_endpoint(c.request, {endpoint.control_channel, static_cast<int32_t>(endpoint.control_stream_id)})) {
-      bad(prefix + "request_stream_id", concat("is ", c.request.stream_id, ", where driver ", in_quotes(endpoint.instance_id),
-                                               " takes attach requests: some clients refuse that; expected a stream id of its own, such as ", kDefaultRequestStreamId),
+      bad(prefix + "request_stream_id",
+          concat("is ", c.request.stream_id, ", where driver ", in_quotes(endpoint.instance_id),
+                 " takes attach requests: some clients refuse that; expected a stream id of its own, such as ",
+                 kDefaultRequestStreamId),
           false);
     }
   }
@@ -474,18 +495,23 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
   for (size_t i = 0; i < c.streams.size(); ++i) {
     const ConfiguredStream& stream = c.streams[i];
     const std::string at = concat(prefix, "streams[", i, "]");
-    if (!instances.contains(stream.instance_id)) bad(at + ".driver_instance_id", concat("is ", in_quotes(stream.instance_id), ": expected that of an endpoint"));
-    if (!named.insert({stream.instance_id, stream.stream_id}).second) bad(at + ".stream_id", concat("is ", stream.stream_id, " again: expected each stream once"));
+    if (!instances.contains(stream.instance_id))
+      bad(at + ".driver_instance_id", concat("is ", in_quotes(stream.instance_id), ": expected that of an endpoint"));
+    if (!named.insert({stream.instance_id, stream.stream_id}).second)
+      bad(at + ".stream_id", concat("is ", stream.stream_id, " again: expected each stream once"));
     if (stream.tags.size() > c.max_tags_per_entry) {
       bad(at + ".tags", concat("has ", stream.tags.size(), " tags: expected at most max_tags_per_entry, ", c.max_tags_per_entry));
     }
     for (const std::string& tag : stream.tags) {
-      if (tag.empty() || tag.size() > kMaxTagBytes) bad(at + ".tags", concat("holds ", in_quotes(tag), " of ", tag.size(), " bytes: expected 1 to ", kMaxTagBytes));
+      if (tag.empty() || tag.size() > kMaxTagBytes)
+        bad(at + ".tags", concat("holds ", in_quotes(tag), " of ", tag.size(), " bytes: expected 1 to ", kMaxTagBytes));
     }
   }
   for (const std::string& allowed : c.allowed_response_channels) {
     if (!allowed.starts_with("aeron:ipc") && !allowed.starts_with("aeron:udp")) {
-      bad(prefix + "allowed_response_channels", concat("holds ", in_quotes(allowed), ": expected beginnings of channels, such as aeron:ipc or aeron:udp?endpoint=10.0.0."));
+      bad(prefix + "allowed_response_channels",
+          concat("holds ", in_quotes(allowed),
+                 ": expected beginnings of channels, such as aeron:ipc or aeron:udp?endpoint=10.0.0."));
     }
   }
   return problems;

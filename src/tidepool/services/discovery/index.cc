@@ -13,8 +13,9 @@ uint64_t age_ns(uint64_t since_ns, uint64_t now_ns) { return now_ns > since_ns ?
 bool plausible(const wire::ShmPoolAnnounce& announce) {
   return announce.header_slot_bytes == wire::kSlotBytes && announce.header_nslots != 0 && !announce.pools.empty() &&
          !announce.header_region_uri.empty() &&
-         std::all_of(announce.pools.begin(), announce.pools.end(),
-                     [&](const wire::PoolEntry& pool) { return pool.nslots == announce.header_nslots && !pool.region_uri.empty(); });
+         std::all_of(announce.pools.begin(), announce.pools.end(), [&](const wire::PoolEntry& pool) {
+           return pool.nslots == announce.header_nslots && !pool.region_uri.empty();
+         });
 }
 
 }  // namespace

@@ -81,7 +81,8 @@ struct Provider::Impl {
     const Source& source;
     void on(const wire::ShmPoolAnnounce& message, const transport::MessageInfo&) {
       if (!source.announces) return;
-      ++(impl.index.heard(*source.from, message, impl.now_ns) == Heard::kAccepted ? impl.counts.announces : impl.counts.announces_ignored);
+      ++(impl.index.heard(*source.from, message, impl.now_ns) == Heard::kAccepted ? impl.counts.announces
+                                                                                  : impl.counts.announces_ignored);
     }
     void on(const wire::DataSourceAnnounce& message, const transport::MessageInfo&) {
       if (!source.metadata) return;
@@ -147,15 +148,16 @@ struct Provider::Impl {
         // stream, and must be heard before a request finds their streams expired.
         for (int round = 0; round < kCatchUpRounds; ++round) {
           const int taken = source.subscription->poll(
-              [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); }, kFragmentLimit);
+              [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); },
+              kFragmentLimit);
           work += taken;
           if (taken < kFragmentLimit) break;
         }
       }
     }
     RequestEar ear{*this};
-    work += planes->requests->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); },
-                                   kFragmentLimit);
+    work += planes->requests->poll(
+        [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard); }, kFragmentLimit);
     work += planes->responses->poll(now_ns);
     const int forgotten = index.forget(now_ns);
     counts.forgotten += static_cast<uint64_t>(forgotten);
@@ -175,13 +177,15 @@ struct Provider::Impl {
     }
     if (!rate.allow(info.session_id, request.client_id, now_ns)) {
       ++counts.requests_over_rate;
-      refusals.line(now_ns, LogLevel::kWarn, "client ", request.client_id, ", or all together, ask more often than max_requests_per_second allows: dropped");
+      refusals.line(now_ns, LogLevel::kWarn, "client ", request.client_id,
+                    ", or all together, ask more often than max_requests_per_second allows: dropped");
       return;
     }
-    if (const ChannelVerdict verdict = judge_channel(request.response_channel, allowed_channels); verdict != ChannelVerdict::kAllowed) {
+    if (const ChannelVerdict verdict = judge_channel(request.response_channel, allowed_channels);
+        verdict != ChannelVerdict::kAllowed) {
       ++counts.requests_refused;
-      refusals.line(now_ns, LogLevel::kWarn, "the response channel ", printable(request.response_channel, 128), " of client ", request.client_id, " ",
-                    name_of(verdict), ": dropped");
+      refusals.line(now_ns, LogLevel::kWarn, "the response channel ", printable(request.response_channel, 128), " of client ",
+                    request.client_id, " ", name_of(verdict), ": dropped");
       return;
     }
     const Endpoint to{request.response_channel, static_cast<int32_t>(request.response_stream_id)};
@@ -195,7 +199,8 @@ struct Provider::Impl {
     ++counts.requests;
     ++counts.answers[static_cast<size_t>(response.status)];
     queries.line(now_ns, LogLevel::kDebug, "client ", request.client_id, " asked", request.data_source_name.empty() ? "" : " for ",
-                 printable(request.data_source_name, 64), ": ", wire::name_of(response.status), ", ", response.results.size(), " streams");
+                 printable(request.data_source_name, 64), ": ", wire::name_of(response.status), ", ", response.results.size(),
+                 " streams");
     planes->responses->send(to, response, now_ns);
   }
 

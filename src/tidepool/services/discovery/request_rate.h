@@ -48,7 +48,8 @@ class RequestRate {
     }
   };
   void forget_oldest() {
-    sources_.erase(std::min_element(sources_.begin(), sources_.end(), [](const auto& a, const auto& b) { return a.second.heard_ns < b.second.heard_ns; }));
+    sources_.erase(std::min_element(sources_.begin(), sources_.end(),
+                                    [](const auto& a, const auto& b) { return a.second.heard_ns < b.second.heard_ns; }));
   }
 
   uint32_t per_second_;

@@ -85,7 +85,8 @@ int Responses::poll(uint64_t now_ns) {
   for (auto at = destinations_.begin(); at != destinations_.end();) {
     Destination& destination = at->second;
     bool keep = true;
-    if (destination.pending || !destination.waiting.empty()) keep = drive({at->first.first, at->first.second}, destination, now_ns, work);
+    if (destination.pending || !destination.waiting.empty())
+      keep = drive({at->first.first, at->first.second}, destination, now_ns, work);
     if (keep && destination.waiting.empty() && (now_ns > destination.used_ns ? now_ns - destination.used_ns : 0) >= idle_ns_) {
       ++counts_.idle_closed;
       keep = false;
