@@ -3,6 +3,7 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/client/client.h"
+#include "tidepool/client/discovery.h"
 
 namespace tidepool {
 
@@ -11,6 +12,11 @@ using client::ClientOptions;
 using client::Consumer;
 using client::ConsumerOptions;
 using client::DataSource;
+using client::DiscoveredStream;
+using client::DiscoveryAnswer;
+using client::DiscoveryClient;
+using client::DiscoveryOptions;
+using client::DiscoveryQuery;
 using client::Endpoint;
 using client::Follow;
 using client::FrameInfo;

@@ -42,6 +42,7 @@ class Conformance(unittest.TestCase):
         self.assertEqual(conformance.cited("W-82..W-84 and D-1/3"), {"W-82", "W-83", "W-84", "D-1", "D-3"})
         self.assertEqual(conformance.cited("CFG-1 to CFG-3"), {"CFG-1", "CFG-2", "CFG-3"})
         self.assertEqual(conformance.cited("NEW-4 D-"), set())
+        self.assertEqual(conformance.cited("DS-4, D-5, DS-7 to DS-9"), {"DS-4", "D-5", "DS-7", "DS-8", "DS-9"})
 
     def test_a_test_cites_by_its_own_comment_or_body(self):
         known = conformance.tests(self.root)

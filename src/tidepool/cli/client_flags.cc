@@ -169,14 +169,54 @@ void common_role(Section& section, const std::string& stream, const ConfigValue&
 
 }  // namespace
 
+namespace {
+
+constexpr const char* kAeronGroup = "Aeron (over environment and file)";
+
+void add_endpoint_flags(CLI::App& verb, const char* plane, client::Endpoint& endpoint, const std::string& meaning) {
+  verb.add_option(concat("--", plane, "-channel"), endpoint.channel, meaning + ": Aeron channel")
+      ->type_name("URI")
+      ->group(kAeronGroup);
+  verb.add_option(concat("--", plane, "-stream"), endpoint.stream_id, meaning + ": Aeron stream id")
+      ->type_name("N")
+      ->check(CLI::Range(1, INT32_MAX).description(""))
+      ->group(kAeronGroup);
+}
+
+// [client] discovery_*; what it leaves out, from [discovery] of the same file: one file for a lab.
+void discovery_endpoints(Section& section, const ConfigValue& file, const client::Environment& environment,
+                         client::Endpoint& request, client::Endpoint& response) {
+  const auto silent = [&](const char* variable) {
+    const auto value = environment(variable);
+    return !value || value->empty();
+  };
+  if (const auto channel = section.text("discovery_channel"); request.channel.empty()) request.channel = channel;
+  if (const auto id = section.number("discovery_stream_id", 0, kMaxAeronStream); id && request.stream_id == 0) {
+    request.stream_id = *id == 0 ? client::kDiscoveryOff : static_cast<int32_t>(*id);
+  }
+  if (const auto channel = section.text("discovery_response_channel"); response.channel.empty()) response.channel = channel;
+  if (const auto id = section.number("discovery_response_stream_id", 0, kMaxAeronStream); id && response.stream_id == 0) {
+    response.stream_id = static_cast<int32_t>(*id);
+  }
+  Section service(file, "discovery", kNoEnvironment);
+  const auto spelled = [&](const char* name, const char* alias) { return service.find(name) != nullptr ? name : alias; };
+  const std::string channel = service.text(spelled("request_channel", "channel"));
+  const auto id = service.number(spelled("request_stream_id", "stream_id"), 1, kMaxAeronStream);
+  if (request.channel.empty() && silent("CLIENT_DISCOVERY_CHANNEL")) request.channel = channel;
+  if (request.stream_id == 0 && id && silent("CLIENT_DISCOVERY_STREAM_ID")) request.stream_id = static_cast<int32_t>(*id);
+}
+
+}  // namespace
+
+void add_discovery_flags(CLI::App& verb, PlaneFlags& flags) {
+  add_endpoint_flags(verb, "discovery", flags.discovery, "discovery's requests (default stream 7000)");
+  add_endpoint_flags(verb, "discovery-response", flags.discovery_response, "its answers to us (default stream 7004)");
+}
+
 void add_plane_flags(CLI::App& verb, PlaneFlags& flags) {
-  constexpr const char* kGroup = "Aeron (over environment and file)";
+  constexpr const char* kGroup = kAeronGroup;
   const auto channel = [&](const char* plane, client::Endpoint& endpoint, const std::string& meaning) {
-    verb.add_option(concat("--", plane, "-channel"), endpoint.channel, meaning + ": Aeron channel")->type_name("URI")->group(kGroup);
-    verb.add_option(concat("--", plane, "-stream"), endpoint.stream_id, meaning + ": Aeron stream id")
-        ->type_name("N")
-        ->check(CLI::Range(1, INT32_MAX).description(""))
-        ->group(kGroup);
+    add_endpoint_flags(verb, plane, endpoint, meaning);
   };
   verb.add_option("--aeron-dir", flags.aeron_dir, "media driver's directory (default: AERON_DIR, then /dev/shm/aeron-USER)")->type_name("DIR")->group(kGroup);
   channel("control", flags.control, "attach and leases (default stream 1000)");
@@ -193,6 +233,7 @@ void add_client_flags(CLI::App& verb, ClientFlags& flags) {
       ->type_name("MS")
       ->check(CLI::Range(uint32_t{1}, std::numeric_limits<uint32_t>::max()).description(""));
   add_plane_flags(verb, flags.planes);
+  add_discovery_flags(verb, flags.planes);
 }
 
 ConfigValue read_config(const ClientFlags& flags) { return flags.config.empty() ? ConfigValue() : read_toml_file(flags.config); }
@@ -205,6 +246,8 @@ client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue
   out.descriptor = flags.planes.descriptor;
   out.qos = flags.planes.qos;
   out.metadata = flags.planes.metadata;
+  out.discovery = flags.planes.discovery;
+  out.discovery_response = flags.planes.discovery_response;
   out.wait = flags.wait;
   if (flags.attach_timeout_ms > 0) out.attach_timeout_ms = flags.attach_timeout_ms;
 
@@ -223,8 +266,10 @@ client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue
   section.number("reattach_backoff_max_ms", out.reattach_backoff_max_ms);
   section.number("announce_period_ms", out.announce_period_ms);
   map_policy(section, file, environment, out.map_policy);
-  section.report_unknown({"discovery_channel", "discovery_stream_id", "discovery_response_channel", "discovery_response_stream_id",
-                          "discovery_timeout_ms", "discovery_retry_interval_ms"});
+  discovery_endpoints(section, file, environment, out.discovery, out.discovery_response);
+  section.number("discovery_timeout_ms", out.discovery_timeout_ms);
+  section.number("discovery_retry_interval_ms", out.discovery_retry_interval_ms);
+  section.report_unknown({});
 
   // One file for a lab: where its driver listens is where its clients ask, unless the client's environment or table say more.
   const auto silent = [&](const char* variable) {
@@ -255,6 +300,23 @@ client::ProducerOptions producer_options(const std::string& stream, const Config
   section.number("announce_interval_ms", out.announce_interval_ms);
   section.report_unknown({"progress_interval_us", "progress_bytes_delta", "progress_major_delta_units", "mlock", "follow_consumer_config", "layout_version",
                           "nslots", "shm_base_dir", "shm_namespace", "pools"});
+  return out;
+}
+
+client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file,
+                                           const client::Environment& environment) {
+  client::DiscoveryOptions out;
+  out.aeron_dir = flags.aeron_dir;
+  out.request = flags.discovery;
+  out.response = flags.discovery_response;
+  Section section(file, "client", environment);
+  if (const auto dir = section.text("aeron_dir", {"AERON_DIR"}); out.aeron_dir.empty()) out.aeron_dir = dir;
+  discovery_endpoints(section, file, environment, out.request, out.response);
+  section.number("discovery_timeout_ms", out.timeout_ms);
+  section.number("discovery_retry_interval_ms", out.retry_interval_ms);
+  Section driver(file, "driver", environment);
+  if (const auto set = environment("CLIENT_AERON_DIR"); out.aeron_dir.empty() && (!set || set->empty()))
+    out.aeron_dir = driver.text("aeron_dir", {"AERON_DIR"});
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "tidepool/base/config.h"
 #include "tidepool/client/client.h"
+#include "tidepool/client/discovery.h"
 #include "tidepool/client/options.h"
 
 namespace CLI {
@@ -19,8 +20,11 @@ namespace tidepool::cli {
 struct PlaneFlags {
   std::string aeron_dir;
   client::Endpoint control, announce, descriptor, qos, metadata;
+  client::Endpoint discovery, discovery_response;
 };
 void add_plane_flags(CLI::App& verb, PlaneFlags& flags);
+// Where discovery is asked: --discovery-channel, --discovery-stream, --discovery-response-channel, --discovery-response-stream.
+void add_discovery_flags(CLI::App& verb, PlaneFlags& flags);
 
 struct ClientFlags {
   PlaneFlags planes;
@@ -38,10 +42,13 @@ ConfigValue read_config(const ClientFlags& flags);
 client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue& file, const client::Environment& environment);
 // `stream`: --stream or empty.
 client::ProducerOptions producer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
+// As client_options(), for a query alone.
+client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const ConfigValue& file,
+                                           const client::Environment& environment);
 client::ConsumerOptions consumer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
 
 // --stream's number or name: a name that the file's [streams.*] has becomes its number, others stay names, which the
-// client looks up among the announced data sources (rulings P-11).
+// client looks up among the announced data sources and asks discovery for (rulings P-11).
 std::string stream_of(const std::string& stream, const ConfigValue& file);
 
 }  // namespace tidepool::cli

@@ -83,7 +83,7 @@ TEST_F(UpTest, TakesAFlagOverTheFileForEveryRole) {  // P-12
 
 TEST_F(UpTest, ChecksTheExamples) {
   for (const char* example : {"minimal.toml", "full.toml", "driver.toml"}) {
-    const Ran ran = run({"up", std::string(TIDEPOOL_EXAMPLES_DIR) + "/" + example, "--check"});
+    const Ran ran = run({"up", std::string(TIDEPOOL_SOURCE_DIR) + "/examples/" + example, "--check"});
     EXPECT_EQ(ran.exit, 0) << example << ": " << ran.err;
     EXPECT_EQ(ran.err, "") << example;
   }

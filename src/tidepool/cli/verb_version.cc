@@ -30,16 +30,20 @@ std::vector<std::pair<std::string, std::string>> libraries() {
 
 Exit run_version(const Context& context) {
   if (context.json) {
-    nlohmann::ordered_json object = {{"version", TIDEPOOL_VERSION}, {"commit", kCommit},         {"build_type", kBuildType},
-                                     {"compiler", kCompiler},       {"sanitizer", kSanitizer},   {"layout_version", wire::kLayoutVersion},
-                                     {"schemas", {{"900", 1}, {"901", 1}}}};
+    nlohmann::ordered_json object = {{"version", TIDEPOOL_VERSION},
+                                     {"commit", kCommit},
+                                     {"build_type", kBuildType},
+                                     {"compiler", kCompiler},
+                                     {"sanitizer", kSanitizer},
+                                     {"layout_version", wire::kLayoutVersion},
+                                     {"schemas", {{"900", 1}, {"901", 1}, {"910", 1}}}};
     for (const auto& [name, version] : libraries()) object["libraries"][name] = version;
     print_json_line(context, object.dump());
     return Exit::kOk;
   }
   fmt::print(context.out, "tidepool {} (commit {})\n", TIDEPOOL_VERSION, kCommit);
   fmt::print(context.out, "  built      {}, {}{}\n", kCompiler, kBuildType, *kSanitizer != '\0' ? fmt::format(", sanitizer {}", kSanitizer) : "");
-  fmt::print(context.out, "  speaks     schemas 900 and 901 version 1, shared-memory layout {}\n", wire::kLayoutVersion);
+  fmt::print(context.out, "  speaks     schemas 900, 901 and 910 version 1, shared-memory layout {}\n", wire::kLayoutVersion);
   std::string line;
   for (const auto& [name, version] : libraries()) line += fmt::format("{}{} {}", line.empty() ? "" : ", ", name, version);
   fmt::print(context.out, "  libraries  {}\n", line);

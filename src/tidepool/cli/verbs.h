@@ -16,6 +16,7 @@ struct Context;
   verb(driver)               \
   verb(supervisor)           \
   verb(media_driver)         \
+  verb(discovery)            \
   verb(publish)              \
   verb(subscribe)            \
   verb(inspect)              \

@@ -1,14 +1,79 @@
 #include "tidepool/client/client.h"
 
+#include <mutex>
+#include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
+#include "tidepool/base/error.h"
+#include "tidepool/base/log.h"
 #include "tidepool/client/engine.h"
 #include "tidepool/client/roles.h"
 
 namespace tidepool::client {
 
-struct Client::Impl final : Engine {
+struct Client::Impl final : Engine, std::enable_shared_from_this<Client::Impl> {
   using Engine::Engine;
+
+  // With invoker: everything that this client has.
+  int poll() override {
+    int work = Engine::poll();
+    for (const auto& engine : engines_elsewhere()) work += engine->poll();
+    return work;
+  }
+
+  // Make a role where its stream is. An answer of discovery that leads nowhere is discarded, and asked for once more (DS-41).
+  template <typename Role>
+  Role attach_where_it_is(RoleSettings role) {
+    const std::string name = role.stream;
+    const FoundStream found = find_stream(name);
+    role.stream = std::to_string(found.stream_id);
+    try {
+      return Role(std::make_unique<typename Role::Impl>(engine_at(found), role));
+    } catch (const Error& error) {
+      if (!found.discovered || error.code() == Code::kTimeout) throw;
+      const FoundStream again = find_stream(name);
+      const auto place = [](const FoundStream& f) {
+        return std::tuple(f.stream_id, f.control ? f.control->channel : "", f.control ? f.control->stream_id : 0);
+      };
+      if (place(again) == place(found)) throw;
+      log(LogLevel::kInfo, "client", "discovery has another answer for '", printable(name, 64), "' after: ", error.what());
+      role.stream = std::to_string(again.stream_id);
+      return Role(std::make_unique<typename Role::Impl>(engine_at(again), role));
+    }
+  }
+
+ private:
+  // Another driver's control plane needs a conductor of its own. Its other planes are ours, since nobody can tell where they are
+  // (DS-41); announces come where control is, unless we were told where they are.
+  std::shared_ptr<Engine> engine_at(const FoundStream& found) {
+    if (!found.control) return shared_from_this();
+    const auto same = [](const Endpoint& a, const Endpoint& b) { return a.channel == b.channel && a.stream_id == b.stream_id; };
+    for (const auto& engine : engines_elsewhere()) {
+      if (same(engine->settings().control, *found.control)) return engine;
+    }
+    Settings there = settings();
+    if (same(there.announce, there.control)) there.announce = *found.control;
+    there.control = *found.control;
+    if (there.invoker) {
+      // Who waits for that driver drives all of the client meanwhile.
+      there.keep_waiting = [us = weak_from_this(), before = std::move(there.keep_waiting)] {
+        if (const auto self = us.lock()) self->poll();
+        return !before || before();
+      };
+    }
+    auto engine = std::make_shared<Engine>(std::move(there));  // may wait, and poll us meanwhile: no lock is held
+    const std::lock_guard lock(elsewhere_mutex_);
+    return elsewhere_.emplace_back(std::move(engine));
+  }
+  std::vector<std::shared_ptr<Engine>> engines_elsewhere() {
+    const std::lock_guard lock(elsewhere_mutex_);
+    return elsewhere_;
+  }
+
+  std::mutex elsewhere_mutex_;
+  std::vector<std::shared_ptr<Engine>> elsewhere_;  // GUARDED_BY(elsewhere_mutex_)
 };
 
 Client Client::connect(ClientOptions options) { return Client(std::make_shared<Impl>(resolve(options, process_environment))); }
@@ -19,13 +84,11 @@ Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 Producer Client::producer(ProducerOptions options) {
-  const RoleSettings role = resolve(options, impl_->settings(), process_environment);
-  return Producer(std::make_unique<Producer::Impl>(impl_, role));
+  return impl_->attach_where_it_is<Producer>(resolve(options, impl_->settings(), process_environment));
 }
 
 Consumer Client::consumer(ConsumerOptions options) {
-  const RoleSettings role = resolve(options, impl_->settings(), process_environment);
-  return Consumer(std::make_unique<Consumer::Impl>(impl_, role));
+  return impl_->attach_where_it_is<Consumer>(resolve(options, impl_->settings(), process_environment));
 }
 
 int Client::poll() { return impl_->poll(); }

@@ -35,6 +35,8 @@ struct Endpoint {
   int32_t stream_id = 0;
 };
 
+inline constexpr int32_t kDiscoveryOff = -1;  // as the stream id of ClientOptions::discovery: names are not asked for there
+
 struct ClientOptions {
   std::string aeron_dir = {};  // empty: CLIENT_AERON_DIR, AERON_DIR, then Aeron's default
   // Planes; an empty channel or id 0 takes the environment (CLIENT_CONTROL_CHANNEL, ...; config.md 7.1), then the default.
@@ -43,6 +45,11 @@ struct ClientOptions {
   Endpoint descriptor = {};  // control's channel, 1100
   Endpoint qos = {};         // control's channel, 1200
   Endpoint metadata = {};    // control's channel, 1300
+  // Where streams are asked for by name (rulings P-11) and where answers come to.
+  Endpoint discovery = {};           // aeron:ipc?term-length=1m (over UDP: control's channel), 7000
+  Endpoint discovery_response = {};  // discovery's channel (over UDP: none, it must be given), 7004
+  std::optional<uint32_t> discovery_timeout_ms = {};         // 5000
+  std::optional<uint32_t> discovery_retry_interval_ms = {};  // 1000
   std::optional<uint32_t> attach_timeout_ms = {};             // 5000; also for the media driver to appear
   std::optional<uint32_t> attach_retry_interval_ms = {};      // 1000: resend while waiting
   std::optional<uint32_t> keepalive_interval_ms = {};         // 1000
@@ -98,7 +105,7 @@ struct DataSource {
 
 // Fields left at their default take the environment: PRODUCER_STREAM_ID, PRODUCER_PUBLISH_MODE, ... (config.md 7.2).
 struct ProducerOptions {
-  std::string stream = "10000";            // a number, or a name (rulings P-11: announced data-source names)
+  std::string stream = "10000";  // a number, or a name (rulings P-11: announced data-source names, then discovery)
   uint32_t client_id = 0;                  // 0: random; also the producer id (D-66)
   wire::PublishMode publish_mode = wire::PublishMode::existing_or_create;
   wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;

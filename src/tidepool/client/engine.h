@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "tidepool/base/agent.h"
@@ -12,27 +13,35 @@
 
 namespace tidepool::client {
 
+// Where a stream is.
+struct FoundStream {
+  uint32_t stream_id = 0;
+  bool discovered = false;          // a discovery service said so
+  std::optional<Endpoint> control;  // of its driver, if that is not the client's own
+};
+
 // Thread safety: any.
 class Engine {
  public:
   // Connects to the media driver, waiting for it as long as the settings say. Throws Error.
   explicit Engine(Settings settings);
-  ~Engine();
+  virtual ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   const Settings& settings() const noexcept { return conductor_->settings(); }
 
   // One duty cycle on the calling thread; with invoker only. Returns work done.
-  int poll();
+  virtual int poll();
 
-  // The number of `stream`, which may be an announced name (rulings P-11). Throws Error kNotFound, kInvalidArgument.
-  uint32_t find_stream(const std::string& stream);
+  // `stream` is a number, or a name that a producer announces or a discovery service knows (rulings P-11). Throws Error kNotFound,
+  // kInvalidArgument.
+  FoundStream find_stream(const std::string& stream);
 
-  // Give a new session its first lease. Throws what kept it from getting one.
+  // Give a new session, of a stream with a number, its first lease. Throws what kept it from getting one.
   template <typename SessionType>
   std::shared_ptr<SessionType> attach(const RoleSettings& role) {
-    const uint32_t stream_id = find_stream(role.stream);
+    const uint32_t stream_id = stream_number(role.stream).value();
     const uint64_t deadline_ns = settings().wait ? 0 : monotonic_ns() + settings().attach_timeout_ns;
     auto session = std::make_shared<SessionType>(role, stream_id, settings(), conductor_->port(), std::make_shared<Handover>(), deadline_ns);
     start(session);

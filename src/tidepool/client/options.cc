@@ -14,6 +14,9 @@ namespace tidepool::client {
 namespace {
 
 constexpr const char* kDefaultChannel = "aeron:ipc?term-length=4m";
+constexpr const char* kDiscoveryChannel = "aeron:ipc?term-length=1m";  // the protocol's own
+constexpr int32_t kDiscoveryStreamId = 7000;                           // rulings P-11
+constexpr int32_t kDiscoveryResponseStreamId = 7004;
 constexpr uint64_t kMaxAeronStreamId = 0x7FFFFFFF;
 
 [[noreturn]] void bad(const std::string& key, const std::string& value, std::string_view expected) {
@@ -91,6 +94,45 @@ Endpoint endpoint(const Variables& variables, const std::string& plane, const En
   if (!out.channel.starts_with("aeron:") || out.channel.size() > wire::kMaxUriBytes) {
     bad(variables.prefix() + plane + "_CHANNEL", out.channel, "an Aeron channel such as aeron:ipc?term-length=4m");
   }
+  return out;
+}
+
+// `control`: where attach requests go; discovery is looked for on the same medium.
+DiscoverySettings discovery_settings(const Endpoint& request, const Endpoint& response, std::optional<uint32_t> timeout_ms,
+                                     std::optional<uint32_t> retry_ms, const Variables& variables,
+                                     const std::string& control_channel) {
+  const auto checked = [&](const char* plane, std::string channel) {
+    if (!channel.empty() && (!channel.starts_with("aeron:") || channel.size() > 1024)) {
+      bad(concat(variables.prefix(), plane), channel, "an Aeron channel of at most 1024 bytes, such as aeron:ipc?term-length=1m");
+    }
+    return channel;
+  };
+  DiscoverySettings out;
+  out.request.channel =
+      checked("DISCOVERY_CHANNEL", request.channel.empty() ? variables.text("DISCOVERY_CHANNEL").value_or("") : request.channel);
+  if (out.request.channel.empty())
+    out.request.channel = control_channel.starts_with("aeron:udp") ? control_channel : kDiscoveryChannel;
+  out.request.stream_id = request.stream_id;
+  if (out.request.stream_id == 0) {
+    out.request.stream_id =
+        static_cast<int32_t>(variables.number("DISCOVERY_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryStreamId));
+  }
+  if (out.request.stream_id < kDiscoveryOff) bad("discovery stream id", std::to_string(out.request.stream_id), "1 to 2147483647");
+  if (out.request.stream_id == kDiscoveryOff) out.request.stream_id = 0;
+  out.response.channel =
+      checked("DISCOVERY_RESPONSE_CHANNEL",
+              response.channel.empty() ? variables.text("DISCOVERY_RESPONSE_CHANNEL").value_or("") : response.channel);
+  // Not the request stream + 1: that is 7001, by convention a stream of announces (discovery.md 6). A UDP endpoint is the service's own.
+  if (out.response.channel.empty() && out.request.channel.starts_with("aeron:ipc")) out.response.channel = out.request.channel;
+  out.response.stream_id = response.stream_id;
+  if (out.response.stream_id == 0) {
+    out.response.stream_id = static_cast<int32_t>(
+        variables.number("DISCOVERY_RESPONSE_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryResponseStreamId));
+    if (out.response.stream_id == 0) out.response.stream_id = kDiscoveryResponseStreamId;
+  }
+  if (out.response.stream_id < 0) bad("discovery response stream id", std::to_string(out.response.stream_id), "1 to 2147483647");
+  out.timeout_ns = variables.milliseconds("DISCOVERY_TIMEOUT_MS", timeout_ms, 5000);
+  out.retry_ns = variables.milliseconds("DISCOVERY_RETRY_INTERVAL_MS", retry_ms, 1000);
   return out;
 }
 
@@ -213,6 +255,26 @@ Settings resolve(const ClientOptions& options, const Environment& environment) {
   out.keep_waiting = options.keep_waiting;
   out.policy = shm::MapPolicy(map_policy(options.map_policy, client));
   out.name = options.name;
+
+  out.discovery = discovery_settings(options.discovery, options.discovery_response, options.discovery_timeout_ms,
+                                     options.discovery_retry_interval_ms, client, out.control.channel);
+  out.discovery.aeron_dir = out.aeron_dir;
+  out.discovery.media_driver_timeout_ms = out.media_driver_timeout_ms;
+  return out;
+}
+
+DiscoverySettings resolve(const DiscoveryOptions& options, const Environment& environment) {
+  const Variables client(environment, "CLIENT_");
+  const Variables plain(environment, "");
+  DiscoverySettings out = discovery_settings(options.request, options.response, options.timeout_ms, options.retry_interval_ms,
+                                             client, client.text("CONTROL_CHANNEL").value_or(kDefaultChannel));
+  out.aeron_dir = options.aeron_dir;
+  if (out.aeron_dir.empty())
+    out.aeron_dir = client.text("AERON_DIR").value_or(plain.text("AERON_DIR").value_or(transport::default_aeron_dir()));
+  out.media_driver_timeout_ms = client.milliseconds("MEDIA_DRIVER_TIMEOUT_MS", options.media_driver_timeout_ms, 10'000) / kNsPerMs;
+  out.client_id = options.client_id;
+  if (out.client_id == wire::kNull32) bad("client_id", std::to_string(out.client_id), "0 (random) to 4294967294");
+  out.keep_waiting = options.keep_waiting;
   return out;
 }
 

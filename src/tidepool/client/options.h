@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tidepool/client/client.h"
+#include "tidepool/client/discovery.h"
 
 namespace tidepool::client {
 
@@ -18,6 +19,7 @@ std::optional<std::string> process_environment(const std::string& name);
 struct Settings {
   std::string aeron_dir;
   Endpoint control, announce, descriptor, qos, metadata;
+  DiscoverySettings discovery;
   uint64_t attach_timeout_ns = 0;
   uint64_t attach_retry_ns = 0;
   uint64_t keepalive_ns = 0;
@@ -34,6 +36,7 @@ struct Settings {
 };
 // Throws Error kInvalidArgument naming the variable or option, its value and what was expected.
 Settings resolve(const ClientOptions& options, const Environment& environment);
+DiscoverySettings resolve(const DiscoveryOptions& options, const Environment& environment);
 
 // One role's settings: complete but for the stream's number.
 struct RoleSettings {

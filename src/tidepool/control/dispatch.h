@@ -1,5 +1,5 @@
 #pragma once
-// The switch on schema and template, written once for every plane (W-4, W-10, D-2).
+// The switch on schema and template, written once for every plane (W-4, W-10, D-2, DS-4).
 //
 // A handler implements `void on(const wire::M& message, const transport::MessageInfo& info)` for the messages it wants,
 // any subset. Everything else is counted and ignored: foreign schemas and templates silently, bad ones by cause. Every

@@ -101,9 +101,15 @@ void dispatch(Bytes message, const transport::MessageInfo& info, Handler& handle
       TIDEPOOL_CONTROL_CASE(ShmDriverShutdownRequest)
       default: break;
     }
+  } else if (header->schema_id == wire::kDiscoverySchemaId) {
+    switch (header->template_id) {
+      TIDEPOOL_CONTROL_CASE(DiscoveryRequest)
+      TIDEPOOL_CONTROL_CASE(DiscoveryResponse)
+      default: break;
+    }
   }
 #undef TIDEPOOL_CONTROL_CASE
-  ++counts.foreign;  // another schema (902, 903, 904, 910, ...) or a template that we do not know
+  ++counts.foreign;  // another schema (902, 903, 904, ...) or a template that we do not know
 }
 
 }  // namespace tidepool::control

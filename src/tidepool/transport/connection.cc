@@ -197,6 +197,11 @@ class ConnectionImpl final : public Connection {
   ~ConnectionImpl() override;
 
   std::shared_ptr<Publication> add_publication(const std::string& channel, int32_t stream_id);
+  std::unique_ptr<PendingPublication> start_publication(const std::string& channel, int32_t stream_id);
+  // nullptr: not yet. Takes `async` when it returns a publication or throws.
+  std::shared_ptr<Publication> poll_publication(aeron_async_add_publication_t*& async, const std::string& channel,
+                                                int32_t stream_id, uint64_t deadline_ns);
+  void cancel_publication(aeron_async_add_publication_t* async) noexcept;
   std::shared_ptr<Subscription> add_subscription(const std::string& channel, int32_t stream_id,
                                                  Subscription::ImageHandler on_available,
                                                  Subscription::ImageHandler on_unavailable);
@@ -484,6 +489,74 @@ std::shared_ptr<Publication> ConnectionImpl::add_publication(const std::string& 
   return std::make_shared<PublicationImpl>(std::move(self), std::move(retired), channel);
 }
 
+// ---- PendingPublication --------------------------------------------------------------------------------------------------
+
+class PendingPublicationImpl final : public PendingPublication {
+ public:
+  PendingPublicationImpl(std::shared_ptr<ConnectionImpl> connection, aeron_async_add_publication_t* async, std::string channel,
+                         int32_t stream_id, uint64_t deadline_ns)
+      : connection_(std::move(connection)),
+        async_(async),
+        channel_(std::move(channel)),
+        stream_id_(stream_id),
+        deadline_ns_(deadline_ns) {}
+  ~PendingPublicationImpl() override {
+    if (async_ != nullptr) connection_->cancel_publication(async_);
+  }
+
+  std::shared_ptr<ConnectionImpl> connection_;
+  aeron_async_add_publication_t* async_;  // nullptr: spent
+  std::string channel_;
+  int32_t stream_id_;
+  uint64_t deadline_ns_;
+
+  static PendingPublicationImpl& of(PendingPublication& p) noexcept { return static_cast<PendingPublicationImpl&>(p); }
+};
+
+std::unique_ptr<PendingPublication> ConnectionImpl::start_publication(const std::string& channel, int32_t stream_id) {
+  refuse_in_handler("publication");
+  auto self = std::static_pointer_cast<ConnectionImpl>(shared_from_this());
+  const std::lock_guard in_conductor(conductor_mutex_);
+  aeron_async_add_publication_t* async = nullptr;
+  if (aeron_async_add_publication(&async, core_->client, channel.c_str(), stream_id) < 0) {
+    throw_add_error("publication", channel, stream_id);
+  }
+  return std::make_unique<PendingPublicationImpl>(std::move(self), async, channel, stream_id,
+                                                  monotonic_ns() + options_.add_timeout_ms * kNsPerMs);
+}
+
+std::shared_ptr<Publication> ConnectionImpl::poll_publication(aeron_async_add_publication_t*& async, const std::string& channel,
+                                                              int32_t stream_id, uint64_t deadline_ns) {
+  refuse_in_handler("publication");
+  const std::lock_guard in_conductor(conductor_mutex_);
+  if (!alive()) {
+    async = nullptr;  // gone with its client
+    throw Error(Code::kUnavailable, "add publication ", printable(channel), " stream ", stream_id, ": the media driver in ",
+                options_.aeron_dir, " is gone: ", failure());
+  }
+  auto retired = std::make_unique<Retired>();
+  const int result = aeron_async_add_publication_poll(&retired->publication, async);
+  if (result > 0) {
+    async = nullptr;
+    return std::make_shared<PublicationImpl>(std::static_pointer_cast<ConnectionImpl>(shared_from_this()), std::move(retired),
+                                             channel);
+  }
+  if (result < 0) {
+    async = nullptr;  // Aeron has freed it
+    throw_add_error("publication", channel, stream_id);
+  }
+  if (monotonic_ns() <= deadline_ns) return nullptr;
+  if (aeron_async_add_publication_cancel(core_->client, std::exchange(async, nullptr)) < 0) take_aeron_words();
+  throw Error(Code::kTimeout, "add publication ", printable(channel), " stream ", stream_id,
+              ": no answer from the media driver in ", options_.aeron_dir, " within ", options_.add_timeout_ms,
+              " ms: is it stopped or overloaded?");
+}
+
+void ConnectionImpl::cancel_publication(aeron_async_add_publication_t* async) noexcept {
+  const std::lock_guard in_conductor(conductor_mutex_);
+  if (alive() && aeron_async_add_publication_cancel(core_->client, async) < 0) take_aeron_words();
+}
+
 std::shared_ptr<Subscription> ConnectionImpl::add_subscription(const std::string& channel, int32_t stream_id,
                                                                Subscription::ImageHandler on_available,
                                                                Subscription::ImageHandler on_unavailable) {
@@ -597,6 +670,12 @@ std::string_view name_of(SendResult result) noexcept {
 }
 
 Publication::~Publication() = default;
+PendingPublication::~PendingPublication() = default;
+std::shared_ptr<Publication> PendingPublication::poll() {
+  PendingPublicationImpl& self = PendingPublicationImpl::of(*this);
+  if (self.async_ == nullptr) return nullptr;
+  return self.connection_->poll_publication(self.async_, self.channel_, self.stream_id_, self.deadline_ns_);
+}
 Subscription::~Subscription() = default;
 Connection::~Connection() = default;
 
@@ -656,6 +735,9 @@ std::shared_ptr<Connection> Connection::open(const ConnectionOptions& options) {
 
 std::shared_ptr<Publication> Connection::add_publication(const std::string& channel, int32_t stream_id) {
   return ConnectionImpl::of(*this).add_publication(channel, stream_id);
+}
+std::unique_ptr<PendingPublication> Connection::start_publication(const std::string& channel, int32_t stream_id) {
+  return ConnectionImpl::of(*this).start_publication(channel, stream_id);
 }
 std::shared_ptr<Subscription> Connection::add_subscription(const std::string& channel, int32_t stream_id,
                                                            Subscription::ImageHandler on_available,

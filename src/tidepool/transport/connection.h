@@ -119,6 +119,19 @@ class Subscription {
   int poll_raw(RawSink sink, void* self, int limit) noexcept;
 };
 
+// A publication that the media driver has been asked for. Made by Connection::start_publication() alone, for duty cycles that must
+// not wait for it. Thread safety: the thread that makes publications; released there too. Giving it up takes the wish back.
+class PendingPublication {
+ public:
+  virtual ~PendingPublication();
+  // The publication, once; nullptr while there is none yet. With invoker, Connection::poll() brings it nearer. Throws Error as
+  // add_publication() does (refused, no answer within add_timeout_ms, media driver gone); after either it is spent.
+  std::shared_ptr<Publication> poll();
+
+ protected:
+  PendingPublication() = default;
+};
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // Throws Error kUnavailable (no media driver in the directory, or a dead one: says which, heartbeat age, what to start).
@@ -127,6 +140,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Throw Error kUnavailable/kInvalidArgument with channel, stream id and Aeron's words.
   std::shared_ptr<Publication> add_publication(const std::string& channel, int32_t stream_id);
+  std::unique_ptr<PendingPublication> start_publication(const std::string& channel, int32_t stream_id);
   std::shared_ptr<Subscription> add_subscription(const std::string& channel, int32_t stream_id,
                                                  Subscription::ImageHandler on_available = {},
                                                  Subscription::ImageHandler on_unavailable = {});

@@ -312,6 +312,41 @@ TEST_F(ConnectionTest, SaysWhyAnotherTermLengthIsRefused) {
   EXPECT_EQ(joins->max_message_bytes(), first->max_message_bytes());
 }
 
+TEST_F(ConnectionTest, MakesAPublicationWithoutWaitingForIt) {  // DS-32
+  auto connection = driver_.connect();
+  auto subscription = connection->add_subscription(kIpc, 7);
+  auto pending = connection->start_publication(kIpc, 7);
+  std::shared_ptr<Publication> publication;
+  ASSERT_TRUE(poll_until([&] {
+    connection->poll();
+    if (publication == nullptr) publication = pending->poll();
+    return publication != nullptr && publication->connected();
+  }));
+  EXPECT_EQ(pending->poll(), nullptr) << "once";
+  EXPECT_EQ(publication->channel(), kIpc);
+  EXPECT_EQ(publication->send(bytes_of("here")), SendResult::kOk);
+}
+
+TEST_F(ConnectionTest, SaysWhyAPublicationThatWasNotWaitedForIsRefused) {  // DS-32
+  auto connection = driver_.connect();
+  auto pending = connection->start_publication("aeron:udp?mtu=1408", 7);
+  std::string why;
+  ASSERT_TRUE(poll_until([&] {
+    connection->poll();
+    try {
+      EXPECT_EQ(pending->poll(), nullptr);
+    } catch (const Error& error) {
+      why = error.what();
+    }
+    return !why.empty();
+  }));
+  EXPECT_THAT(why, AllOf(HasSubstr("add publication aeron:udp?mtu=1408 stream 7"), HasSubstr("endpoint=HOST:PORT")));
+  EXPECT_EQ(pending->poll(), nullptr) << "spent";
+  // One that nobody waits for any longer does no harm.
+  connection->start_publication(kIpc, 8).reset();
+  EXPECT_NE(connection->add_publication(kIpc, 8), nullptr);
+}
+
 TEST_F(ConnectionTest, RefusesToAddInsideAnImageHandler) {
   for (const bool invoker : {true, false}) {
     auto options = connection_options(driver_.dir());

@@ -32,19 +32,20 @@ inline MessageHeader load_header(Bytes message) noexcept {
 }
 
 // The gate: schema and template, then version, then block length, then the block inside the message (W-4, W-5, W-6). On
-// kOk `codec` stands behind the block. Schema 900 wants the exact block length, which tells v1.2 peers from v1.1 ones;
-// schema 901 lets a longer block pass and skips its surplus (driver.md 16.1).
+// kOk `codec` stands behind the block. Schemas 900 (where it tells v1.2 peers from v1.1 ones) and 910 want the exact block
+// length; schema 901 lets a longer block pass and skips its surplus (driver.md 16.1).
 template <typename Message, typename Codec>
 DecodeStatus open(Bytes message, Codec& codec) noexcept {
   static_assert(Message::kTemplateId == Codec::SBE_TEMPLATE_ID && Message::kBlockLength == Codec::SBE_BLOCK_LENGTH);
-  static_assert(Codec::SBE_SCHEMA_ID == kPoolSchemaId || Codec::SBE_SCHEMA_ID == kDriverSchemaId);
+  static_assert(Codec::SBE_SCHEMA_ID == kPoolSchemaId || Codec::SBE_SCHEMA_ID == kDriverSchemaId ||
+                Codec::SBE_SCHEMA_ID == kDiscoverySchemaId);
   static_assert(Codec::SBE_SCHEMA_VERSION == kSchemaVersion);
   if (message.size() < kMessageHeaderBytes) return DecodeStatus::kForeign;
   const MessageHeader header = load_header(message);
   if (header.schema_id != Codec::SBE_SCHEMA_ID || header.template_id != Codec::SBE_TEMPLATE_ID) return DecodeStatus::kForeign;
   if (header.version != kSchemaVersion) return DecodeStatus::kUnsupportedVersion;
-  const bool fits = Codec::SBE_SCHEMA_ID == kPoolSchemaId ? header.block_length == Message::kBlockLength
-                                                          : header.block_length >= Message::kBlockLength;
+  const bool fits = Codec::SBE_SCHEMA_ID != kDriverSchemaId ? header.block_length == Message::kBlockLength
+                                                            : header.block_length >= Message::kBlockLength;
   if (!fits || message.size() - kMessageHeaderBytes < header.block_length) return DecodeStatus::kMalformed;
   codec.wrapForDecode(chars(message), kMessageHeaderBytes, header.block_length, header.version, message.size());
   return DecodeStatus::kOk;

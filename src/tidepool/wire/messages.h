@@ -1,7 +1,7 @@
 #pragma once
-// Every message of schemas 900 and 901 as a plain struct, with its checked decoder and its encoder.
+// Every message of schemas 900, 901 and 910 as a plain struct, with its checked decoder and its encoder.
 //
-// decode(): the receive rules of wire.md 3.6 and driver.md 2: gate on schema, template, version and block length; bounds
+// decode(): the receive rules of wire.md 3.6, driver.md 2 and discovery.md 9: gate on schema, template, version and block length; bounds
 //   of body, groups and var data before anything is applied; enum values as the message's section says. On any status
 //   but kOk the struct is unspecified and must not be used (W-6). Never throws, never reads outside `message`.
 // encode(): the exact bytes of the tables, with the 8-byte header (W-2, W-3, W-8). Returns the length, or 0 when `out` is
@@ -26,12 +26,15 @@ namespace tidepool::wire {
 
 inline constexpr uint16_t kPoolSchemaId = 900;
 inline constexpr uint16_t kDriverSchemaId = 901;
-inline constexpr uint16_t kSchemaVersion = 1;
+inline constexpr uint16_t kDiscoverySchemaId = 910;
+inline constexpr uint16_t kSchemaVersion = 1;  // of each of them (discovery.md 10: discovery_schema_version)
 inline constexpr size_t kMessageHeaderBytes = 8;
 
 // Limits on what one message may make us hold (W-93).
 inline constexpr size_t kMaxPoolsPerMessage = 256;
 inline constexpr size_t kMaxAttributesPerMessage = 1024;
+inline constexpr size_t kMaxTagsPerMessage = 1024;      // of a request, or of one result
+inline constexpr size_t kMaxResultsPerMessage = 65534;  // what the group can count
 inline constexpr size_t kMaxUriBytes = 4095;
 inline constexpr size_t kMaxErrorMessageBytes = 1024;
 inline constexpr size_t kMaxTokenBytes = 1024;
@@ -322,6 +325,55 @@ struct ShmDriverShutdownRequest {
   bool operator==(const ShmDriverShutdownRequest&) const = default;
 };
 
+// ---- schema 910 ----------------------------------------------------------------------------------------------------
+
+enum class DiscoveryStatus : uint8_t { ok = 1, not_found = 2, error = 3 };  // an undefined value reads as error (DS-34)
+std::string_view name_of(DiscoveryStatus status) noexcept;                   // "OK", "NOT_FOUND", "ERROR"
+
+// Which streams are there? Filters that are given are ANDed (DS-24); an empty name and empty tags are no filter.
+struct DiscoveryRequest {
+  static constexpr uint16_t kTemplateId = 1, kBlockLength = 32;
+  uint64_t request_id = 0;
+  uint32_t client_id = 0;
+  uint32_t response_stream_id = 0;  // as it arrives: 0 and what is above 0x7FFFFFFF are for the provider to refuse
+  std::optional<uint32_t> stream_id;
+  std::optional<uint32_t> producer_id;
+  std::optional<uint64_t> data_source_id;
+  std::vector<std::string> tags;
+  std::string response_channel;
+  std::string data_source_name;
+  bool operator==(const DiscoveryRequest&) const = default;
+};
+
+struct DiscoveryResult {
+  uint32_t stream_id = 0;
+  uint32_t producer_id = 0;
+  uint64_t epoch = 0;
+  uint32_t layout_version = 0;
+  uint32_t header_nslots = 0;
+  uint16_t header_slot_bytes = kSlotBytes;
+  uint8_t max_dims = 8;  // always (DS-20)
+  std::optional<uint64_t> data_source_id;
+  uint32_t driver_control_stream_id = 0;
+  std::vector<PoolEntry> pools;
+  std::vector<std::string> tags;
+  std::string header_region_uri;
+  std::string data_source_name;
+  std::string driver_instance_id;
+  std::string driver_control_channel;
+  bool operator==(const DiscoveryResult&) const = default;
+};
+struct DiscoveryResponse {
+  static constexpr uint16_t kTemplateId = 2, kBlockLength = 9;
+  uint64_t request_id = 0;
+  DiscoveryStatus status = DiscoveryStatus::ok;
+  std::vector<DiscoveryResult> results;  // empty unless the status is ok, sent or received (DS-28, DS-34)
+  std::string error_message;
+  bool operator==(const DiscoveryResponse&) const = default;
+};
+// What one result takes in a response.
+size_t encoded_bytes(const DiscoveryResult& result) noexcept;
+
 // ---- decode and encode, one overload for each message ----------------------------------------------------------------
 
 #define TIDEPOOL_WIRE_MESSAGE(M)                              \
@@ -354,6 +406,10 @@ TIDEPOOL_WIRE_MESSAGE(ShmLeaseKeepalive)
 TIDEPOOL_WIRE_MESSAGE(ShmDriverShutdown)
 TIDEPOOL_WIRE_MESSAGE(ShmLeaseRevoked)
 TIDEPOOL_WIRE_MESSAGE(ShmDriverShutdownRequest)
+// Schema 910: exact block lengths, as in schema 900; a tags group that states 4 for its block, and a last text that is left
+// out with its length, are read too (DS-8, DS-40).
+TIDEPOOL_WIRE_MESSAGE(DiscoveryRequest)
+TIDEPOOL_WIRE_MESSAGE(DiscoveryResponse)
 #undef TIDEPOOL_WIRE_MESSAGE
 
 // Encode into a fresh buffer. Throws Error kInvalidArgument when a field exceeds its limit.

@@ -16,6 +16,7 @@ using PoolMessages =
                DataSourceMeta, ControlResponse, FrameProgress, MetaBlobAnnounce, MetaBlobChunk, MetaBlobComplete>;
 using DriverMessages = std::tuple<ShmAttachRequest, ShmAttachResponse, ShmDetachRequest, ShmDetachResponse, ShmLeaseKeepalive,
                                   ShmDriverShutdown, ShmLeaseRevoked, ShmDriverShutdownRequest>;
+using DiscoveryMessages = std::tuple<DiscoveryRequest, DiscoveryResponse>;
 
 namespace detail {
 template <typename M, typename... Ms>
@@ -30,14 +31,17 @@ void for_each(std::type_identity<std::tuple<Ms...>>, const auto& call) {
 
 template <typename M>
 constexpr uint16_t schema_of() {
-  static_assert(detail::one_of<M>(std::type_identity<PoolMessages>{}) || detail::one_of<M>(std::type_identity<DriverMessages>{}));
-  return detail::one_of<M>(std::type_identity<PoolMessages>{}) ? kPoolSchemaId : kDriverSchemaId;
+  if constexpr (detail::one_of<M>(std::type_identity<PoolMessages>{})) return kPoolSchemaId;
+  if constexpr (detail::one_of<M>(std::type_identity<DriverMessages>{})) return kDriverSchemaId;
+  if constexpr (detail::one_of<M>(std::type_identity<DiscoveryMessages>{})) return kDiscoverySchemaId;
+  return 0;
 }
 
 // call(std::type_identity<M>{}) for each message type M.
 void for_each_message(const auto& call) {
   detail::for_each(std::type_identity<PoolMessages>{}, call);
   detail::for_each(std::type_identity<DriverMessages>{}, call);
+  detail::for_each(std::type_identity<DiscoveryMessages>{}, call);
 }
 
 // ---- one valid message of each type, every field set to something that is not its default ------------------------------
@@ -87,6 +91,20 @@ inline void sample(ShmLeaseKeepalive& m) { m = {3, 10000, 77, 2, 6'000'000'000};
 inline void sample(ShmDriverShutdown& m) { m = {7'000'000'000, ShutdownReason::error, "out of memory"}; }
 inline void sample(ShmLeaseRevoked& m) { m = {7'000'000'000, 3, 10000, 77, Role::consumer, RevokeReason::expired, "no keepalive"}; }
 inline void sample(ShmDriverShutdownRequest& m) { m = {11, ShutdownReason::normal, "secret", "maintenance"}; }
+inline void sample(DiscoveryRequest& m) {
+  m = {0x0000002A00000001, 42, 7004, 10001, 9, 17, {"left", "raw"}, "aeron:ipc?term-length=1m", "cam1"};
+}
+inline DiscoveryResult sample_result() {
+  return {10001,  9,     7,          1, 64, 256, 8, 17, 1000, two_pools(), {"left", "raw"}, "shm:file?path=/dev/shm/t/header.ring",
+          "cam1", "lab", "aeron:ipc"};
+}
+inline void sample(DiscoveryResponse& m) {
+  DiscoveryResult second = sample_result();
+  second.stream_id = 10002;
+  second.data_source_id = {};
+  second.tags.clear();
+  m = {0x0000002A00000001, DiscoveryStatus::ok, {sample_result(), second}, "no error"};
+}
 
 template <typename M>
 M sample_of() {

@@ -1,0 +1,75 @@
+#include "tidepool/services/discovery/channel_policy.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "tidepool/services/driver/config_channel.h"
+
+namespace tidepool::discovery {
+namespace {
+
+// These name or place somebody else's stream, or change how others see it.
+constexpr std::string_view kRefused[] = {"session-id",  "init-term-id", "term-id",
+                                         "term-offset", "tags",         "spies-simulate-connection"};
+
+// "4m", "65536", "64k"; nullopt: no size. What Aeron reads otherwise it refuses by itself, but nothing here may be taken for small.
+std::optional<uint64_t> size_of(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{}) return std::nullopt;
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  unsigned shift = 0;
+  if (unit == "k" || unit == "K") {
+    shift = 10;
+  } else if (unit == "m" || unit == "M") {
+    shift = 20;
+  } else if (unit == "g" || unit == "G") {
+    shift = 30;
+  } else if (!unit.empty()) {
+    return std::nullopt;
+  }
+  if (value > (UINT64_MAX >> shift)) return std::nullopt;
+  return value << shift;
+}
+
+}  // namespace
+
+std::string_view name_of(ChannelVerdict verdict) noexcept {
+  switch (verdict) {
+    case ChannelVerdict::kAllowed: return "allowed";
+    case ChannelVerdict::kEmpty: return "empty";
+    case ChannelVerdict::kTooLong: return "too long";
+    case ChannelVerdict::kNoChannel: return "no Aeron channel to publish on";
+    case ChannelVerdict::kNotListed: return "not among the allowed prefixes";
+    case ChannelVerdict::kParameter: return "has a parameter that is not allowed";
+    case ChannelVerdict::kTermTooLong: return "has too long a term";
+  }
+  return "?";
+}
+
+ChannelVerdict judge_channel(std::string_view channel, const std::vector<std::string>& allowed_prefixes) {
+  if (channel.empty()) return ChannelVerdict::kEmpty;
+  if (channel.size() > kMaxResponseChannelBytes) return ChannelVerdict::kTooLong;
+  if (!channel.starts_with("aeron:") || !driver::channel_fault(channel).empty()) return ChannelVerdict::kNoChannel;
+  if (std::none_of(allowed_prefixes.begin(), allowed_prefixes.end(),
+                   [&](const std::string& prefix) { return channel.starts_with(prefix); })) {
+    return ChannelVerdict::kNotListed;
+  }
+  const size_t question = channel.find('?');
+  std::string_view rest = question == std::string_view::npos ? std::string_view{} : channel.substr(question + 1);
+  while (!rest.empty()) {
+    const size_t bar = std::min(rest.find('|'), rest.size());
+    const std::string_view pair = rest.substr(0, bar);
+    const std::string_view key = pair.substr(0, pair.find('='));
+    if (std::find(std::begin(kRefused), std::end(kRefused), key) != std::end(kRefused)) return ChannelVerdict::kParameter;
+    if (key == "term-length") {
+      const auto bytes = size_of(pair.substr(key.size() + 1));
+      if (!bytes || *bytes > kMaxResponseTermBytes) return ChannelVerdict::kTermTooLong;
+    }
+    rest.remove_prefix(std::min(bar + 1, rest.size()));
+  }
+  return ChannelVerdict::kAllowed;
+}
+
+}  // namespace tidepool::discovery
