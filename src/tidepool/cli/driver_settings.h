@@ -2,6 +2,8 @@
 // From flags and a file to a driver's configuration tree, and back to a list that says where each value came from.
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tidepool/base/config.h"
 #include "tidepool/cli/client_flags.h"
@@ -17,6 +19,9 @@ ConfigValue driver_tree(const std::string& path, const PlaneFlags& flags);
 // CFG-21: every scalar key with its effective value and origin, the token masked; then profiles and streams. With
 // context.json one object {key: {value, origin}}.
 void print_effective(const Context& context, const driver::LoadedConfig& loaded);
+
+// Every scalar key with its effective value, the token masked.
+std::vector<std::pair<std::string, std::string>> effective_values(const driver::LoadedConfig& loaded);
 
 // "64 slots of 1.0 MiB, 64.0 MiB an epoch"
 std::string describe_geometry(const pool::Geometry& geometry);

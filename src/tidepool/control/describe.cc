@@ -34,12 +34,15 @@ class Writer {
   }
   Writer& operator()(std::string_view name, const std::string& text) { return add(name, text); }
   Writer& operator()(std::string_view name, Symbol symbol) { return add(name, symbol); }
-  Writer& operator()(std::string_view name, std::optional<Symbol> symbol) { return symbol ? add(name, *symbol) : add(name, Null{}); }
+  Writer& operator()(std::string_view name, std::optional<Symbol> symbol) {
+    return symbol ? add(name, *symbol) : add(name, Null{});
+  }
   Writer& raw(std::string_view name, const std::string& bytes) { return add(name, Raw{bytes}); }
   Writer& operator()(std::string_view name, std::vector<Fields> entries) { return add(name, std::move(entries)); }
 
   // A raw number of an enumeration, which a sender may have got wrong: then the number stands for itself. `null`: its null.
-  Writer& choice(std::string_view name, uint8_t raw, std::initializer_list<std::pair<uint8_t, std::string_view>> names, std::optional<uint8_t> null) {
+  Writer& choice(std::string_view name, uint8_t raw, std::initializer_list<std::pair<uint8_t, std::string_view>> names,
+                 std::optional<uint8_t> null) {
     if (null && raw == *null) return add(name, Null{});
     for (const auto& [number, text] : names) {
       if (number == raw) return add(name, Symbol{text});
@@ -157,7 +160,8 @@ void write(Writer& out, const wire::QosConsumer& m) {
   out("dropsGap", m.drops_gap)("dropsLate", m.drops_late)("mode", symbol(m.mode));
 }
 void write(Writer& out, const wire::QosProducer& m) {
-  out("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("currentSeq", m.current_seq)("watermark", m.watermark);
+  out("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("currentSeq", m.current_seq)("watermark",
+                                                                                                           m.watermark);
 }
 void write(Writer& out, const wire::DataSourceAnnounce& m) {
   out("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("metaVersion", m.meta_version);
@@ -177,10 +181,12 @@ void write(Writer& out, const wire::ControlResponse& m) {
   out("correlationId", m.correlation_id)("code", symbol(m.code))("errorMessage", m.error_message);
 }
 void write(Writer& out, const wire::FrameProgress& m) {
-  out("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)("payloadBytesFilled", m.payload_bytes_filled)("state", symbol(m.state));
+  out("streamId", m.stream_id)("epoch", m.epoch)("seq", m.seq)("payloadBytesFilled", m.payload_bytes_filled)("state",
+                                                                                                             symbol(m.state));
 }
 void write(Writer& out, const wire::MetaBlobAnnounce& m) {
-  out("streamId", m.stream_id)("metaVersion", m.meta_version)("blobType", m.blob_type)("totalLen", m.total_len)("checksum", m.checksum);
+  out("streamId", m.stream_id)("metaVersion", m.meta_version)("blobType", m.blob_type)("totalLen", m.total_len)("checksum",
+                                                                                                                m.checksum);
 }
 void write(Writer& out, const wire::MetaBlobChunk& m) {
   out("streamId", m.stream_id)("metaVersion", m.meta_version)("chunkOffset", m.chunk_offset).raw("bytes", m.bytes);
@@ -202,7 +208,8 @@ void write(Writer& out, const wire::ShmAttachRequest& m) {
 void write(Writer& out, const wire::ShmAttachResponse& m) {
   out("correlationId", m.correlation_id)("code", symbol(m.code))("leaseId", m.lease_id);
   out("leaseExpiryTimestampNs", m.lease_expiry_timestamp_ns)("streamId", m.stream_id)("epoch", m.epoch);
-  out("layoutVersion", m.layout_version)("headerNslots", m.header_nslots)("headerSlotBytes", m.header_slot_bytes)("nodeId", m.node_id);
+  out("layoutVersion", m.layout_version)("headerNslots", m.header_nslots)("headerSlotBytes", m.header_slot_bytes)("nodeId",
+                                                                                                                  m.node_id);
   pools(out, m.pools);
   out("headerRegionUri", m.header_region_uri)("errorMessage", m.error_message);
 }
@@ -257,7 +264,8 @@ void describe_as(std::string_view name, Plane plane, bool longer_block_is_fine, 
   if (block < Message::kBlockLength || (block > Message::kBlockLength && !longer_block_is_fine)) {
     out.why = concat("blockLength is ", block, ", the table says ", Message::kBlockLength);
   } else if (bytes.size() < wire::kMessageHeaderBytes + block) {
-    out.why = concat("it ends within its block: ", bytes.size(), " bytes, header and block take ", wire::kMessageHeaderBytes + block);
+    out.why =
+        concat("it ends within its block: ", bytes.size(), " bytes, header and block take ", wire::kMessageHeaderBytes + block);
   } else {
     out.why = "a group or text runs past its end, or a value is none of its enumeration";
   }
@@ -407,7 +415,8 @@ void append_fields(std::string& out, const Fields& fields, Style style) {
 Fields head_of(const Description& d) {
   Writer out;
   if (d.status != Description::Status::kRunt) {
-    out("schema", d.header.schema_id)("template", d.header.template_id)("version", d.header.version)("blockLength", d.header.block_length);
+    out("schema", d.header.schema_id)("template", d.header.template_id)("version", d.header.version)("blockLength",
+                                                                                                     d.header.block_length);
   }
   out("length", d.length);
   if (!d.why.empty()) out("why", d.why);
@@ -453,7 +462,8 @@ Description describe(Bytes message) {
   if (const auto header = wire::read_header(message)) {
     out.header = *header;
     out.status = Description::Status::kUnknown;
-    const auto* schema = std::find_if(std::begin(kSchemas), std::end(kSchemas), [&](const Schema& known) { return known.id == header->schema_id; });
+    const auto* schema =
+        std::find_if(std::begin(kSchemas), std::end(kSchemas), [&](const Schema& known) { return known.id == header->schema_id; });
     if (schema != std::end(kSchemas)) out.schema = schema->name;
     const bool known = schema != std::end(kSchemas) && schema->describe != nullptr && schema->describe(message, out);
     if (!known) {
@@ -465,7 +475,8 @@ Description describe(Bytes message) {
   }
   if (out.status == Description::Status::kMessage) return out;
   // A shutdown request that cannot be read may still hold a token: of it the block alone is shown.
-  const bool secret = out.header.schema_id == wire::kDriverSchemaId && out.header.template_id == wire::ShmDriverShutdownRequest::kTemplateId;
+  const bool secret =
+      out.header.schema_id == wire::kDriverSchemaId && out.header.template_id == wire::ShmDriverShutdownRequest::kTemplateId;
   constexpr size_t kOpen = wire::kMessageHeaderBytes + wire::ShmDriverShutdownRequest::kBlockLength;
   out.hex = hex_head(secret ? message.first(std::min(message.size(), kOpen)) : message);
   return out;
@@ -504,7 +515,8 @@ std::string to_json(const Description& description, const Fields& envelope) {
     return out + "}";
   }
   Writer numbers;
-  numbers("schema", description.header.schema_id)("template", description.header.template_id)("version", description.header.version);
+  numbers("schema", description.header.schema_id)("template", description.header.template_id)("version",
+                                                                                              description.header.version);
   numbers("length", description.length);
   append_fields(out, numbers.take(), kJson);
   if (!description.fields.empty()) out.push_back(',');

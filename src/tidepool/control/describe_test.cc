@@ -127,7 +127,8 @@ TEST(DescribeTest, ShowsNullsAsNullAndNeverAsTheirNumbers) {  // W-7
   no.code = wire::ResponseCode::rejected;
   no.error_message = "no";
   const Json refused = json_of(wire::encode_new(no));
-  for (const char* field : {"leaseId", "leaseExpiryTimestampNs", "streamId", "epoch", "layoutVersion", "headerNslots", "headerSlotBytes", "nodeId"}) {
+  for (const char* field :
+       {"leaseId", "leaseExpiryTimestampNs", "streamId", "epoch", "layoutVersion", "headerNslots", "headerSlotBytes", "nodeId"}) {
     EXPECT_TRUE(refused[field].is_null()) << field;
   }
   EXPECT_TRUE(json_of(wire::encode_new(wire::FrameDescriptor{}))["timestampNs"].is_null());
@@ -242,7 +243,8 @@ TEST(DescribeTest, MakesOneLineOfAnyBytes) {  // W-6, W-92, P-15
 TEST(DescribeTest, PutsWhereItWasHeardFirst) {
   const auto bytes = wire::encode_new(wire::FrameDescriptor{});
   const std::string json = to_json(describe(bytes), {{"plane", Symbol{"descriptor"}}, {"session_id", int64_t{-5}}});
-  EXPECT_TRUE(json.starts_with(R"({"plane":"descriptor","session_id":-5,"message":"FrameDescriptor","status":"ok","schema":900,)")) << json;
+  EXPECT_TRUE(json.starts_with(R"({"plane":"descriptor","session_id":-5,"message":"FrameDescriptor","status":"ok","schema":900,)"))
+      << json;
 }
 
 }  // namespace

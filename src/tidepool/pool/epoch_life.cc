@@ -17,8 +17,9 @@ std::optional<wire::Superblock> read_superblock(const shm::Directory& epoch) noe
   const int fd = ::openat(epoch.fd(), std::string(kHeaderRingName).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
   std::byte bytes[wire::kSuperblockBytes];
-  struct stat status {};
-  const bool whole = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && ::pread(fd, bytes, sizeof bytes, 0) == ssize_t{sizeof bytes};
+  struct stat status{};
+  const bool whole =
+      ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && ::pread(fd, bytes, sizeof bytes, 0) == ssize_t{sizeof bytes};
   ::close(fd);
   if (!whole) return std::nullopt;
   return wire::decode_superblock(bytes);
@@ -35,7 +36,8 @@ bool creator_runs(const wire::Superblock& block, uint64_t now_ns) noexcept {
   return began_ns <= block.start_timestamp_ns + suspended_ns + kNsPerSecond;
 }
 
-uint64_t idle_ns(const shm::Directory& epoch, const std::optional<wire::Superblock>& block, uint64_t now_ns, uint64_t now_realtime_ns) noexcept {
+uint64_t idle_ns(const shm::Directory& epoch, const std::optional<wire::Superblock>& block, uint64_t now_ns,
+                 uint64_t now_realtime_ns) noexcept {
   const uint64_t modified_ns = epoch.modified_realtime_ns();
   uint64_t idle = now_realtime_ns > modified_ns ? now_realtime_ns - modified_ns : 0;
   if (block && block->activity_timestamp_ns != 0 && block->activity_timestamp_ns <= now_ns) {
@@ -47,7 +49,7 @@ uint64_t idle_ns(const shm::Directory& epoch, const std::optional<wire::Superblo
 uint64_t allocated_bytes(const shm::Directory& epoch) {
   uint64_t bytes = 0;
   for (const std::string& name : epoch.entries()) {
-    struct stat status {};
+    struct stat status{};
     if (is_region_name(name) && ::fstatat(epoch.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
       bytes += static_cast<uint64_t>(status.st_blocks) * 512;
     }

@@ -20,7 +20,8 @@ bool creator_runs(const wire::Superblock& block, uint64_t now_ns) noexcept;
 
 // Time since the epoch was last touched: the least of what the ring's activity and the directory's change time say. An activity
 // ahead of its clock is another boot's and says nothing. `now_realtime_ns`: the directory's clock.
-uint64_t idle_ns(const shm::Directory& epoch, const std::optional<wire::Superblock>& block, uint64_t now_ns, uint64_t now_realtime_ns) noexcept;
+uint64_t idle_ns(const shm::Directory& epoch, const std::optional<wire::Superblock>& block, uint64_t now_ns,
+                 uint64_t now_realtime_ns) noexcept;
 
 // Memory that the region files take; a file of another name counts nothing. Throws Error.
 uint64_t allocated_bytes(const shm::Directory& epoch);

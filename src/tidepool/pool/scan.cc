@@ -40,7 +40,7 @@ bool read_at(const shm::Fd& fd, std::byte* to, size_t bytes, uint64_t offset) no
 
 shm::Fd open_region(const shm::Directory& epoch, const std::string& name) noexcept {
   shm::Fd fd(::openat(epoch.fd(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat status {};
+  struct stat status{};
   if (fd && (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))) fd = shm::Fd();
   return fd;
 }
@@ -60,7 +60,7 @@ std::string judge(const wire::Superblock& block, wire::RegionType type, uint32_t
 }
 
 uint64_t file_bytes(const shm::Fd& fd) noexcept {
-  struct stat status {};
+  struct stat status{};
   return ::fstat(fd.get(), &status) == 0 ? static_cast<uint64_t>(status.st_size) : 0;
 }
 
@@ -76,8 +76,10 @@ std::optional<uint64_t> next_seq_of(const shm::Fd& ring, uint32_t nslots) noexce
   const auto newest_in = [&](uint32_t first, uint32_t count, uint64_t& newest) {
     for (uint32_t at = first; at < first + count; at += kSlotsARead) {
       const uint32_t slots = std::min(kSlotsARead, first + count - at);
-      if (!read_at(ring, chunk, size_t{slots} * wire::kSlotBytes, wire::kSuperblockBytes + uint64_t{at} * wire::kSlotBytes)) return false;
-      for (uint32_t i = 0; i < slots; ++i) newest = std::max(newest, next_of(load<uint64_t>(chunk + size_t{i} * wire::kSlotBytes), at + i, nslots));
+      if (!read_at(ring, chunk, size_t{slots} * wire::kSlotBytes, wire::kSuperblockBytes + uint64_t{at} * wire::kSlotBytes))
+        return false;
+      for (uint32_t i = 0; i < slots; ++i)
+        newest = std::max(newest, next_of(load<uint64_t>(chunk + size_t{i} * wire::kSlotBytes), at + i, nslots));
     }
     return true;
   };
@@ -115,7 +117,8 @@ void scan_pools(const shm::Directory& directory, uint32_t stream_id, ScannedEpoc
     }
     out.geometry.pools.push_back({block.pool_id, block.stride_bytes});
   }
-  std::sort(out.geometry.pools.begin(), out.geometry.pools.end(), [](const auto& a, const auto& b) { return a.pool_id < b.pool_id; });
+  std::sort(out.geometry.pools.begin(), out.geometry.pools.end(),
+            [](const auto& a, const auto& b) { return a.pool_id < b.pool_id; });
 }
 
 ScannedEpoch scan_epoch(const shm::Directory& stream, uint32_t stream_id, uint64_t epoch) {
@@ -138,7 +141,8 @@ ScannedEpoch scan_epoch(const shm::Directory& stream, uint32_t stream_id, uint64
     if (block->magic != wire::kMagic) return out;
     out.pid = block->pid;
     out.creator_runs = creator_runs(*block, now_ns);
-    if (block->activity_timestamp_ns != 0 && block->activity_timestamp_ns <= now_ns) out.activity_age_ns = now_ns - block->activity_timestamp_ns;
+    if (block->activity_timestamp_ns != 0 && block->activity_timestamp_ns <= now_ns)
+      out.activity_age_ns = now_ns - block->activity_timestamp_ns;
     if (!out.fault.empty()) return out;
     out.geometry.slot_count = block->nslots;
     out.next_seq = next_seq_of(ring, block->nslots).value_or(0);

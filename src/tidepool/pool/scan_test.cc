@@ -66,7 +66,8 @@ TEST(ScanTest, SeesEpochsGeometryOwnersAndTheNewestFrame) {  // operations.md 12
 TEST(ScanTest, FindsTheNewestFrameOfARingTooBigToReadAsAWhole) {
   Store store;
   const auto created = store.create({.slot_count = 4 * kFullScanSlots, .pools = {{1, 64}}}, 7);
-  const std::string path = fs::path(created.map->regions().header_region_uri.substr(std::string_view("shm:file?path=").size())).parent_path();
+  const std::string path =
+      fs::path(created.map->regions().header_region_uri.substr(std::string_view("shm:file?path=").size())).parent_path();
   EXPECT_EQ(scan_next_seq(path), 0u);
   PoolWriter writer(created.map);
   for (int i = 0; i < 11; ++i) test::write_frame(writer, 8);

@@ -33,13 +33,13 @@ std::string foreign(const struct stat& status) {
   return {};
 }
 std::string foreign(const shm::Directory& directory) {
-  struct stat status {};
+  struct stat status{};
   return ::fstat(directory.fd(), &status) == 0 ? foreign(status) : "it cannot be examined" + errno_text();
 }
 // Of an epoch's files: only ours, under the names that an epoch has.
 std::string foreign_file(const shm::Directory& epoch) {
   for (const std::string& name : epoch.entries()) {
-    struct stat status {};
+    struct stat status{};
     if (::fstatat(epoch.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
     if (!is_region_name(name) || !S_ISREG(status.st_mode)) return concat("it holds ", printable(name), ", which is no region");
     if (const std::string why = foreign(status); !why.empty()) return concat(printable(name), ": ", why);
@@ -130,7 +130,8 @@ class Sweep {
       if (left > 0) return;
       // Young ones may be a stream that is being made at this moment.
       const uint64_t idle = idle_ns(stream, std::nullopt, monotonic_ns(), realtime_ns());
-      if (epochs.empty() && idle < options_.min_age_ns) return void(kept(Kind::kStream, path, concat("touched ", ms_text(idle), " ago")));
+      if (epochs.empty() && idle < options_.min_age_ns)
+        return void(kept(Kind::kStream, path, concat("touched ", ms_text(idle), " ago")));
       SweepEntry& entry = kept(Kind::kStream, path, "no epoch is left");
       entry.stream_id = *id;
       entry.removed = true;
@@ -157,8 +158,9 @@ class Sweep {
         if (entries_[at].removed = entries_[at].why.empty(); !entries_[at].removed) return false;
         const auto block = read_superblock(directory);
         const uint64_t idle = idle_ns(directory, block, monotonic_ns(), realtime_ns());
-        entries_[at].why = concat("no driver holds the lock, idle for ", ms_text(idle), block ? concat(", its maker, process ", block->pid, ", is gone")
-                                                                                             : std::string(", no readable superblock"));
+        entries_[at].why =
+            concat("no driver holds the lock, idle for ", ms_text(idle),
+                   block ? concat(", its maker, process ", block->pid, ", is gone") : std::string(", no readable superblock"));
       }
       if (!options_.dry_run) remove_epoch_directory(stream, name);
       return true;
@@ -188,7 +190,8 @@ class Sweep {
     uint64_t value = 0;
     if (name.empty() || name.size() > 20 || (name[0] == '0' && name.size() > 1)) return std::nullopt;
     for (const char c : name) {
-      if (c < '0' || c > '9' || __builtin_mul_overflow(value, 10u, &value) || __builtin_add_overflow(value, static_cast<uint64_t>(c - '0'), &value)) {
+      if (c < '0' || c > '9' || __builtin_mul_overflow(value, 10u, &value) ||
+          __builtin_add_overflow(value, static_cast<uint64_t>(c - '0'), &value)) {
         return std::nullopt;
       }
     }

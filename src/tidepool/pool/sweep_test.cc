@@ -36,7 +36,8 @@ class FakeDriver {
           options.name_space = name_space;
           EpochFiles files(options);
           shm::FileLock lock;
-          if (locks) lock = shm::FileLock::acquire(files.namespace_directory(), std::string(kDriverLockName), "driver " + name_space);
+          if (locks)
+            lock = shm::FileLock::acquire(files.namespace_directory(), std::string(kDriverLockName), "driver " + name_space);
           for (const uint64_t epoch : epochs) files.create(kStream, epoch, kSmall, monotonic_ns());
           shm::Doorbell::create(shm::Directory::open(files.stream_path(kStream)), 0660);
           self.ready();
@@ -59,7 +60,8 @@ struct Swept {
     return nullptr;
   }
   size_t removed(Kind kind) const {
-    return static_cast<size_t>(std::count_if(entries.begin(), entries.end(), [=](const auto& entry) { return entry.kind == kind && entry.removed; }));
+    return static_cast<size_t>(
+        std::count_if(entries.begin(), entries.end(), [=](const auto& entry) { return entry.kind == kind && entry.removed; }));
   }
 };
 

@@ -77,14 +77,15 @@ void StatusFile::write(const std::string& text) const {
 }
 
 void StatusFile::remove() noexcept {
-  for (const auto name : {pool::kDriverStatusName, pool::kDriverStatusNewName}) ::unlinkat(directory_.fd(), std::string(name).c_str(), 0);
+  for (const auto name : {pool::kDriverStatusName, pool::kDriverStatusNewName})
+    ::unlinkat(directory_.fd(), std::string(name).c_str(), 0);
 }
 
 // ---- what the driver says ------------------------------------------------------------------------------------------------
 
 void Driver::Impl::write_status() {
-  uint64_t stamp = leases_.size() + 3 * counts_.epochs_created + 5 * counts_.epochs_failed + 7 * counts_.leases_dropped + 11 * counts_.reconnects +
-                   13 * static_cast<uint64_t>(lifecycle_);
+  uint64_t stamp = leases_.size() + 3 * counts_.epochs_created + 5 * counts_.epochs_failed + 7 * counts_.leases_dropped +
+                   11 * counts_.reconnects + 13 * static_cast<uint64_t>(lifecycle_);
   for (const uint64_t count : counts_.attach_responses) stamp += count;
   for (const uint64_t count : counts_.leases_revoked) stamp += count;
   status_->update(now_ns_, stamp, [this] { return status_text(); });
@@ -121,7 +122,8 @@ std::string Driver::Impl::status_text() {
   static constexpr std::string_view kLifecycles[] = {"running", "draining", "stopped"};
   const ProcessId self = this_process();
   Object all;
-  all("format", "tidepool driver status")("version", 1)("pid", self.pid)("start_ticks", self.start_ticks)("instance_id", config_.instance_id);
+  all("format", "tidepool driver status")("version", 1)("pid", self.pid)("start_ticks", self.start_ticks)("instance_id",
+                                                                                                          config_.instance_id);
   all("lifecycle", kLifecycles[static_cast<size_t>(lifecycle_)])("media_driver", planes_ != nullptr && planes_->joined);
   all("written_ns", now_ns_)("aeron_dir", config_.aeron_dir);
   all("control_channel", config_.control_channel)("control_stream_id", config_.control_stream_id);
