@@ -111,7 +111,8 @@ TEST_F(ConfigCheckTest, UnknownKeysAndTablesAreWarningsUnlessOneIsStrict) {  // 
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.json()["errors"], 0);
   std::map<std::string, std::string> found;
-  for (const auto& problem : ran.json()["problems"]) {
+  const auto report = ran.json();
+  for (const auto& problem : report["problems"]) {
     EXPECT_EQ(problem["severity"], "warning");
     found[problem["key"]] = problem["origin"];
   }

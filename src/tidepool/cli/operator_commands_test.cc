@@ -156,7 +156,8 @@ TEST_F(OperatorCommandsTest, LeasesAreToldByTheDriverAndHeardFromTheirHolders) {
   ASSERT_TRUE(eventually([&] {
     const Ran ran = lab_.run({"leases", "--shm-dir", fs::path(lab_.aeron_dir()).string(), "--for", "1.5", "--json"});
     EXPECT_EQ(ran.exit, 0) << ran.err;
-    for (const json& lease : ran.json()["leases"]) {
+    const json report_heard = ran.json();
+    for (const json& lease : report_heard["leases"]) {
       EXPECT_EQ(lease["source"], "heard");
       EXPECT_TRUE(lease["driver"].is_null());
       heard.insert(lease["lease_id"].get<uint64_t>());
@@ -178,7 +179,8 @@ TEST_F(OperatorCommandsTest, LeasesOfADeadDriverAreVoid) {  // driver.md 14
   ASSERT_TRUE(eventually([&] { return leases()["leases"].size() == 1; }));
   driver->kill();
   const Ran ran = lab_.run({"leases", "--shm-dir", lab_.dir(), "--json", "--for", "0.01"});
-  for (const json& lease : ran.json()["leases"]) EXPECT_EQ(lease["source"], "heard");  // nobody told any
+  const json report = ran.json();
+  for (const json& lease : report["leases"]) EXPECT_EQ(lease["source"], "heard");  // nobody told any
   EXPECT_EQ(ran.json()["drivers"][0]["alive"], false);
   EXPECT_THAT(ran.json()["drivers"][0]["problem"].get<std::string>(), HasSubstr("is gone"));
 }
@@ -356,7 +358,8 @@ TEST_F(OperatorCommandsTest, GcKeepsAProducersMemoryWhileItWritesThoughItsDriver
   EXPECT_EQ(ran.exit, 0);
   EXPECT_TRUE(fs::exists(lab_.stream_dir()));
   bool said = false;
-  for (const json& entry : ran.json()["entries"])
+  const json report = ran.json();
+  for (const json& entry : report["entries"])
     said |= entry["kind"] == "epoch" && entry["action"] == "keep" &&
             entry["why"].get<std::string>().find("active") != std::string::npos;
   EXPECT_TRUE(said) << ran.out;

@@ -72,7 +72,8 @@ TEST_F(StreamCommandsTest, FramesArriveVerifiedByDescriptorsAndByTheRingUnderThe
     ASSERT_TRUE(json["first_seq"].is_number_unsigned() && json["last_seq"].is_number_unsigned());
     // Every sequence is a frame or a drop of some kind, so nothing is lost silently.
     const auto number = [&](const char* key) { return json[key].get<uint64_t>(); };
-    EXPECT_GE(number("frames") + number("drops_gap") + number("drops_late") + number("skipped"), number("last_seq") - number("first_seq") + 1);
+    EXPECT_GE(number("frames") + number("drops_gap") + number("drops_late") + number("skipped"),
+              number("last_seq") - number("first_seq") + 1);
     EXPECT_EQ(json["stream_id"], 10000);
   }
   const Ran published = publisher->end(SIGINT);
@@ -177,7 +178,8 @@ TEST_F(StreamCommandsTest, StdinIsCutIntoFramesAndHalfAFrameAtItsEndIsAnError) {
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.json()["frames"], 7);
 
-  const auto half = lab_.start({"publish", "--stream", "10000", "--json", "--stdin", "--shape", "3,5", "--dtype", "i32", "--rate", "0"}, true);
+  const auto half =
+      lab_.start({"publish", "--stream", "10000", "--json", "--stdin", "--shape", "3,5", "--dtype", "i32", "--rate", "0"}, true);
   half->write_stdin(bytes + "half");
   half->close_stdin();
   const Ran cut = half->wait();

@@ -14,6 +14,7 @@
 #include "tidepool/cli/client_flags.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/driver_settings.h"
+#include "tidepool/cli/listening.h"
 #include "tidepool/cli/media_driver_wait.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/text.h"
@@ -167,7 +168,7 @@ Exit run_driver(const Context& context, const DriverArgs& args) {
   std::unique_ptr<transport::MediaDriver> media;
   if (args.embedded) {
     const auto status = transport::media_driver_status(config.aeron_dir);
-    if (status.alive) {
+    if (media_driver_alive(config.aeron_dir)) {  // one that was killed a moment ago has a young heartbeat still
       log(LogLevel::kInfo, "driver", "the media driver of pid ", status.pid, " is alive at ", config.aeron_dir, ": using that one");
     } else {
       media = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = config.aeron_dir});

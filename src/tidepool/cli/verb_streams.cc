@@ -297,7 +297,7 @@ Exit run_streams(const Context& context, const StreamsArgs& args) {
   const std::vector<pool::ScannedNamespace> spaces = pool::scan(args.shm_dir);
   std::vector<Row> rows = rows_of(spaces, heard);
   const double seconds = static_cast<double>(looked_ns - begin_ns) / 1e9;
-  find_rates(rows, before, seconds);
+  find_rates(rows, before, args.for_seconds > 0 ? seconds : 0);
 
   if (context.json) {
     json object = {{"streams", json::array()}, {"namespaces", json::array()}};
