@@ -252,7 +252,11 @@ MediaDriver::MediaDriver(const MediaDriverOptions& options) : impl_(std::make_un
     }
     impl_->lock = Fd(::open((dir + "/" + kLockFile).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (!impl_->lock.valid()) throw Error(code_of_errno(errno), "media driver: make ", dir, "/", kLockFile, errno_text());
-    if (!try_lock(impl_->lock)) throw Error(code_of_errno(errno), "media driver: lock ", dir, "/", kLockFile, errno_text());
+    // Who only asks whether we live (media_driver_remains) may hold it for a moment.
+    for (int tries = 0; !try_lock(impl_->lock); ++tries) {
+      if (errno != EWOULDBLOCK || tries == 200) throw Error(code_of_errno(errno), "media driver: lock ", dir, "/", kLockFile, errno_text());
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     if (aeron_driver_start(impl_->driver, false) < 0) fail("start threads");
   } catch (...) {
     impl_.reset();
