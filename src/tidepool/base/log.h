@@ -24,6 +24,8 @@ void log_line(LogLevel level, std::string_view role, std::string_view text);
 
 // Text from another process made printable: control characters and non-ASCII escaped, cut at limit_bytes (W-93).
 std::string printable(std::string_view text, size_t limit_bytes = 256);
+// As a JSON string with its quotes, all of it in printable ASCII: a byte beyond that becomes the code point of its number.
+std::string json_quoted(std::string_view text);
 
 template <typename... Parts>
 void log(LogLevel level, std::string_view role, const Parts&... parts) {

@@ -93,6 +93,8 @@ void print_effective(const Context& context, const driver::LoadedConfig& loaded)
   for (const auto& stream : config.streams) fmt::print(context.out, "streams.{}: stream {}, profile {}\n", stream.name, stream.stream_id, stream.profile);
 }
 
+std::vector<std::pair<std::string, std::string>> effective_values(const driver::LoadedConfig& loaded) { return scalars(loaded.config); }
+
 std::string describe_geometry(const pool::Geometry& geometry) {
   std::string pools;
   for (const auto& pool : geometry.pools) pools += fmt::format("{}{}", pools.empty() ? "" : " + ", format_bytes(pool.stride_bytes));

@@ -4,14 +4,14 @@
 #include <thread>
 
 #include "tidepool/base/log.h"
+#include "tidepool/cli/listening.h"
 #include "tidepool/cli/signals.h"
-#include "tidepool/transport/media_driver.h"
 
 namespace tidepool::cli {
 
 bool wait_for_media_driver(const std::string& aeron_dir) {
   bool said = false;
-  while (!transport::media_driver_status(aeron_dir).alive) {
+  while (!media_driver_alive(aeron_dir)) {
     if (stop_requested()) return false;
     if (!said) log(LogLevel::kInfo, "driver", "waiting for a media driver at ", aeron_dir);
     said = true;

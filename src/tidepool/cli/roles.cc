@@ -10,6 +10,7 @@
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
 #include "tidepool/cli/driver_settings.h"
+#include "tidepool/cli/listening.h"
 #include "tidepool/cli/media_driver_wait.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/text.h"
@@ -131,7 +132,7 @@ bool Roles::start(const Context& context) {
   if (choice_.driver) print_sizes(driver_config_.config);
   if (choice_.embedded) {
     const auto status = transport::media_driver_status(aeron_dir_);
-    if (status.alive) {
+    if (media_driver_alive(aeron_dir_)) {  // one that was killed a moment ago has a young heartbeat still
       log(LogLevel::kInfo, "aeron", "the media driver of pid ", status.pid, " is alive at ", aeron_dir_, ": using that one");
     } else {
       media_ = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = aeron_dir_});

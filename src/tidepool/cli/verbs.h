@@ -20,6 +20,11 @@ struct Context;
   verb(publish)              \
   verb(subscribe)            \
   verb(inspect)              \
+  verb(streams)              \
+  verb(leases)               \
+  verb(listen)               \
+  verb(gc)                   \
+  verb(config)               \
   verb(demo)                 \
   verb(demo_peer)            \
   verb(bench)                \

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <regex>
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/process.h"
@@ -104,6 +106,43 @@ client::ClientOptions World::client_options(const std::string& world_dir, uint32
 
 void World::check() {
   if (runner_ && !runner_->running()) runner_->join();
+}
+
+std::vector<WorldRemains> world_remains(const std::string& parent_dir, bool remove) {
+  static const std::regex kName("tidepool(-[a-z]+)*-([0-9]{1,19})-([0-9]{1,19})-[A-Za-z0-9]{6}");
+  std::vector<WorldRemains> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(parent_dir, error)) {
+    const std::string name = entry.path().filename();
+    std::smatch parts;
+    struct stat status {};
+    if (!std::regex_match(name, parts, kName) || ::lstat(entry.path().c_str(), &status) != 0) continue;
+    if (!S_ISDIR(status.st_mode) || status.st_uid != ::geteuid()) continue;
+    WorldRemains one{.path = entry.path().string()};
+    const uint64_t pid = std::stoull(parts[2]), ticks = std::stoull(parts[3]);
+    const auto media = transport::media_driver_remains(one.path + "/aeron", false);
+    if (process_start_ticks(pid) == ticks) {
+      one.why = concat("its process ", pid, " runs");
+    } else if (fs::exists(one.path + "/aeron") && !media.dead) {
+      one.why = media.why;  // seen from another PID namespace the process seems gone: the lock does not
+    } else {
+      one.dead = true;
+      one.why = concat("its process ", pid, " is gone");
+      for (fs::recursive_directory_iterator at(entry.path(), error), end; !error && at != end; at.increment(error)) {
+        if (::lstat(at->path().c_str(), &status) == 0) one.bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+      }
+      error.clear();
+      if (remove) {
+        std::error_code failed;
+        fs::remove_all(entry.path(), failed);
+        one.removed = !failed;
+        if (failed) one.why = concat("remove it: ", failed.message());
+      }
+    }
+    out.push_back(std::move(one));
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return out;
 }
 
 }  // namespace tidepool::cli

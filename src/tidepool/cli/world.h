@@ -54,4 +54,15 @@ class World {
   std::unique_ptr<AgentRunner> runner_;
 };
 
+// Worlds below `parent_dir` that a killed demo or bench of this user left: <prefix>-<pid>-<start ticks>-XXXXXX whose process is
+// gone and whose media driver's kernel lock is free. With `remove` the dead ones are deleted. Links and others' are not looked at.
+struct WorldRemains {
+  std::string path = {};
+  bool dead = false;
+  bool removed = false;
+  uint64_t bytes = 0;
+  std::string why = {};
+};
+std::vector<WorldRemains> world_remains(const std::string& parent_dir, bool remove);
+
 }  // namespace tidepool::cli

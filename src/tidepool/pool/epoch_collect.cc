@@ -8,60 +8,17 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
-#include "tidepool/base/process.h"
 #include "tidepool/pool/epoch_files.h"
+#include "tidepool/pool/epoch_life.h"
 #include "tidepool/pool/epoch_names.h"
 
 namespace tidepool::pool {
 
 namespace {
 
-// The header ring's superblock, without mapping a file that nobody may care for any more. nullopt: no such file, not a
-// regular one, or cut short.
-std::optional<wire::Superblock> read_superblock(const shm::Directory& directory) noexcept {
-  const int fd = ::openat(directory.fd(), std::string(kHeaderRingName).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
-  std::byte bytes[wire::kSuperblockBytes];
-  struct stat status {};
-  const bool whole = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && ::pread(fd, bytes, sizeof bytes, 0) == ssize_t{sizeof bytes};
-  ::close(fd);
-  if (!whole) return std::nullopt;
-  return wire::decode_superblock(bytes);
-}
-
-// The process that wrote the superblock runs no more, or is this one. A pid that runs but began after the superblock was
-// written is somebody else's: both times since boot, with room for clock ticks and for a clock that was suspended.
+// Who made it runs no more, or is this process.
 bool creator_is_gone(const wire::Superblock& block, uint64_t now_ns) noexcept {
-  if (block.pid == static_cast<uint64_t>(::getpid())) return true;
-  if (!process_exists(block.pid)) return true;
-  const uint64_t ticks = process_start_ticks(block.pid);
-  const long ticks_per_second = ::sysconf(_SC_CLK_TCK);
-  if (ticks == 0 || ticks_per_second <= 0 || block.start_timestamp_ns > now_ns) return false;
-  const uint64_t began_ns = ticks * (kNsPerSecond / static_cast<uint64_t>(ticks_per_second));
-  const uint64_t suspended_ns = clock_ns(CLOCK_BOOTTIME) - monotonic_ns();
-  return began_ns > block.start_timestamp_ns + suspended_ns + kNsPerSecond;
-}
-
-// Time since the epoch was last touched: the least of what its clocks say. A time ahead of its clock says nothing when it
-// is monotonic (an earlier boot's), and "just now" when it is the directory's.
-uint64_t age_ns(const shm::Directory& directory, const std::optional<wire::Superblock>& block, const EpochFiles::CollectRules& rules) noexcept {
-  const uint64_t modified_ns = directory.modified_realtime_ns();
-  uint64_t age = rules.now_realtime_ns > modified_ns ? rules.now_realtime_ns - modified_ns : 0;
-  if (block && block->activity_timestamp_ns != 0 && block->activity_timestamp_ns <= rules.now_ns) {
-    age = std::min(age, rules.now_ns - block->activity_timestamp_ns);
-  }
-  return age;
-}
-
-uint64_t bytes_of(const shm::Directory& directory) {
-  uint64_t bytes = 0;
-  for (const std::string& name : directory.entries()) {
-    struct stat status {};
-    if (is_region_name(name) && ::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-      bytes += static_cast<uint64_t>(status.st_blocks) * 512;
-    }
-  }
-  return bytes;
+  return block.pid == static_cast<uint64_t>(::getpid()) || !creator_runs(block, now_ns);
 }
 
 }  // namespace
@@ -117,10 +74,10 @@ std::vector<EpochFiles::Collected> EpochFiles::collect(uint32_t stream_id, const
       {
         const shm::Directory directory = stream.child(name);
         const std::optional<wire::Superblock> block = read_superblock(directory);
-        const uint64_t age = age_ns(directory, block, rules);
+        const uint64_t age = idle_ns(directory, block, rules.now_ns, rules.now_realtime_ns);
         if (age < rules.min_age_ns) continue;
         if (block && !creator_is_gone(*block, rules.now_ns)) continue;
-        one = {.epoch = epoch, .bytes = bytes_of(directory), .path = directory.path(), .why = concat("idle for ", age / kNsPerMs, " ms, ")};
+        one = {.epoch = epoch, .bytes = allocated_bytes(directory), .path = directory.path(), .why = concat("idle for ", age / kNsPerMs, " ms, ")};
         one.why += !block                                          ? std::string("no readable superblock")
                    : block->pid == static_cast<uint64_t>(::getpid()) ? std::string("made by this process")
                                                                    : concat("its creator, process ", block->pid, ", is gone");

@@ -13,6 +13,10 @@ namespace tidepool::pool {
 inline constexpr std::string_view kHeaderRingName = "header.ring";
 inline constexpr std::string_view kPoolSuffix = ".pool";
 inline constexpr std::string_view kDoorbellName = "doorbell";
+// Beside the streams, in the namespace's directory:
+inline constexpr std::string_view kDriverLockName = "driver.lock";      // rulings P-7
+inline constexpr std::string_view kDriverStatusName = "driver.status";  // docs/formats/driver-status.md
+inline constexpr std::string_view kDriverStatusNewName = "driver.status.new";
 
 inline std::string pool_file_name(uint16_t pool_id) { return std::to_string(pool_id).append(kPoolSuffix); }
 

@@ -252,7 +252,11 @@ MediaDriver::MediaDriver(const MediaDriverOptions& options) : impl_(std::make_un
     }
     impl_->lock = Fd(::open((dir + "/" + kLockFile).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (!impl_->lock.valid()) throw Error(code_of_errno(errno), "media driver: make ", dir, "/", kLockFile, errno_text());
-    if (!try_lock(impl_->lock)) throw Error(code_of_errno(errno), "media driver: lock ", dir, "/", kLockFile, errno_text());
+    // Who only asks whether we live (media_driver_remains) may hold it for a moment.
+    for (int tries = 0; !try_lock(impl_->lock); ++tries) {
+      if (errno != EWOULDBLOCK || tries == 200) throw Error(code_of_errno(errno), "media driver: lock ", dir, "/", kLockFile, errno_text());
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     if (aeron_driver_start(impl_->driver, false) < 0) fail("start threads");
   } catch (...) {
     impl_.reset();
@@ -331,6 +335,52 @@ MediaDriverStatus media_driver_status(const std::string& dir, uint64_t timeout_m
         concat("the driver there (pid ", status.pid, ") is dead: last heartbeat ", seconds_text(status.heartbeat_age_ms), " ago");
   }
   return status;
+}
+
+MediaDriverRemains media_driver_remains(const std::string& dir, bool remove) noexcept {
+  MediaDriverRemains remains;
+  try {
+    struct stat found{};
+    if (::lstat(dir.c_str(), &found) != 0) {
+      remains.why = errno == ENOENT ? "there is none" : concat("look at it", errno_text());
+    } else if (!S_ISDIR(found.st_mode)) {
+      remains.why = S_ISLNK(found.st_mode) ? "it is a symbolic link" : "it is no directory";
+    } else if (found.st_uid != ::geteuid()) {
+      remains.why = concat("it belongs to user ", found.st_uid);
+    }
+    if (!remains.why.empty()) return remains;
+    const Fd starting = remove ? lock_starts(fs::absolute(dir).parent_path()) : Fd();
+    const Fd lock(::open((dir + "/" + kLockFile).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!lock.valid() || ::fstat(lock.get(), &found) != 0 || !S_ISREG(found.st_mode) || found.st_uid != ::geteuid()) {
+      remains.why = "no tidepool media driver made it: only a kernel lock proves a death";
+      return remains;
+    }
+    if (!try_lock(lock)) {
+      const MediaDriverStatus status = media_driver_status(dir);
+      remains.why = status.pid != 0 ? concat("its media driver is alive (pid ", status.pid, ")") : std::string("its media driver is alive");
+      return remains;
+    }
+    struct stat there{};  // another driver may have replaced the directory before we had the lock
+    if (::lstat((dir + "/" + kLockFile).c_str(), &there) != 0 || there.st_dev != found.st_dev || there.st_ino != found.st_ino) {
+      remains.why = "it changes at this moment";
+      return remains;
+    }
+    remains.dead = true;
+    remains.why = "its media driver is gone: the kernel lock is free";
+    std::error_code ec;
+    for (fs::recursive_directory_iterator at(dir, ec), end; !ec && at != end; at.increment(ec)) {
+      if (::lstat(at->path().c_str(), &there) == 0) remains.bytes += static_cast<uint64_t>(there.st_blocks) * 512;
+    }
+    if (!remove) return remains;
+    ec.clear();
+    fs::remove_all(dir, ec);  // follows no link
+    remains.removed = !ec;
+    if (ec) remains.why = concat("remove it: ", ec.message());
+  } catch (const std::exception& error) {
+    remains.dead = false;
+    remains.why = error.what();
+  }
+  return remains;
 }
 
 }  // namespace tidepool::transport

@@ -64,4 +64,15 @@ struct MediaDriverStatus {
 // Never throws: a missing or damaged CnC file is "not alive". `dir` empty: the default.
 MediaDriverStatus media_driver_status(const std::string& dir, uint64_t timeout_ms = 2'000) noexcept;
 
+// A directory that a tidepool media driver of this user made and that is provably dead: its kernel lock is free. With `remove`
+// it is deleted, under that lock and under the one on starts, so that nobody begins in it meanwhile. Never throws; a link, another
+// user's directory, and one that no tidepool media driver made (aeronmd's) are never dead here.
+struct MediaDriverRemains {
+  bool dead = false;
+  bool removed = false;
+  uint64_t bytes = 0;  // of memory; only if dead
+  std::string why;     // for people
+};
+MediaDriverRemains media_driver_remains(const std::string& dir, bool remove) noexcept;
+
 }  // namespace tidepool::transport

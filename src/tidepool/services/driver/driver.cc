@@ -79,6 +79,7 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
     throw Error(Code::kRejected, "namespace ", config_.name_space, " below ", config_.base_dir, " has a driver: ", error.what(),
                 ": stop that one, or give this one another shm.namespace");
   }
+  status_.emplace(shm::Directory::open(files->namespace_directory().path()), config_.permissions_mode);
   planes_ = connect();
 
   uint64_t all = 0;
@@ -111,6 +112,7 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
 int Driver::Impl::poll() {
   if (lifecycle_ == Lifecycle::kStopped) return 0;
   now_ns_ = clock_.monotonic_ns();
+  write_status();
   int work = finish_epochs();
   if (!keep_connected()) return work;
   // D-24: only who had a chance to be heard may expire.
@@ -260,6 +262,7 @@ void Driver::Impl::stop() {
   }
   if (const auto failures = maker_->stop(config_.cleanup_shm_on_exit); !failures.empty())
     log(LogLevel::kWarn, "driver", "not all could be cleaned up: ", printable(failures, 1024));
+  status_->remove();
   log(LogLevel::kInfo, "driver", "stopped");
 }
 

@@ -19,6 +19,7 @@
 #include "tidepool/services/driver/epochs.h"
 #include "tidepool/services/driver/leases.h"
 #include "tidepool/services/driver/node_ids.h"
+#include "tidepool/services/driver/status_file.h"
 #include "tidepool/services/driver/streams.h"
 #include "tidepool/shm/file_lock.h"
 #include "tidepool/transport/connection.h"
@@ -111,6 +112,10 @@ struct Driver::Impl {
 
   void clear_deadlines() noexcept { next_upkeep_ns_ = 0; }
 
+  // ---- status_file.cc
+  void write_status();
+  std::string status_text();
+
   const DriverConfig config_;
   const Clock& clock_;
   const DriverOptions options_;
@@ -119,6 +124,7 @@ struct Driver::Impl {
   const uint64_t min_age_ns_;
 
   shm::FileLock lock_;
+  std::optional<StatusFile> status_;
   bool on_hugetlbfs_ = false;
   std::unique_ptr<EpochMaker> maker_;
   std::unique_ptr<Planes> planes_;
