@@ -49,7 +49,8 @@ class Outbox {
   bool connected() const noexcept { return control_.publication().connected(); }
 
  private:
-  using Owed = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked, wire::ShmDriverShutdown>;
+  using Owed = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked,
+                            wire::ShmDriverShutdown>;
   control::Sender& plane_of(const Owed& message) noexcept;
 
   control::Sender control_;

@@ -32,7 +32,8 @@ void make_base_directory(const DriverConfig& config) {
   const mode_t granted = config.permissions_mode & 0666;
   const mode_t mode = config.permissions_mode | ((granted >> 2 | granted >> 1) & 0111);
   if (::mkdir(config.base_dir.c_str(), 0700) == 0) {
-    if (::chmod(config.base_dir.c_str(), mode) != 0) throw Error(code_of_errno(errno), "set mode of ", config.base_dir, errno_text());
+    if (::chmod(config.base_dir.c_str(), mode) != 0)
+      throw Error(code_of_errno(errno), "set mode of ", config.base_dir, errno_text());
   } else if (errno != EEXIST) {
     throw Error(code_of_errno(errno), "make shm.base_dir ", config.base_dir, errno_text());
   }
@@ -73,7 +74,8 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
   store.power_of_two_strides = config_.require_power_of_two_stride;
   auto files = std::make_unique<pool::EpochFiles>(std::move(store));
   try {
-    lock_ = shm::FileLock::acquire(files->namespace_directory(), "driver.lock", concat("driver ", config_.instance_id));  // rulings P-7
+    lock_ =
+        shm::FileLock::acquire(files->namespace_directory(), "driver.lock", concat("driver ", config_.instance_id));  // rulings P-7
   } catch (const Error& error) {
     if (error.code() != Code::kRejected) throw;
     throw Error(Code::kRejected, "namespace ", config_.name_space, " below ", config_.base_dir, " has a driver: ", error.what(),
@@ -85,8 +87,9 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
   for (const auto& stream : config_.streams) all += config_.profile(stream.profile)->geometry.total_bytes();
   const uint64_t epochs = config_.epoch_gc_enabled && config_.epoch_gc_keep != 0 ? uint64_t{config_.epoch_gc_keep} + 1 : 1;
   if (file_system.capacity_bytes != 0 && all > file_system.capacity_bytes / epochs)
-    log(LogLevel::kWarn, "driver", "the streams take ", all, " bytes an epoch and up to ", epochs, " epochs each for a while: more than the ",
-        file_system.capacity_bytes, " bytes of ", config_.base_dir, "; restarts of producers may then fail for lack of space");
+    log(LogLevel::kWarn, "driver", "the streams take ", all, " bytes an epoch and up to ", epochs,
+        " epochs each for a while: more than the ", file_system.capacity_bytes, " bytes of ", config_.base_dir,
+        "; restarts of producers may then fail for lack of space");
 
   // Rulings P-8: what dead drivers left. We hold the lock, so whatever is here has no other owner.
   if (config_.epoch_gc_on_startup && config_.epoch_gc_enabled && config_.epoch_gc_keep != 0) {
@@ -105,7 +108,8 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
       if (left > config_.epoch_gc_keep) collect_later(stream_id);  // too young yet
     }
   }
-  maker_ = std::make_unique<EpochMaker>(std::move(files), CollectPolicy{config_.epoch_gc_enabled, config_.epoch_gc_keep, min_age_ns_});
+  maker_ =
+      std::make_unique<EpochMaker>(std::move(files), CollectPolicy{config_.epoch_gc_enabled, config_.epoch_gc_keep, min_age_ns_});
 }
 
 int Driver::Impl::poll() {
@@ -155,10 +159,11 @@ std::unique_ptr<Driver::Impl::Planes> Driver::Impl::connect() const {
   planes->connection = transport::Connection::open(options);
   planes->control_in = planes->connection->add_subscription(config_.control_channel, config_.control_stream_id);
   const auto control = planes->connection->add_publication(config_.control_channel, config_.control_stream_id);
-  const bool one_plane =
-      config_.effective_announce_channel() == config_.control_channel && config_.effective_announce_stream_id() == config_.control_stream_id;
+  const bool one_plane = config_.effective_announce_channel() == config_.control_channel &&
+                         config_.effective_announce_stream_id() == config_.control_stream_id;
   const auto announce =
-      one_plane ? control : planes->connection->add_publication(config_.effective_announce_channel(), config_.effective_announce_stream_id());
+      one_plane ? control
+                : planes->connection->add_publication(config_.effective_announce_channel(), config_.effective_announce_stream_id());
   planes->session_id = control->session_id();
   planes->begin_position = control->position();
   planes->out = std::make_unique<Outbox>(control, announce, announce_period_ns_);
@@ -192,7 +197,8 @@ bool Driver::Impl::keep_connected() {
 
 // driver.md 14: every publication and subscription is lost, so are all leases; a later epoch is made before one is given again.
 void Driver::Impl::drop_connection() {
-  log(LogLevel::kError, "driver", "the media driver is lost (", planes_->connection->failure(), "): ", leases_.size(), " leases dropped, waiting for it to come back");
+  log(LogLevel::kError, "driver", "the media driver is lost (", planes_->connection->failure(), "): ", leases_.size(),
+      " leases dropped, waiting for it to come back");
   planes_.reset();
   for (const Lease& lease : leases_.drop_all()) {
     nodes_.release(lease.node_id, now_ns_);
@@ -265,7 +271,8 @@ void Driver::Impl::stop() {
 
 // ---- the public face -------------------------------------------------------------------------------------------------------
 
-Driver::Driver(DriverConfig config, const Clock& clock, DriverOptions options) : impl_(std::make_unique<Impl>(std::move(config), clock, options)) {}
+Driver::Driver(DriverConfig config, const Clock& clock, DriverOptions options)
+    : impl_(std::make_unique<Impl>(std::move(config), clock, options)) {}
 
 Driver::~Driver() {
   try {
@@ -282,14 +289,17 @@ Driver::~Driver() {
 int Driver::poll() { return impl_->poll(); }
 Driver::Lifecycle Driver::lifecycle() const noexcept { return impl_->lifecycle_; }
 bool Driver::connected() const noexcept { return impl_->planes_ != nullptr && impl_->planes_->joined; }
-void Driver::shutdown(wire::ShutdownReason reason, std::string text, bool drain_now) { impl_->shutdown(reason, std::move(text), drain_now); }
+void Driver::shutdown(wire::ShutdownReason reason, std::string text, bool drain_now) {
+  impl_->shutdown(reason, std::move(text), drain_now);
+}
 const DriverCounts& Driver::counts() const noexcept { return impl_->counts_; }
 size_t Driver::messages_owed() const noexcept { return impl_->planes_ ? impl_->planes_->out->owed() : 0; }
 
 std::vector<LeaseStatus> Driver::leases() const {
   std::vector<LeaseStatus> out;
   impl_->leases_.for_each([&out](const Lease& lease) {
-    out.push_back({lease.identity.lease_id, lease.identity.stream_id, lease.identity.client_id, lease.identity.role, lease.node_id, lease.expiry_ns});
+    out.push_back({lease.identity.lease_id, lease.identity.stream_id, lease.identity.client_id, lease.identity.role, lease.node_id,
+                   lease.expiry_ns});
   });
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.lease_id < b.lease_id; });
   return out;
@@ -304,7 +314,8 @@ std::vector<StreamStatus> Driver::streams() const {
     status.profile = stream.profile;
     status.epoch = stream.epoch;
     if (const Profile* profile = impl_->config_.profile(stream.profile)) status.bytes_per_epoch = profile->geometry.total_bytes();
-    if (const Lease* producer = stream.producer_lease == 0 ? nullptr : impl_->leases_.find(stream.producer_lease)) status.producer_client_id = producer->identity.client_id;
+    if (const Lease* producer = stream.producer_lease == 0 ? nullptr : impl_->leases_.find(stream.producer_lease))
+      status.producer_client_id = producer->identity.client_id;
     status.consumers = stream.consumers;
     status.dynamic = stream.dynamic;
     out.push_back(std::move(status));

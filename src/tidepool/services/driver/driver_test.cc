@@ -189,7 +189,9 @@ class DriverTest : public ::testing::Test {
 
 // ---- attach --------------------------------------------------------------------------------------------------------------
 
-TEST_F(DriverTest, AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, D-3, D-7, D-9, D-11, D-19, D-20, D-29, D-33, D-36, D-43, D-44, D-45, W-32
+TEST_F(
+    DriverTest,
+    AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, D-3, D-7, D-9, D-11, D-19, D-20, D-29, D-33, D-36, D-43, D-44, D-45, W-32
   start();
   const auto r = request(11, 5, Role::producer);
   const auto response = ask(r);
@@ -236,7 +238,8 @@ TEST_F(DriverTest, AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, 
 
   shm::MapPolicy::Options policy;
   policy.allowed_base_dirs = {dir_.path()};
-  const auto map = pool::EpochMap::open(pool::EpochRegions::of(response), shm::Access::kReadWrite, shm::MapPolicy(policy), {clock_.monotonic_ns(), 3 * kNsPerSecond});
+  const auto map = pool::EpochMap::open(pool::EpochRegions::of(response), shm::Access::kReadWrite, shm::MapPolicy(policy),
+                                        {clock_.monotonic_ns(), 3 * kNsPerSecond});
   EXPECT_EQ(map->slot_count(), 8u);
 }
 
@@ -252,13 +255,14 @@ TEST_F(DriverTest, FilesLieWhereTheyShouldWithTheirModesWhateverTheUmask) {  // 
   EXPECT_EQ(response.header_region_uri, "shm:file?path=" + (epoch / "header.ring").string());
   EXPECT_EQ(response.pools[0].region_uri, "shm:file?path=" + (epoch / "1.pool").string());
   const auto mode = [](const fs::path& path) {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
     return status.st_mode & 07777;
   };
   EXPECT_EQ(mode(epoch / "header.ring"), 0640u);
   EXPECT_EQ(mode(epoch / "1.pool"), 0640u);
-  for (const auto& directory : {epoch, stream, namespace_path(), namespace_path().parent_path()}) EXPECT_EQ(mode(directory), 0750u) << directory;
+  for (const auto& directory : {epoch, stream, namespace_path(), namespace_path().parent_path()})
+    EXPECT_EQ(mode(directory), 0750u) << directory;
 }
 
 TEST_F(DriverTest, UrisAreCanonicalEvenIfTheBaseDirectoryIsReachedThroughALink) {  // D-34
@@ -718,9 +722,9 @@ TEST_F(DriverTest, AKeepaliveOfAnUnknownLeaseIsToldOnce) {  // D-28
 TEST_F(DriverTest, NoNoticeWhereItWouldBeWrong) {  // D-28
   start();
   const auto lease = attach(10, 5, Role::consumer);
-  client_->send(wire::ShmLeaseKeepalive{424242, 12345, 99, 1, 0});        // not a stream of ours
-  client_->send(wire::ShmLeaseKeepalive{424242, 10, 99, 7, 0});           // no role
-  client_->send(wire::ShmLeaseKeepalive{0, 10, 99, 1, 0});                // no lease
+  client_->send(wire::ShmLeaseKeepalive{424242, 12345, 99, 1, 0});  // not a stream of ours
+  client_->send(wire::ShmLeaseKeepalive{424242, 10, 99, 7, 0});  // no role
+  client_->send(wire::ShmLeaseKeepalive{0, 10, 99, 1, 0});  // no lease
   client_->send(wire::ShmLeaseKeepalive{wire::kNull64, 10, 99, 1, 0});
   client_->send(wire::ShmLeaseKeepalive{*lease.lease_id, 10, 99, 1, 0});  // a live lease, of somebody else
   fence();
@@ -982,7 +986,8 @@ TEST_F(DriverTest, AShutdownRequestWithTheTokenEndsTheDriverWithItsWords) {  // 
 
 TEST_F(DriverTest, WithoutATokenNobodyShutsTheDriverDown) {  // D-47
   start();
-  for (const char* token : {"", "x"}) client_->send(wire::ShmDriverShutdownRequest{++correlation_, wire::ShutdownReason::admin, token, ""});
+  for (const char* token : {"", "x"})
+    client_->send(wire::ShmDriverShutdownRequest{++correlation_, wire::ShutdownReason::admin, token, ""});
   fence();
   EXPECT_EQ(driver_->lifecycle(), Driver::Lifecycle::kRunning);
   EXPECT_EQ(driver_->counts().shutdown_requests_ignored, 2u);
@@ -1150,7 +1155,9 @@ TEST_F(DriverTest, ASecondDriverIsRefusedAndToldWhoHoldsTheNamespace) {  // P-7,
     EXPECT_THAT(error.what(), ::testing::HasSubstr("shm.namespace"));
   }
   c.name_space = "other";
-  { Driver beside(c, clock_); }
+  {
+    Driver beside(c, clock_);
+  }
   driver_.reset();
   c.name_space = "default";
   Driver successor(c, clock_);
@@ -1505,7 +1512,8 @@ TEST_F(DriverTest, RequestsForAnyIdThatRaceGetDifferentOnes) {  // D-49
   client_->send(a);
   client_->send(b);
   ASSERT_TRUE(run_until([&] { return !answers(a.correlation_id).empty() && !answers(b.correlation_id).empty(); }));
-  EXPECT_EQ((std::set<uint32_t>{*answers(a.correlation_id)[0].stream_id, *answers(b.correlation_id)[0].stream_id}), (std::set<uint32_t>{20000, 20001}));
+  EXPECT_EQ((std::set<uint32_t>{*answers(a.correlation_id)[0].stream_id, *answers(b.correlation_id)[0].stream_id}),
+            (std::set<uint32_t>{20000, 20001}));
 }
 
 TEST_F(DriverTest, AnUnusedDynamicStreamIsForgottenAfterItsTimeWithItsFiles) {  // driver.md 12; D-31
