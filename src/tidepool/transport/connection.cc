@@ -249,6 +249,7 @@ class CounterSetImpl final : public CounterSet {
   static const CounterSetImpl& of(const CounterSet& c) noexcept { return static_cast<const CounterSetImpl&>(c); }
 
  private:
+  void take_over() noexcept;
   // Values are kept here too: a counter shows the last one as soon as it is there, and one that did not move costs no store.
   struct Slot {
     int64_t* address = nullptr;  // in Aeron's counters file, which stays mapped until the client is closed
@@ -605,10 +606,16 @@ CounterSetImpl::CounterSetImpl(std::shared_ptr<ConnectionImpl> connection, std::
       pending_(slots_.size()),
       name_(std::move(name)) {}
 
-CounterSetImpl::~CounterSetImpl() { connection_->retire(std::move(retired_)); }
+CounterSetImpl::~CounterSetImpl() {
+  take_over();  // what has come and was not looked at would be nobody's
+  connection_->retire(std::move(retired_));
+}
 
 void CounterSetImpl::poll() noexcept {
-  if (pending_ == 0 || !connection_->alive()) return;
+  if (pending_ != 0 && connection_->alive()) take_over();
+}
+
+void CounterSetImpl::take_over() noexcept {
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (retired_->adding[i] == nullptr) continue;
     aeron_counter_t* counter = nullptr;
