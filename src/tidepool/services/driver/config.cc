@@ -28,6 +28,7 @@ constexpr size_t kMaxInstanceIdBytes = 128;
 constexpr size_t kMaxNamespaceBytes = 255;
 constexpr size_t kMaxTokenBytes = 1024;
 constexpr uint32_t kMinIntervalMs = 10;
+constexpr uint32_t kMaxCounterOwner = 32767;  // above, type ids turn negative; 0 would take Aeron's own
 
 std::string in_quotes(std::string_view text) { return concat("\"", printable(text), "\""); }
 
@@ -304,6 +305,7 @@ void read_driver(Reader& in, DriverConfig& c) {
   in.read("driver.stream_id_range", c.stream_id_range);
   in.read("driver.descriptor_stream_id_range", c.descriptor_stream_id_range);
   in.read("driver.control_stream_id_range", c.control_stream_id_range);
+  in.read("driver.counter_owner_id", c.counter_owner_id, 1, kMaxCounterOwner);
 }
 
 void read_shm(Reader& in, DriverConfig& c) {
@@ -508,37 +510,65 @@ void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<Con
     for (size_t j = 0; j < i; ++j) check_disjoint(all[i], all[j], origins, problems);
 }
 
-// CFG-16: the keys of config.md 3. The values are for the supervisor to come; what is wrong is said today.
-void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c, LoadedConfig& out) {
+// CFG-16: [supervisor] (config.md 3). Its answers to hellos are given by the driver itself; its registry and its planes of its
+// own are not, which is said.
+void read_supervisor(Reader& in, DriverConfig& c, LoadedConfig& out) {
   const auto* table = in.table("supervisor");
   if (table == nullptr) return;
-  std::string text;
-  for (const char* key : {"control_channel", "announce_channel", "metadata_channel", "qos_channel",
-                          "per_consumer_descriptor_channel", "per_consumer_control_channel"}) {
-    text.clear();
-    in.read(concat("supervisor.", key), text);
-    if (!text.empty())
-      if (auto fault = channel_fault(text); !fault.empty())
-        in.problem(concat("supervisor.", key), origin_of(in.origins, concat("supervisor.", key)),
-                   concat("is ", in_quotes(text), ": ", fault));
+  SupervisorConfig& own = c.supervisor;
+  const auto read_channel = [&in](const std::string& key, std::string& channel) {
+    in.read(key, channel);
+    if (channel.empty()) return;
+    if (auto fault = channel_fault(channel); !fault.empty())
+      in.problem(key, origin_of(in.origins, key), concat("is ", in_quotes(channel), ": ", fault));
+  };
+  read_channel("supervisor.per_consumer_descriptor_channel", own.per_consumer_descriptor_channel);
+  read_channel("supervisor.per_consumer_control_channel", own.per_consumer_control_channel);
+  const auto not_served = [&](const std::string& key, std::string_view why) {
+    if (const auto origin = origin_of(in.origins, key); !origin.empty()) in.problem(key, origin, std::string(why), false);
+  };
+  const std::pair<const std::string*, int32_t> planes[] = {{&c.control_channel, c.control_stream_id},
+                                                           {&c.effective_announce_channel(), c.effective_announce_stream_id()},
+                                                           {nullptr, 0},
+                                                           {&c.qos_channel, c.qos_stream_id}};
+  const char* const names[] = {"control", "announce", "metadata", "qos"};
+  for (size_t i = 0; i < std::size(names); ++i) {
+    const std::string channel_key = concat("supervisor.", names[i], "_channel");
+    const std::string stream_key = concat("supervisor.", names[i], "_stream_id");
+    std::string channel;
+    int32_t stream_id = planes[i].second;
+    read_channel(channel_key, channel);
+    in.read(stream_key, stream_id, 1, kMaxAeronStream);
+    // Hellos are heard where the driver is; the other planes feed the registry.
+    if (i == 0) {
+      if (!channel.empty() && channel != c.control_channel)
+        not_served(channel_key, "differs from driver.control_channel: this driver hears hellos on its own control stream alone");
+      if (stream_id != c.control_stream_id)
+        not_served(stream_key, "differs from driver.control_stream_id: this driver hears hellos on its own control stream alone");
+    }
   }
+  in.read("supervisor.consumer_capacity", own.consumer_capacity, 1, kMaxU32);
   uint32_t number = 0;
-  bool flag = false;
-  for (const char* key : {"control_stream_id", "announce_stream_id", "metadata_stream_id", "qos_stream_id"})
-    in.read(concat("supervisor.", key), number, 1, kMaxAeronStream);
-  in.read("supervisor.consumer_capacity", number, 1, kMaxU32);
-  for (const char* key : {"consumer_stale_ms", "liveness_timeout_ms", "liveness_check_interval_ms"})
-    in.read(concat("supervisor.", key), number, 0, kMaxU32);
-  in.read("supervisor.per_consumer_enabled", flag);
-  in.read("supervisor.force_no_shm", flag);
-  in.read("supervisor.force_mode", number, 0, 2);
-  text.clear();
-  in.read("supervisor.payload_fallback_uri", text);
-  if (!text.empty() && !text.starts_with("aeron:") && !text.starts_with("bridge://"))
+  for (const char* key :
+       {"supervisor.consumer_stale_ms", "supervisor.liveness_timeout_ms", "supervisor.liveness_check_interval_ms"}) {
+    in.read(key, number, 0, kMaxU32);
+    not_served(key, "is checked but not served: this driver keeps no registry of who is alive besides its leases");
+  }
+  bool enabled = true;
+  in.read("supervisor.per_consumer_enabled", enabled);
+  if (in.origins.contains("supervisor.per_consumer_enabled")) own.per_consumer_enabled = enabled;
+  in.read("supervisor.force_no_shm", own.force_no_shm);
+  in.read("supervisor.force_mode", own.force_mode, 0, 2);
+  in.read("supervisor.payload_fallback_uri", own.payload_fallback_uri);
+  if (const auto& uri = own.payload_fallback_uri; !uri.empty() && !uri.starts_with("aeron:") && !uri.starts_with("bridge://"))
     in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
-               concat("is ", in_quotes(text), ": expected aeron:... or bridge://..."));
+               concat("is ", in_quotes(uri), ": expected aeron:... or bridge://..."));
+  if (own.payload_fallback_uri.size() > wire::kMaxUriBytes)
+    in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
+               concat("has ", own.payload_fallback_uri.size(), " bytes: expected at most ", wire::kMaxUriBytes));
 
-  for (const char* kind : {"descriptor", "control"}) {
+  for (const bool descriptor : {true, false}) {
+    const char* kind = descriptor ? "descriptor" : "control";
     const std::string base_key = concat("supervisor.per_consumer_", kind, "_base");
     const std::string count_key = concat("supervisor.per_consumer_", kind, "_range");
     uint32_t base = 0;
@@ -558,25 +588,18 @@ void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c,
       continue;
     }
     const NamedRange mine{base_key, {base, base + count - 1}};
+    (descriptor ? own.per_consumer_descriptor_ids : own.per_consumer_control_ids) = {mine.range};
     check_range(c, mine, kMaxAeronStream, in.origins, out.problems);
     // It stands in for the driver's range of the same kind, so that one alone may overlap it.
-    const bool descriptor = std::string_view(kind) == "descriptor";
     auto others = named(kStreamRangeKey, c.stream_id_range);
     for (auto& other :
          descriptor ? named(kControlRangeKey, c.control_stream_id_range) : named(kDescriptorRangeKey, c.descriptor_stream_id_range))
       others.push_back(other);
-    uint32_t other_base = 0, other_count = 0;
-    if (!descriptor) {
-      in.read("supervisor.per_consumer_descriptor_base", other_base, 0, kMaxAeronStream);
-      in.read("supervisor.per_consumer_descriptor_range", other_count, 0, kMaxAeronStream);
-      if (other_base != 0 && other_count != 0 && uint64_t{other_base} + other_count - 1 <= kMaxAeronStream)
-        others.push_back({"supervisor.per_consumer_descriptor_base", {other_base, other_base + other_count - 1}});
-    }
+    if (!descriptor)
+      for (auto& other : named("supervisor.per_consumer_descriptor_base", own.per_consumer_descriptor_ids)) others.push_back(other);
     for (const auto& other : others) check_disjoint(mine, other, in.origins, out.problems);
   }
   in.warn_unknown("supervisor", table);
-  in.problem("supervisor", root.find("supervisor")->origin(), "is checked but not served yet: this driver answers no ConsumerHello",
-             false);
 }
 
 constexpr const char* kTables[] = {"driver",       "shm",       "policies",           "profiles", "streams",
@@ -791,6 +814,13 @@ int32_t DriverConfig::effective_announce_stream_id() const noexcept {
   return announce_stream_id == 0 ? control_stream_id : announce_stream_id;
 }
 
+const std::vector<IdRange>& DriverConfig::effective_descriptor_ranges() const noexcept {
+  return supervisor.per_consumer_descriptor_ids.empty() ? descriptor_stream_id_range : supervisor.per_consumer_descriptor_ids;
+}
+const std::vector<IdRange>& DriverConfig::effective_control_ranges() const noexcept {
+  return supervisor.per_consumer_control_ids.empty() ? control_stream_id_range : supervisor.per_consumer_control_ids;
+}
+
 uint64_t DriverConfig::lease_lifetime_ns() const noexcept {
   // Bounded so that an expiry stays far from the clock's end however the two keys are set: about a century.
   constexpr uint64_t kLongestNs = 3'000'000'000 * kNsPerSecond;
@@ -832,6 +862,8 @@ std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Orig
   const auto bad = [&](std::string_view key, std::string text, bool fatal = true) {
     problems.push_back({std::string(key), origin_of(origins, key), std::move(text), fatal});
   };
+  if (c.counter_owner_id == 0 || c.counter_owner_id > kMaxCounterOwner)
+    bad("driver.counter_owner_id", concat("is ", c.counter_owner_id, ": expected 1 to ", kMaxCounterOwner));
   if (c.instance_id.empty() || c.instance_id.size() > kMaxInstanceIdBytes)
     bad("driver.instance_id", concat("has ", c.instance_id.size(), " bytes: expected 1 to ", kMaxInstanceIdBytes));
   check_channels(c, origins, problems);
@@ -937,12 +969,7 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
   }
   if (out.ok())
     for (auto& problem : check_capacity(c, in.origins)) out.problems.push_back(std::move(problem));
-  if (!c.descriptor_stream_id_range.empty() || !c.control_stream_id_range.empty()) {
-    const char* key = !c.descriptor_stream_id_range.empty() ? kDescriptorRangeKey : kControlRangeKey;
-    in.problem(key, origin_of(in.origins, key), "is checked but not served yet: this driver assigns no per-consumer streams",
-               false);
-  }
-  read_supervisor(in, root, c, out);
+  read_supervisor(in, c, out);
   out.origins = std::move(in.origins);
   return out;
 }

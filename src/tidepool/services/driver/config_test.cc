@@ -291,8 +291,7 @@ TEST(ConfigTest, ThePortableFileOfTheSpecificationLoads) {  // config.md 2.5
   const auto loaded = load_driver_config(tree.root(), kEmpty);
   EXPECT_TRUE(loaded.ok()) << loaded.error_text();
   EXPECT_EQ(loaded.config.descriptor_stream_id_range, (std::vector<IdRange>{{31000, 31099}}));
-  // Not served yet, and said so.
-  expect_warning(loaded, "lab.toml:9: driver.descriptor_stream_id_range is checked but not served yet");
+  EXPECT_EQ(loaded.config.effective_descriptor_ranges(), (std::vector<IdRange>{{31000, 31099}}));
 }
 
 // ---- ranges ------------------------------------------------------------------------------------------------------------------
@@ -720,8 +719,27 @@ TEST(ConfigTest, TheSupervisorsTableIsChecked) {  // CFG-16
       .set("supervisor.per_consumer_descriptor_base", i(31000))
       .set("supervisor.per_consumer_descriptor_range", i(100))
       .set("supervisor.consumer_capacity", i(8));
+  tree.set("supervisor.force_no_shm", true)
+      .set("supervisor.per_consumer_enabled", false)
+      .set("supervisor.payload_fallback_uri", s("bridge://b1"))
+      .set("supervisor.per_consumer_control_channel", s("aeron:ipc?term-length=64k"));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
-  expect_warning(loaded, "lab.toml:5: supervisor is checked but not served yet");
+  EXPECT_TRUE(loaded.problems.empty());
+  const SupervisorConfig& supervisor = loaded.config.supervisor;
+  EXPECT_EQ(supervisor.force_mode, 2);
+  EXPECT_EQ(supervisor.consumer_capacity, 8u);
+  EXPECT_EQ(supervisor.per_consumer_descriptor_ids, (std::vector<IdRange>{{31000, 31099}}));
+  EXPECT_EQ(loaded.config.effective_descriptor_ranges(), supervisor.per_consumer_descriptor_ids);  // over the driver's range
+  EXPECT_TRUE(supervisor.force_no_shm);
+  EXPECT_EQ(supervisor.per_consumer_enabled, false);
+  EXPECT_EQ(supervisor.payload_fallback_uri, "bridge://b1");
+  EXPECT_EQ(supervisor.per_consumer_control_channel, "aeron:ipc?term-length=64k");
+
+  auto elsewhere = good();
+  elsewhere.set("supervisor.control_stream_id", i(1400)).set("supervisor.consumer_stale_ms", i(1));
+  const auto warned = load_driver_config(elsewhere.root(), kEmpty);
+  expect_warning(warned, "lab.toml:5: supervisor.control_stream_id differs from driver.control_stream_id");
+  expect_warning(warned, "lab.toml:6: supervisor.consumer_stale_ms is checked but not served");
 
   const std::vector<std::tuple<std::string, ConfigValue::Data, std::string>> bad = {
       {"force_mode", i(3), "is 3: expected 0 to 2"},

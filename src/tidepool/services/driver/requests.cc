@@ -227,6 +227,31 @@ void Driver::Impl::on(const wire::ShmLeaseKeepalive& keepalive, const transport:
   owe(std::move(notice));
 }
 
+// ---- hello -----------------------------------------------------------------------------------------------------------
+
+void Driver::Impl::on(const wire::ConsumerHello& hello, const transport::MessageInfo&) {
+  const Lease* lease = leases_.find_by_client(hello.consumer_id);
+  if (lease == nullptr || lease->identity.role != wire::Role::consumer || lease->identity.stream_id != hello.stream_id) {
+    ++counts_.hellos_ignored;  // D-51: a consumer without us, another driver's, or one whose lease has ended
+    return;
+  }
+  if (!room()) {
+    ++counts_.requests_refused;  // it says hello again, and is answered then
+    return;
+  }
+  const uint64_t beyond = per_consumer_.beyond_capacity();
+  const auto answer = per_consumer_.heard(lease->identity.lease_id, hello);
+  if (per_consumer_.beyond_capacity() != beyond && beyond == 0)
+    log(LogLevel::kWarn, "driver", "more than ", per_consumer_.known(),
+        " consumers ask for something: those beyond are not answered (supervisor.consumer_capacity)");
+  if (!answer) return;
+  ++counts_.consumer_configs;
+  log(LogLevel::kInfo, "driver", "stream ", hello.stream_id, ": consumer ", hello.consumer_id, " gets descriptors on ",
+      answer->descriptor_stream_id == 0 ? "the shared stream" : concat("stream ", answer->descriptor_stream_id), ", progress on ",
+      answer->control_stream_id == 0 ? "shared control" : concat("stream ", answer->control_stream_id));
+  owe(*answer);
+}
+
 // ---- shutdown request --------------------------------------------------------------------------------------------------
 
 void Driver::Impl::on(const wire::ShmDriverShutdownRequest& request, const transport::MessageInfo&) {

@@ -31,6 +31,7 @@ class StillClock final : public Clock {
     realtime_ns_ += ns;
   }
   void advance_ms(uint64_t ms) noexcept { advance_ns(ms * kNsPerMs); }
+  void step_realtime_ns(int64_t ns) noexcept { realtime_ns_ += static_cast<uint64_t>(ns); }  // somebody sets the clock
 
  private:
   uint64_t monotonic_ns_ = tidepool::monotonic_ns();
@@ -38,7 +39,7 @@ class StillClock final : public Clock {
 };
 
 using Heard = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked,
-                           wire::ShmDriverShutdown>;
+                           wire::ShmDriverShutdown, wire::ConsumerConfig>;
 
 // Hears all that drivers say on a control stream (and an announce stream beside it), in order; says what it is told to.
 class RawClient {
@@ -82,6 +83,7 @@ class RawClient {
   void on(const wire::ShmDetachResponse& m, const transport::MessageInfo&) { heard.emplace_back(m); }
   void on(const wire::ShmLeaseRevoked& m, const transport::MessageInfo&) { heard.emplace_back(m); }
   void on(const wire::ShmDriverShutdown& m, const transport::MessageInfo&) { heard.emplace_back(m); }
+  void on(const wire::ConsumerConfig& m, const transport::MessageInfo&) { heard.emplace_back(m); }
 
   template <typename Message>
   std::vector<Message> all() const {
@@ -106,6 +108,8 @@ class RawClient {
       if (const auto* v = std::get_if<wire::ShmLeaseRevoked>(&one))
         out += concat("revoked(", v->stream_id, ",c", v->client_id, ",", static_cast<int>(v->reason), ")");
       if (std::get_if<wire::ShmDriverShutdown>(&one)) out += "shutdown";
+      if (const auto* c = std::get_if<wire::ConsumerConfig>(&one))
+        out += concat("config(", c->stream_id, ",c", c->consumer_id, ",", c->descriptor_stream_id, ",", c->control_stream_id, ")");
     }
     return out;
   }

@@ -185,6 +185,7 @@ int Driver::Impl::expire_leases() {
 void Driver::Impl::end_lease(uint64_t lease_id, wire::RevokeReason reason, std::string text, std::optional<int64_t> detach) {
   const Lease lease = leases_.end(lease_id, reason);
   nodes_.release(lease.node_id, now_ns_);
+  per_consumer_.forget(lease_id);  // D-50
   ++counts_.leases_revoked[static_cast<size_t>(reason)];
   log(LogLevel::kInfo, "driver", "stream ", lease.identity.stream_id, ": lease ", lease_id, " of ",
       wire::name_of(lease.identity.role), " ", lease.identity.client_id, " ", wire::name_of(reason), text.empty() ? "" : ": ",
