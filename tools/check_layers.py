@@ -12,14 +12,14 @@ import re
 import sys
 from pathlib import Path
 
-# Atomics outside shm/, all on memory that one process has to itself. A new line here needs a reason as good.
+# Atomics outside shm/, all on memory that one process has to itself, but for Aeron's counters. A new line here needs a reason as good.
 ATOMICS_ALLOWED = {
     "base/agent.h": "the runner's stop and running flags",
     "base/agent.cc": "the runner's stop and running flags",
     "pool/epoch_map.h": "alive(): a flag that revocation clears on another thread of this process",
     "pool/pool_reader.cc": "the counter of tensor images, unique in this process",
     "cli/signals.cc": "what a signal handler may touch",
-    "transport/connection.cc": "flags between the application's thread and Aeron's conductor in this process",
+    "transport/connection.cc": "flags between the application's thread and Aeron's conductor in this process; stores into Aeron's counters file",
     "client/handover.h": "what the conductor's thread hands to a producer's or consumer's: each pair named there",
     "client/conductor.h": "inbox_full_: spares the conductor a lock in each cycle",
     "client/conductor.cc": "inbox_full_",

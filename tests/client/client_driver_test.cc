@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -25,6 +27,7 @@
 #include "tidepool/base/process.h"
 #include "tidepool/client.h"
 #include "tidepool/services/driver/driver.h"
+#include "tidepool/transport/test_counters.h"
 #include "tidepool/transport/test_media_driver.h"
 
 namespace tidepool {
@@ -183,6 +186,31 @@ class BothWays : public ::testing::TestWithParam<Follow> {
 INSTANTIATE_TEST_SUITE_P(ClientWithDriver, BothWays, ::testing::Values(Follow::kDescriptors, Follow::kRing),
                          [](const auto& way) { return std::string(way.param == Follow::kRing ? "Ring" : "Descriptors"); });
 
+// ---- attach ----------------------------------------------------------------------------------------------------------------
+
+TEST(ClientWithDriverTest, AnEpochThatTakesLongerThanTheAttachTimeOutIsMadeOnceAndServed) {  // D-17, D-56, driver.md 5.4
+  Lab lab(false);
+  lab.start_media_driver();
+  auto config = lab.config();
+  config.prefault_shm = true;
+  // Hundreds of megabytes to touch: far longer than the 30 ms of an attempt.
+  config.profiles.push_back({"vast", {.slot_count = 64, .pools = {{.pool_id = 1, .stride_bytes = 4 << 20}}}});
+  config.streams = {{"cam1", kStream, "vast"}};
+  lab.driver = std::make_unique<DriverAtWork>(config);
+  auto options = lab.options();
+  options.attach_timeout_ms = 30;
+  options.attach_retry_interval_ms = 10;
+  options.wait = true;
+  Client client = Client::connect(options);
+  Producer producer = client.producer();
+  EXPECT_EQ(producer.counters().attaches, 1u);
+  lab.driver->locked([&](driver::Driver& driver) {
+    EXPECT_EQ(driver.counts().epochs_created, 1u);
+    EXPECT_EQ(driver.counts().detach_responses, 0u);
+    EXPECT_EQ(driver.leases().size(), 1u);
+  });
+}
+
 // ---- frames --------------------------------------------------------------------------------------------------------------
 
 TEST_P(BothWays, EveryFrameArrivesAsItWasWritten) {  // W-36, W-42, W-52
@@ -211,6 +239,92 @@ TEST_P(BothWays, EveryFrameArrivesAsItWasWritten) {  // W-36, W-42, W-52
   EXPECT_EQ(consumer.counters().frames, before.frames + 500);
   EXPECT_EQ(consumer.counters().drops.drops_gap, before.drops.drops_gap);
   EXPECT_EQ(consumer.counters().drops.drops_late, before.drops.drops_late);
+}
+
+// Every file of the stream with its size, identity and superblock but for the activity (the last 8 of its 64 bytes).
+std::map<std::string, std::string> files_of(const std::string& stream_path) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(stream_path)) {
+    if (!entry.is_regular_file()) continue;
+    struct stat status {};
+    EXPECT_EQ(::stat(entry.path().c_str(), &status), 0);
+    std::string superblock(56, '\0');
+    const bool region = entry.path().filename() != "doorbell";
+    if (region) std::ifstream(entry.path(), std::ios::binary).read(superblock.data(), 56);
+    out[entry.path()] = concat(status.st_size, " ", status.st_ino, " ", status.st_mode, " ", status.st_uid, " ", superblock);
+  }
+  return out;
+}
+
+TEST_P(BothWays, FilesAndSuperblocksStayAsTheDriverMadeThem) {  // D-64, W-30, W-62
+  const Lab lab;
+  Client client = lab.connect();
+  Consumer consumer = client.consumer(following());
+  Producer producer = client.producer();
+  ASSERT_TRUE(meet(producer, consumer));
+  const auto before = files_of(lab.stream_path());
+  EXPECT_GE(before.size(), 4u);  // header ring, two pools, doorbell; perhaps an epoch that has passed
+  const auto attaches = producer.counters().attaches;
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(publish(producer), CommitResult::kOk);
+    (void)consumer.wait(1ms);
+  }
+  const uint64_t epoch = producer.epoch();
+  auto after = files_of(lab.stream_path());
+  // Old epochs may be collected meanwhile, by the driver.
+  for (const auto& [path, what] : after) {
+    ASSERT_TRUE(before.contains(path)) << path;
+    EXPECT_EQ(before.at(path), what) << path;
+  }
+  EXPECT_TRUE(after.contains(concat(lab.stream_path(), "/", epoch, "/header.ring")));
+  EXPECT_EQ(producer.counters().attaches, attaches);
+}
+
+TEST_P(BothWays, WhatRolesCountShowsInTheMediaDriversCounters) {  // operations.md 3; docs/formats/counters.md
+  const Lab lab;
+  // Somebody must listen for QoS, or none is published.
+  const auto ears = transport::Connection::open(transport::testing::connection_options(lab.directory.aeron()));
+  const auto qos = ears->add_subscription(kChannel, 1200);
+  Client client = lab.connect();
+  Consumer consumer = client.consumer({.follow = GetParam(), .client_id = 70'001});
+  Producer producer = client.producer({.client_id = 131'072});  // its low 15 bits are 0
+  ASSERT_TRUE(meet(producer, consumer));
+  drain(consumer);
+  // More than the ring holds: the consumer loses some.
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(publish(producer), CommitResult::kOk);
+  const uint64_t last = producer.next_seq() - 1;
+  ASSERT_TRUE(poll_until([&] { return consumer.poll() == PollResult::kFrame && consumer.frame().seq() == last; }));
+  const std::string producer_name = concat("Producer stream=", kStream, " instance=131072");
+  const std::string consumer_name = concat("Consumer stream=", kStream, " instance=70001");
+  const auto value = [&](const std::string& name, const char* label) {
+    return transport::testing::counter_value(lab.directory.aeron(), name, label);
+  };
+  const auto published = static_cast<int64_t>(producer.counters().frames);
+  const auto drops = consumer.counters().drops;
+  ASSERT_TRUE(poll_until([&] {
+    ears->poll();
+    qos->poll([](Bytes, const transport::MessageInfo&) {}, 10);
+    return value(producer_name, "FramesPublished") == published &&
+           value(consumer_name, "DropsGap") == static_cast<int64_t>(drops.drops_gap) &&
+           value(consumer_name, "DropsLate") == static_cast<int64_t>(drops.drops_late) && value(consumer_name, "HelloPublished") >= 1 &&
+           value(consumer_name, "QosPublished") >= 1 && value(producer_name, "QosPublished") >= 1;
+  }));
+  EXPECT_GT(drops.drops_gap + drops.drops_late, 0u);
+  const auto of_producer = transport::testing::counters_named(lab.directory.aeron(), producer_name);
+  const auto of_consumer = transport::testing::counters_named(lab.directory.aeron(), consumer_name);
+  ASSERT_EQ(of_producer.size(), 11u);
+  ASSERT_EQ(of_consumer.size(), 13u);
+  for (size_t i = 0; i < of_producer.size(); ++i) EXPECT_EQ(of_producer[i].type_id, static_cast<int32_t>(32766u << 16 | (i + 1)));
+  for (size_t i = 0; i < of_consumer.size(); ++i)
+    EXPECT_EQ(of_consumer[i].type_id, static_cast<int32_t>((70'001u & 0x7FFF) << 16 | (i + 1)));
+  EXPECT_EQ(of_producer[2].label, concat("FramesPublished: NodeId=32766 Name=", producer_name));
+  EXPECT_EQ(of_producer[2].key_id, 131'072u);
+  EXPECT_EQ(of_consumer[0].key_name, consumer_name);
+  EXPECT_EQ(value(consumer_name, "Remaps"), static_cast<int64_t>(consumer.counters().remaps));
+  EXPECT_EQ(value(consumer_name, "DropsLate"), value(consumer_name, "DropsOdd") + value(consumer_name, "DropsChanged") +
+                                                   value(consumer_name, "DropsFrameIdMismatch") +
+                                                   value(consumer_name, "DropsHeaderInvalid") +
+                                                   value(consumer_name, "DropsPayloadInvalid"));
 }
 
 TEST_P(BothWays, AStalledConsumerLosesFramesCountsEachOnceAndHoldsNobodyUp) {  // W-82, W-84, W-53, P-6, R-07

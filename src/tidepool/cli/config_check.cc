@@ -11,7 +11,7 @@
 #include "tidepool/base/log.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/driver_settings.h"
-#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/transport/channel_uri.h"
 
 namespace tidepool::cli {
 namespace {
@@ -34,7 +34,7 @@ std::string number_fault(uint64_t value, const KeyRule& rule) {
 std::string text_fault(const std::string& text, const KeyRule& rule) {
   switch (rule.kind) {
     case Kind::kChannel: {
-      const std::string fault = text.empty() ? std::string() : driver::channel_fault(text);
+      const std::string fault = text.empty() ? std::string() : transport::channel_fault(text);
       return fault.empty() ? std::string() : concat("is ", quoted(text), ": ", fault);
     }
     case Kind::kFallback:

@@ -36,6 +36,7 @@ std::vector<std::pair<std::string, std::string>> scalars(const driver::DriverCon
       {"driver.stream_id_range", ranges_text(c.stream_id_range)},
       {"driver.descriptor_stream_id_range", ranges_text(c.descriptor_stream_id_range)},
       {"driver.control_stream_id_range", ranges_text(c.control_stream_id_range)},
+      {"driver.counter_owner_id", number(c.counter_owner_id)},
       {"shm.base_dir", c.base_dir},
       {"shm.namespace", c.name_space},
       {"shm.require_hugepages", yes(c.require_hugepages)},
@@ -62,6 +63,15 @@ std::vector<std::pair<std::string, std::string>> scalars(const driver::DriverCon
       {"policies.notify_unknown_lease", yes(c.notify_unknown_lease)},
       {"policies.dynamic_stream_linger_ms", number(c.dynamic_stream_linger_ms)},
       {"policies.require_power_of_two_stride", yes(c.require_power_of_two_stride)},
+      {"supervisor.per_consumer_enabled", yes(c.supervisor.per_consumer_enabled.value_or(true))},
+      {"supervisor.per_consumer_descriptor_channel", c.supervisor.per_consumer_descriptor_channel},
+      {"supervisor.per_consumer_control_channel", c.supervisor.per_consumer_control_channel},
+      {"supervisor.per_consumer_descriptor_base", ranges_text(c.supervisor.per_consumer_descriptor_ids)},
+      {"supervisor.per_consumer_control_base", ranges_text(c.supervisor.per_consumer_control_ids)},
+      {"supervisor.consumer_capacity", number(c.supervisor.consumer_capacity)},
+      {"supervisor.force_no_shm", yes(c.supervisor.force_no_shm)},
+      {"supervisor.force_mode", number(c.supervisor.force_mode)},
+      {"supervisor.payload_fallback_uri", c.supervisor.payload_fallback_uri},
   };
 }
 

@@ -92,9 +92,13 @@ void Session::begin_attach(const Now& now) {
     return;
   }
   if (client_id_ == 0) client_id_ = random_id();
-  correlation_client_id_ = client_id_;
-  correlation_id_ = next_correlation_id();
-  request_out_ = false;
+  // A request that nobody has answered is asked again as it was: the driver may be making the epoch all the while, and a new
+  // one would find our own name taken when it is ready, give that lease back and have another epoch made, in circles.
+  if (!request_out_ || correlation_client_id_ != client_id_) {
+    abandon_request();
+    correlation_client_id_ = client_id_;
+    correlation_id_ = next_correlation_id();
+  }
   attempt_started_ns_ = now.monotonic_ns;
   attempt_deadline_ns_ = now.monotonic_ns + settings_.attach_timeout_ns;
   set_phase(Phase::kAttaching, "asking the driver");
@@ -118,7 +122,8 @@ void Session::send_attach_request(const Now& now) {
 }
 
 void Session::on(const wire::ShmAttachResponse& response, const Now& now) {
-  if (phase_ != Phase::kAttaching || response.correlation_id != correlation_id_) {
+  const bool waiting = phase_ == Phase::kAttaching || (phase_ == Phase::kBackoff && request_out_);
+  if (!waiting || response.correlation_id != correlation_id_) {
     answer_abandoned(response);  // a duplicate of what we have (D-55), somebody else's, or too late
     return;
   }
@@ -220,6 +225,11 @@ void Session::attempt_failed(const Now& now, Error error, bool for_good) {
   } else {
     back_off(now, error.what());
   }
+}
+
+void Session::unanswered(const Now& now) {
+  if (!decided_) last_error_ = no_answer();
+  back_off(now, no_answer().what());
 }
 
 void Session::give_up(Error error) {

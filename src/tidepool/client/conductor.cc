@@ -43,6 +43,7 @@ Conductor::Conductor(Settings settings) : settings_(std::move(settings)) {}
 
 Conductor::~Conductor() {
   // Sessions first: they hold planes.
+  mirror_.lose_connection();
   sessions_.clear();
   planes_.reset();
 }
@@ -81,6 +82,7 @@ void Conductor::lose_planes(const std::string& why) {
   log(LogLevel::kWarn, "client", "the media driver in ", settings_.aeron_dir, " is lost: ", why);
   lost_because_ = concat("the media driver in ", settings_.aeron_dir, " is lost: ", why);
   for (const auto& session : sessions_) session->disconnected(lost_because_);
+  mirror_.lose_connection();
   // What application threads still hold keeps the old connection until they take the next attachment.
   planes_.reset();
   reconnect_backoff_ns_ = 0;
@@ -170,6 +172,7 @@ int Conductor::work() {
   }
   for (const auto& session : sessions_) work += session->poll(now);
   std::erase_if(sessions_, [](const auto& session) { return session->finished(); });
+  mirror_.show(sessions_, planes_ ? planes_->connection : nullptr, work, now.monotonic_ns);
   return work;
 }
 
@@ -205,10 +208,10 @@ transport::SendResult Conductor::send_metadata(const Message& message) {
 }
 
 transport::SendResult Conductor::send(const wire::QosConsumer& message) {
-  return planes_ ? planes_->qos->send(message) : transport::SendResult::kClosed;
+  return counted(message, planes_ ? planes_->qos->send(message) : transport::SendResult::kClosed);
 }
 transport::SendResult Conductor::send(const wire::QosProducer& message) {
-  return planes_ ? planes_->qos->send(message) : transport::SendResult::kClosed;
+  return counted(message, planes_ ? planes_->qos->send(message) : transport::SendResult::kClosed);
 }
 transport::SendResult Conductor::send(const wire::DataSourceAnnounce& message) { return send_metadata(message); }
 transport::SendResult Conductor::send(const wire::DataSourceMeta& message) { return send_metadata(message); }

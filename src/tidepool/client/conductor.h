@@ -15,6 +15,7 @@
 #include "tidepool/base/agent.h"
 #include "tidepool/base/clock.h"
 #include "tidepool/client/announces.h"
+#include "tidepool/client/counter_mirror.h"
 #include "tidepool/client/names.h"
 #include "tidepool/client/session.h"
 #include "tidepool/control/dispatch.h"
@@ -84,11 +85,16 @@ class Conductor final : public Agent, private Port {
   }
   template <typename Message>
   transport::SendResult send_metadata(const Message& message);
+  template <typename Message>
+  transport::SendResult counted(const Message& message, transport::SendResult result) {
+    if (result == transport::SendResult::kOk) mirror_.sent(message);
+    return result;
+  }
 
   transport::SendResult send(const wire::ShmAttachRequest& message) override { return send_control(message); }
   transport::SendResult send(const wire::ShmDetachRequest& message) override { return send_control(message); }
   transport::SendResult send(const wire::ShmLeaseKeepalive& message) override { return send_control(message); }
-  transport::SendResult send(const wire::ConsumerHello& message) override { return send_control(message); }
+  transport::SendResult send(const wire::ConsumerHello& message) override { return counted(message, send_control(message)); }
   transport::SendResult send(const wire::QosConsumer& message) override;
   transport::SendResult send(const wire::QosProducer& message) override;
   transport::SendResult send(const wire::DataSourceAnnounce& message) override;
@@ -102,6 +108,7 @@ class Conductor final : public Agent, private Port {
   std::vector<std::shared_ptr<Session>> sessions_;
   NameDirectory names_;
   bool names_wanted_ = false;
+  CounterMirror mirror_;
   control::DispatchCounts heard_;
   std::string lost_because_;
   uint64_t reconnect_backoff_ns_ = 0;

@@ -56,6 +56,9 @@ enum class RemapReason : uint8_t {
 // own, so that nobody else's stores slow them down.
 struct alignas(64) ProducerCells {
   Cell frames, failed, next_seq, descriptors_sent, descriptors_dropped;
+  // What descriptors_dropped is made of.
+  Cell descriptors_not_connected, descriptors_back_pressured, descriptors_admin_action, descriptors_closed, descriptors_max_position,
+      descriptors_errors;
 };
 struct alignas(64) ConsumerCells {
   Cell frames, last_seq, epoch_mismatch, unmapped;

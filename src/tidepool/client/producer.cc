@@ -6,6 +6,19 @@
 #include "tidepool/client/roles.h"
 
 namespace tidepool::client {
+namespace {
+
+// Seldom: only when a descriptor was lost.
+void show_causes(const control::DescriptorCounts& counts, ProducerCells& cells) noexcept {
+  cells.descriptors_not_connected.set(counts.not_connected);
+  cells.descriptors_back_pressured.set(counts.back_pressured);
+  cells.descriptors_admin_action.set(counts.admin_action);
+  cells.descriptors_closed.set(counts.closed);
+  cells.descriptors_max_position.set(counts.max_position);
+  cells.descriptors_errors.set(counts.errors);
+}
+
+}  // namespace
 
 Producer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& role)
     : engine(std::move(the_engine)),
@@ -70,6 +83,7 @@ void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id) noexcept {
       link->producer.descriptors_sent.add(1);
     } else {
       link->producer.descriptors_dropped.add(1);  // W-53: the frame is there all the same, and its seq is used
+      show_causes(descriptors, link->producer);
       if (sent == transport::SendResult::kClosed || sent == transport::SendResult::kMaxPosition) link->ask_publication();
     }
   }

@@ -111,7 +111,7 @@ int Session::poll(const Now& now) {
       if (too_late) {
         give_up(last_error_ ? *last_error_ : no_answer());
       } else if (t >= attempt_deadline_ns_) {
-        attempt_failed(now, no_answer(), false);
+        unanswered(now);
       } else if (t >= next_send_ns_) {
         send_attach_request(now);
         return 1;

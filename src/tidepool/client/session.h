@@ -83,6 +83,14 @@ class Session {
 
   const RoleSettings& role() const noexcept { return role_; }
   const std::shared_ptr<Handover>& handover() const noexcept { return handover_; }
+  // Under which ids the lease is held, if one is.
+  struct HeldLease {
+    uint32_t client_id;
+    uint32_t stream_id;
+  };
+  std::optional<HeldLease> held_lease() const noexcept {
+    return lease_ ? std::optional(HeldLease{lease_->client_id, lease_->stream_id}) : std::nullopt;
+  }
 
  protected:
   enum class Phase : uint8_t { kConnecting, kAttaching, kAttached, kRemapping, kBackoff, kDetaching, kClosed };
@@ -146,6 +154,7 @@ class Session {
   void refused(const wire::ShmAttachResponse& response, const Now& now);
   void accept(const wire::ShmAttachResponse& response, const Now& now);
   void attempt_failed(const Now& now, Error error, bool for_good);
+  void unanswered(const Now& now);  // for the time of one attempt: a pause, then the same request again
   void give_up(Error error);
   void back_off(const Now& now, const std::string& why);
   void abandon_request();

@@ -278,6 +278,7 @@ TEST_F(EpochFilesTest, ChecksItsOptions) {  // W-21, W-24, D-15, D-38
 }
 
 TEST_F(EpochFilesTest, WorksOnHugepages) {  // D-38, W-28
+  const shm::test::ReservedHugepages pages(8);
   TIDEPOOL_IN_CHILD([&] {
     if (!shm::test::mount_private("hugetlbfs", base_.path(), "")) GTEST_SKIP() << "hugetlbfs cannot be mounted here";
     if (shm::file_system_of(base_.path()).free_bytes < (uint64_t{8} << 20)) GTEST_SKIP() << "no free hugepages (vm.nr_hugepages)";

@@ -582,6 +582,7 @@ TEST(RegionCreatorTest, LocksWhatItMadeOrRemovesItAgain) {  // D-39
 TEST(RegionCreatorTest, RoundsUpToHugepagesAndIsFoundAgainWithThem) {  // W-28, W-29, D-38
   const TemporaryDirectory root;
   root.directory().make("huge", 0770);
+  const test::ReservedHugepages pages(4);
   TIDEPOOL_IN_CHILD([&] {
     const std::string huge = root / "huge";
     if (!test::mount_private("hugetlbfs", huge, "mode=770")) GTEST_SKIP() << "SKIPPED: may not mount a hugetlbfs here";

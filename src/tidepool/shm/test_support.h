@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -215,5 +216,35 @@ inline bool mount_private(const char* type, const std::string& at, const char* o
   }
   return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 && ::mount("none", at.c_str(), type, 0, options) == 0;
 }
+
+// Huge pages for one test, where it may have some reserved (vm.nr_hugepages, as root), given back at its end: without them what
+// is true on hugetlbfs alone would be proven nowhere. What was reserved already is left alone. Several tests at once add up.
+class ReservedHugepages {
+ public:
+  explicit ReservedHugepages(long pages) { change(pages); }
+  ~ReservedHugepages() { change(-added_); }
+  ReservedHugepages(const ReservedHugepages&) = delete;
+  ReservedHugepages& operator=(const ReservedHugepages&) = delete;
+
+ private:
+  static constexpr const char* kPath = "/proc/sys/vm/nr_hugepages";
+  static long count() {
+    long pages = 0;
+    std::ifstream(kPath) >> pages;
+    return pages;
+  }
+  void change(long by) {
+    if (by == 0 || owner_ != ::getpid()) return;
+    const int fd = ::open(kPath, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    ::flock(fd, LOCK_EX);  // among tests
+    const long before = count();
+    std::ofstream(kPath) << before + by;
+    added_ += count() - before;  // the kernel gives what it has
+    ::close(fd);
+  }
+  long added_ = 0;
+  pid_t owner_ = ::getpid();
+};
 
 }  // namespace tidepool::shm::test

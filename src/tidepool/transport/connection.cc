@@ -87,6 +87,8 @@ struct Retired {
   aeron_publication_t* publication = nullptr;
   aeron_subscription_t* subscription = nullptr;
   ImageState* images = nullptr;  // of the subscription; owned by Core::images
+  std::vector<aeron_counter_t*> counters;             // of a set
+  std::vector<aeron_async_add_counter_t*> adding;     // of a set: asked for, not there yet
   std::unique_ptr<Retired> next;
 };
 
@@ -205,6 +207,7 @@ class ConnectionImpl final : public Connection {
   std::shared_ptr<Subscription> add_subscription(const std::string& channel, int32_t stream_id,
                                                  Subscription::ImageHandler on_available,
                                                  Subscription::ImageHandler on_unavailable);
+  std::unique_ptr<CounterSet> add_counters(const CounterOwner& owner, std::span<const CounterKind> kinds);
   int poll() noexcept;
   bool alive() const noexcept { return !aeron_is_closed(core_->client); }
   std::string failure() const;
@@ -236,6 +239,33 @@ class ConnectionImpl final : public Connection {
   std::mutex retired_mutex_;
   std::unique_ptr<Retired> retired_;  // GUARDED_BY(retired_mutex_)
   std::atomic<bool> any_retired_{false};  // release in retire() pairs with acquire in poll(): seldom true, checked each poll
+};
+
+class CounterSetImpl final : public CounterSet {
+ public:
+  CounterSetImpl(std::shared_ptr<ConnectionImpl> connection, std::unique_ptr<Retired> retired, std::string name);
+  ~CounterSetImpl() override;
+
+  void set(size_t index, uint64_t value) noexcept;
+  void poll() noexcept;
+  bool settled() const noexcept { return pending_ == 0; }
+
+  static CounterSetImpl& of(CounterSet& c) noexcept { return static_cast<CounterSetImpl&>(c); }
+  static const CounterSetImpl& of(const CounterSet& c) noexcept { return static_cast<const CounterSetImpl&>(c); }
+
+ private:
+  void take_over() noexcept;
+  // Values are kept here too: a counter shows the last one as soon as it is there, and one that did not move costs no store.
+  struct Slot {
+    int64_t* address = nullptr;  // in Aeron's counters file, which stays mapped until the client is closed
+    int64_t value = 0;
+  };
+  std::shared_ptr<ConnectionImpl> connection_;
+  std::unique_ptr<Retired> retired_;  // by index: counters[i] or adding[i] or neither (refused)
+  std::vector<Slot> slots_;
+  size_t pending_;
+  bool refusal_logged_ = false;
+  std::string name_;
 };
 
 // ---- Aeron's callbacks ---------------------------------------------------------------------------------------------------
@@ -439,6 +469,18 @@ void ConnectionImpl::close(Retired& object) noexcept {
   if (object.subscription != nullptr && aeron_subscription_close(object.subscription, &on_subscription_closed, object.images) < 0) {
     take_aeron_words();
   }
+  for (aeron_counter_t* counter : object.counters) {
+    if (counter != nullptr && aeron_counter_close(counter, nullptr, nullptr) < 0) take_aeron_words();
+  }
+  for (aeron_async_add_counter_t* adding : object.adding) {
+    if (adding == nullptr) continue;
+    aeron_counter_t* counter = nullptr;
+    const int result = aeron_async_add_counter_poll(&counter, adding);  // it may have come meanwhile
+    const bool failed = result > 0   ? aeron_counter_close(counter, nullptr, nullptr) < 0
+                        : result < 0 ? true
+                                     : aeron_async_add_counter_cancel(core_->client, adding) < 0;
+    if (failed) take_aeron_words();
+  }
 }
 
 std::string ConnectionImpl::failure() const {
@@ -590,6 +632,32 @@ std::shared_ptr<Subscription> ConnectionImpl::add_subscription(const std::string
   return std::make_shared<SubscriptionImpl>(std::move(self), std::move(retired), std::move(images), channel, stream_id);
 }
 
+std::unique_ptr<CounterSet> ConnectionImpl::add_counters(const CounterOwner& owner, std::span<const CounterKind> kinds) {
+  refuse_in_handler("counters");
+  auto self = std::static_pointer_cast<ConnectionImpl>(shared_from_this());
+  const std::lock_guard in_conductor(conductor_mutex_);
+  auto retired = std::make_unique<Retired>();
+  retired->counters.resize(kinds.size());
+  retired->adding.resize(kinds.size());
+  const std::vector<std::byte> key = counter_key(owner);
+  std::string failure;
+  for (size_t i = 0; i < kinds.size() && failure.empty(); ++i) {
+    const std::string label = counter_label(owner, kinds[i].label);
+    if (aeron_async_add_counter(&retired->adding[i], core_->client, counter_type_id(owner.owner_id, kinds[i].type),
+                                reinterpret_cast<const uint8_t*>(key.data()), key.size(), label.c_str(), label.size()) < 0) {
+      retired->adding[i] = nullptr;
+      failure = take_aeron_words();
+      if (failure.empty()) failure = "refused";
+    }
+  }
+  if (!failure.empty()) {
+    // Under the mutex that retire() would wait for in poll(): what was asked for is closed with the others.
+    close(*retired);
+    throw Error(Code::kUnavailable, "add counters of ", printable(owner.name), ": ", failure);
+  }
+  return std::make_unique<CounterSetImpl>(std::move(self), std::move(retired), owner.name);
+}
+
 // ---- Publication ---------------------------------------------------------------------------------------------------------
 
 PublicationImpl::PublicationImpl(std::shared_ptr<ConnectionImpl> connection, std::unique_ptr<Retired> retired, std::string channel)
@@ -601,6 +669,56 @@ PublicationImpl::PublicationImpl(std::shared_ptr<ConnectionImpl> connection, std
 }
 
 PublicationImpl::~PublicationImpl() { connection_->retire(std::move(retired_)); }
+
+// ---- Counters -----------------------------------------------------------------------------------------------------------
+
+CounterSetImpl::CounterSetImpl(std::shared_ptr<ConnectionImpl> connection, std::unique_ptr<Retired> retired, std::string name)
+    : connection_(std::move(connection)),
+      retired_(std::move(retired)),
+      slots_(retired_->adding.size()),
+      pending_(slots_.size()),
+      name_(std::move(name)) {}
+
+CounterSetImpl::~CounterSetImpl() {
+  take_over();  // what has come and was not looked at would be nobody's
+  connection_->retire(std::move(retired_));
+}
+
+void CounterSetImpl::poll() noexcept {
+  if (pending_ != 0 && connection_->alive()) take_over();
+}
+
+void CounterSetImpl::take_over() noexcept {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (retired_->adding[i] == nullptr) continue;
+    aeron_counter_t* counter = nullptr;
+    const int result = aeron_async_add_counter_poll(&counter, retired_->adding[i]);
+    if (result == 0) continue;
+    retired_->adding[i] = nullptr;  // Aeron has freed it
+    --pending_;
+    if (result > 0) {
+      retired_->counters[i] = counter;
+      slots_[i].address = aeron_counter_addr(counter);
+      // relaxed: a number for people, no data with it
+      std::atomic_ref<int64_t>(*slots_[i].address).store(slots_[i].value, std::memory_order_relaxed);
+      continue;
+    }
+    const std::string words = take_aeron_words();
+    if (std::exchange(refusal_logged_, true)) continue;
+    log(LogLevel::kWarn, "transport", "no counters for ", printable(name_), ": ", words);
+  }
+}
+
+void CounterSetImpl::set(size_t index, uint64_t value) noexcept {
+  if (index >= slots_.size()) return;
+  Slot& slot = slots_[index];
+  const auto as_signed = static_cast<int64_t>(value);
+  if (slot.value == as_signed) return;
+  slot.value = as_signed;
+  // A media driver that gave us up hands the place to somebody else, but not before its reuse time-out: we know by then.
+  if (slot.address == nullptr || !connection_->alive()) return;
+  std::atomic_ref<int64_t>(*slot.address).store(as_signed, std::memory_order_relaxed);  // relaxed: as above
+}
 
 // ---- Subscription --------------------------------------------------------------------------------------------------------
 
@@ -678,6 +796,11 @@ std::shared_ptr<Publication> PendingPublication::poll() {
 }
 Subscription::~Subscription() = default;
 Connection::~Connection() = default;
+CounterSet::~CounterSet() = default;
+
+void CounterSet::set(size_t index, uint64_t value) noexcept { CounterSetImpl::of(*this).set(index, value); }
+void CounterSet::poll() noexcept { CounterSetImpl::of(*this).poll(); }
+bool CounterSet::settled() const noexcept { return CounterSetImpl::of(*this).settled(); }
 
 SendResult Publication::send(Bytes message) noexcept {
   const PublicationImpl& self = PublicationImpl::of(*this);
@@ -743,6 +866,9 @@ std::shared_ptr<Subscription> Connection::add_subscription(const std::string& ch
                                                            Subscription::ImageHandler on_available,
                                                            Subscription::ImageHandler on_unavailable) {
   return ConnectionImpl::of(*this).add_subscription(channel, stream_id, std::move(on_available), std::move(on_unavailable));
+}
+std::unique_ptr<CounterSet> Connection::add_counters(const CounterOwner& owner, std::span<const CounterKind> kinds) {
+  return ConnectionImpl::of(*this).add_counters(owner, kinds);
 }
 int Connection::poll() noexcept { return ConnectionImpl::of(*this).poll(); }
 bool Connection::alive() const noexcept { return ConnectionImpl::of(*this).alive(); }

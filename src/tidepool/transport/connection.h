@@ -19,6 +19,7 @@
 #include <type_traits>
 
 #include "tidepool/base/bytes.h"
+#include "tidepool/transport/counters.h"
 
 namespace tidepool::transport {
 
@@ -144,6 +145,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<Subscription> add_subscription(const std::string& channel, int32_t stream_id,
                                                  Subscription::ImageHandler on_available = {},
                                                  Subscription::ImageHandler on_unavailable = {});
+
+  // Ask for counters of one owner, in the media driver's counters file (counters.h). Does not wait for them: CounterSet::poll()
+  // takes them over. Throws Error kUnavailable when the connection is dead.
+  std::unique_ptr<CounterSet> add_counters(const CounterOwner& owner, std::span<const CounterKind> kinds);
 
   int poll() noexcept;  // with invoker: one duty cycle of Aeron's conductor; returns the work done
   bool alive() const noexcept;

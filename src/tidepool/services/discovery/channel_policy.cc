@@ -4,7 +4,7 @@
 #include <charconv>
 #include <optional>
 
-#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/transport/channel_uri.h"
 
 namespace tidepool::discovery {
 namespace {
@@ -51,7 +51,7 @@ std::string_view name_of(ChannelVerdict verdict) noexcept {
 ChannelVerdict judge_channel(std::string_view channel, const std::vector<std::string>& allowed_prefixes) {
   if (channel.empty()) return ChannelVerdict::kEmpty;
   if (channel.size() > kMaxResponseChannelBytes) return ChannelVerdict::kTooLong;
-  if (!channel.starts_with("aeron:") || !driver::channel_fault(channel).empty()) return ChannelVerdict::kNoChannel;
+  if (!channel.starts_with("aeron:") || !transport::channel_fault(channel).empty()) return ChannelVerdict::kNoChannel;
   if (std::none_of(allowed_prefixes.begin(), allowed_prefixes.end(),
                    [&](const std::string& prefix) { return channel.starts_with(prefix); })) {
     return ChannelVerdict::kNotListed;

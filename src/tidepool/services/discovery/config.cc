@@ -10,7 +10,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
-#include "tidepool/services/driver/config_channel.h"
+#include "tidepool/transport/channel_uri.h"
 #include "tidepool/transport/connection.h"
 #include "tidepool/wire/messages.h"
 
@@ -437,7 +437,7 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
   const auto channel = [&](const std::string& key, const std::string& value) {
     if (value.size() > kMaxControlChannelBytes)
       return bad(key, concat("has ", value.size(), " bytes: expected at most ", kMaxControlChannelBytes));
-    if (auto fault = driver::channel_fault(value); !fault.empty()) return bad(key, concat("is ", in_quotes(value), ": ", fault));
+    if (auto fault = transport::channel_fault(value); !fault.empty()) return bad(key, concat("is ", in_quotes(value), ": ", fault));
     if (!value.starts_with("aeron:")) bad(key, concat("is ", in_quotes(value), ": expected aeron:ipc or aeron:udp, no spy"));
   };
   const auto stream_id = [&](const std::string& key, int64_t value) {

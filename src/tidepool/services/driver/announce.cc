@@ -22,8 +22,11 @@ wire::ShmPoolAnnounce announce_of(const Stream& stream, uint32_t producer_id, ui
   return announce;
 }
 
-Outbox::Outbox(std::shared_ptr<transport::Publication> control, std::shared_ptr<transport::Publication> announce, uint64_t patience_ns)
-    : control_(control), announce_(control == announce ? nullptr : std::make_unique<control::Sender>(std::move(announce))), patience_ns_(patience_ns) {}
+Outbox::Outbox(std::shared_ptr<transport::Publication> control, std::shared_ptr<transport::Publication> announce,
+               uint64_t patience_ns)
+    : control_(control),
+      announce_(control == announce ? nullptr : std::make_unique<control::Sender>(std::move(announce))),
+      patience_ns_(patience_ns) {}
 
 control::Sender& Outbox::plane_of(const Owed& message) noexcept {
   return announce_ && std::holds_alternative<wire::ShmPoolAnnounce>(message) ? *announce_ : control_;

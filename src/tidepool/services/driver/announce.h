@@ -2,7 +2,8 @@
 // What the driver sends, in the order of driver.md 10, over two planes: control, and announce where that is a stream of
 // its own (D-45).
 //
-//   owed  responses, revocations, announces that follow an event, the shutdown notice: in order, kept over back pressure (D-6)
+//   owed  responses, revocations, announces that follow an event, answers to hellos, the shutdown notice: in order, kept over
+//         back pressure (D-6)
 //   soft  periodic announces: sent now or not at all, and not while anything is owed
 //
 // One order across both planes: a message waits until those before it have left, on whichever plane. Announces that wait
@@ -49,7 +50,8 @@ class Outbox {
   bool connected() const noexcept { return control_.publication().connected(); }
 
  private:
-  using Owed = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked, wire::ShmDriverShutdown>;
+  using Owed = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked,
+                            wire::ShmDriverShutdown, wire::ConsumerConfig>;
   control::Sender& plane_of(const Owed& message) noexcept;
 
   control::Sender control_;

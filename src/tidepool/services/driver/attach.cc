@@ -22,7 +22,8 @@ constexpr uint8_t kNullMode = 255;
 
 bool is_role(uint8_t role) noexcept { return role == uint8_t(wire::Role::producer) || role == uint8_t(wire::Role::consumer); }
 bool is_mode(uint8_t mode) noexcept {
-  return mode == uint8_t(wire::PublishMode::require_existing) || mode == uint8_t(wire::PublishMode::existing_or_create) || mode == kNullMode;
+  return mode == uint8_t(wire::PublishMode::require_existing) || mode == uint8_t(wire::PublishMode::existing_or_create) ||
+         mode == kNullMode;
 }
 
 }  // namespace
@@ -33,12 +34,14 @@ AttachVerdict judge_attach(const wire::ShmAttachRequest& request, const AttachVi
   if (!is_role(request.role)) return refuse(ResponseCode::invalid_params, "invalid role");
   if (request.client_id == 0) return refuse(ResponseCode::invalid_params, "client_id must be non-zero");
   if (!is_mode(request.publish_mode)) return refuse(ResponseCode::unsupported, "unsupported publish_mode");
-  if (request.require_hugepages > uint8_t(wire::HugepagesPolicy::hugepages)) return refuse(ResponseCode::invalid_params, "invalid hugepages policy");
+  if (request.require_hugepages > uint8_t(wire::HugepagesPolicy::hugepages))
+    return refuse(ResponseCode::invalid_params, "invalid hugepages policy");
   const auto role = static_cast<wire::Role>(request.role);
 
   // Rows 8 and 9: who asks.
   if (const Lease* lease = view.leases.find_by_client(request.client_id)) {
-    if (lease->identity.role == role && lease->requested_stream_id == request.stream_id && lease->correlation_id == request.correlation_id) {
+    if (lease->identity.role == role && lease->requested_stream_id == request.stream_id &&
+        lease->correlation_id == request.correlation_id) {
       AttachVerdict verdict;
       verdict.kind = AttachVerdict::Kind::kRepeat;
       verdict.lease = lease;
@@ -52,7 +55,8 @@ AttachVerdict judge_attach(const wire::ShmAttachRequest& request, const AttachVi
 
   // Row 10.
   const uint32_t expected = request.expected_layout_version;
-  if (expected != 0 && expected != wire::kLayoutVersion && expected != wire::kNull32) return refuse(ResponseCode::rejected, "layout version mismatch");
+  if (expected != 0 && expected != wire::kLayoutVersion && expected != wire::kNull32)
+    return refuse(ResponseCode::rejected, "layout version mismatch");
 
   // Rows 11 to 14: which stream.
   AttachVerdict grant;
@@ -82,18 +86,22 @@ AttachVerdict judge_attach(const wire::ShmAttachRequest& request, const AttachVi
 
   // Row 17. While an epoch is being made, whether there is a producer is still open.
   if (stream != nullptr && stream->busy) return wait();
-  if (role == wire::Role::producer && stream != nullptr && stream->producer_lease != 0) return refuse(ResponseCode::rejected, "producer already attached");
+  if (role == wire::Role::producer && stream != nullptr && stream->producer_lease != 0)
+    return refuse(ResponseCode::rejected, "producer already attached");
 
   // Rows 18 and 19: the backing is a property of the base directory's file system (D-15).
   const auto pages = static_cast<wire::HugepagesPolicy>(request.require_hugepages);
-  const bool needs_huge = pages == wire::HugepagesPolicy::hugepages || (pages == wire::HugepagesPolicy::unspecified && view.config.require_hugepages);
+  const bool needs_huge =
+      pages == wire::HugepagesPolicy::hugepages || (pages == wire::HugepagesPolicy::unspecified && view.config.require_hugepages);
   if (needs_huge && !view.on_hugetlbfs) return refuse(ResponseCode::rejected, "hugepages not available");
-  if (pages == wire::HugepagesPolicy::standard && view.on_hugetlbfs) return refuse(ResponseCode::rejected, "standard pages requested");
+  if (pages == wire::HugepagesPolicy::standard && view.on_hugetlbfs)
+    return refuse(ResponseCode::rejected, "standard pages requested");
 
   // Rows 20 and 21: the node id. D-16: 0 is no preference either, since it is never a real id.
   const uint32_t desired = request.desired_node_id.value_or(0);
   if (desired != 0) {
-    if (!view.nodes.available(desired, request.client_id, view.now_ns)) return refuse(ResponseCode::rejected, "desired node_id unavailable");
+    if (!view.nodes.available(desired, request.client_id, view.now_ns))
+      return refuse(ResponseCode::rejected, "desired node_id unavailable");
     grant.node_id = desired;
   } else {
     const auto picked = view.nodes.pick(request.client_id, view.now_ns);

@@ -28,6 +28,7 @@ constexpr size_t kMaxInstanceIdBytes = 128;
 constexpr size_t kMaxNamespaceBytes = 255;
 constexpr size_t kMaxTokenBytes = 1024;
 constexpr uint32_t kMinIntervalMs = 10;
+constexpr uint32_t kMaxCounterOwner = 32767;  // above, type ids turn negative; 0 would take Aeron's own
 
 std::string in_quotes(std::string_view text) { return concat("\"", printable(text), "\""); }
 
@@ -58,12 +59,14 @@ std::optional<IdRange> parse_range(std::string_view text) {
   return IdRange{*first, *last};
 }
 
-constexpr std::string_view kRangeForms = "expected \"20000-29999\", \"20000,29999\", \"20000\", [20000, 29999] or [\"20000-20999\", ...]";
+constexpr std::string_view kRangeForms =
+    "expected \"20000-29999\", \"20000,29999\", \"20000\", [20000, 29999] or [\"20000-20999\", ...]";
 
 // Reads keys of one tree under one environment, collecting problems instead of throwing.
 class Reader {
  public:
-  Reader(const ConfigValue& root, const Environment& environment, LoadedConfig& out) : root_(root), environment_(environment), out_(out) {}
+  Reader(const ConfigValue& root, const Environment& environment, LoadedConfig& out)
+      : root_(root), environment_(environment), out_(out) {}
 
   Origins origins;
 
@@ -201,7 +204,8 @@ class Reader {
     if (table == nullptr) return;
     for (const auto& name : table->order) {
       const std::string key = prefix.empty() ? name : concat(prefix, ".", name);
-      if (!known_.contains(key)) problem(printable(key), find_in(table, name)->origin(), "is unknown and ignored: is it spelled right?", false);
+      if (!known_.contains(key))
+        problem(printable(key), find_in(table, name)->origin(), "is unknown and ignored: is it spelled right?", false);
     }
   }
   void know(std::string key) { known_.insert(std::move(key)); }
@@ -268,11 +272,14 @@ class Reader {
     const auto* array = value.as_array();
     if (array == nullptr) return problem(key, value.origin(), concat("is a value of type ", value.type_name(), ": ", kRangeForms));
     if (array->empty()) return;  // disabled
-    const auto integers = static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_integer() != nullptr; }));
-    const auto strings = static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_string() != nullptr; }));
+    const auto integers =
+        static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_integer() != nullptr; }));
+    const auto strings =
+        static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_string() != nullptr; }));
     if (integers == array->size() && array->size() == 2) {
       IdRange range;
-      if (read_integer(key, (*array)[0], range.first, 0, kMaxU32) && read_integer(key, (*array)[1], range.last, 0, kMaxU32)) out.push_back(range);
+      if (read_integer(key, (*array)[0], range.first, 0, kMaxU32) && read_integer(key, (*array)[1], range.last, 0, kMaxU32))
+        out.push_back(range);
     } else if (strings == array->size()) {
       for (const auto& item : *array) add_range(key, item.origin(), *item.as_string(), out);
     } else {
@@ -298,6 +305,7 @@ void read_driver(Reader& in, DriverConfig& c) {
   in.read("driver.stream_id_range", c.stream_id_range);
   in.read("driver.descriptor_stream_id_range", c.descriptor_stream_id_range);
   in.read("driver.control_stream_id_range", c.control_stream_id_range);
+  in.read("driver.counter_owner_id", c.counter_owner_id, 1, kMaxCounterOwner);
 }
 
 void read_shm(Reader& in, DriverConfig& c) {
@@ -463,16 +471,19 @@ void check_range(const DriverConfig& c, const NamedRange& named, uint32_t highes
                                                             {"driver.announce_stream_id", c.effective_announce_stream_id()},
                                                             {"driver.qos_stream_id", c.qos_stream_id}};
   for (const auto& [key, id] : aeron_ids)
-    if (range.contains(static_cast<uint32_t>(id))) bad(concat("is ", range_text(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
+    if (range.contains(static_cast<uint32_t>(id)))
+      bad(concat("is ", range_text(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
   for (const auto& stream : c.streams)
     if (range.contains(stream.stream_id))
-      bad(concat("is ", range_text(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name), ".stream_id: expected none of those in use"));
+      bad(concat("is ", range_text(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name),
+                 ".stream_id: expected none of those in use"));
 }
 
 void check_disjoint(const NamedRange& a, const NamedRange& b, const Origins& origins, std::vector<ConfigProblem>& problems) {
   if (a.range.overlaps(b.range))
-    problems.push_back({a.key, origin_of(origins, a.key),
-                        concat("is ", range_text(a.range), " and overlaps ", range_text(b.range), " of ", b.key, ": expected disjoint ranges")});
+    problems.push_back(
+        {a.key, origin_of(origins, a.key),
+         concat("is ", range_text(a.range), " and overlaps ", range_text(b.range), " of ", b.key, ": expected disjoint ranges")});
 }
 
 std::vector<NamedRange> named(const std::string& key, const std::vector<IdRange>& ranges) {
@@ -488,7 +499,8 @@ constexpr const char* kControlRangeKey = "driver.control_stream_id_range";
 void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
   auto all = named(kStreamRangeKey, c.stream_id_range);
   for (const auto& range : all) check_range(c, range, kMaxStreamId, origins, problems);
-  for (const auto& [key, ranges] : {std::pair{kDescriptorRangeKey, &c.descriptor_stream_id_range}, std::pair{kControlRangeKey, &c.control_stream_id_range}}) {
+  for (const auto& [key, ranges] :
+       {std::pair{kDescriptorRangeKey, &c.descriptor_stream_id_range}, std::pair{kControlRangeKey, &c.control_stream_id_range}}) {
     for (const auto& range : named(key, *ranges)) {
       check_range(c, range, kMaxAeronStream, origins, problems);
       all.push_back(range);
@@ -498,34 +510,65 @@ void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<Con
     for (size_t j = 0; j < i; ++j) check_disjoint(all[i], all[j], origins, problems);
 }
 
-// CFG-16: the keys of config.md 3. The values are for the supervisor to come; what is wrong is said today.
-void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c, LoadedConfig& out) {
+// CFG-16: [supervisor] (config.md 3). Its answers to hellos are given by the driver itself; its registry and its planes of its
+// own are not, which is said.
+void read_supervisor(Reader& in, DriverConfig& c, LoadedConfig& out) {
   const auto* table = in.table("supervisor");
   if (table == nullptr) return;
-  std::string text;
-  for (const char* key : {"control_channel", "announce_channel", "metadata_channel", "qos_channel", "per_consumer_descriptor_channel", "per_consumer_control_channel"}) {
-    text.clear();
-    in.read(concat("supervisor.", key), text);
-    if (!text.empty())
-      if (auto fault = transport::channel_fault(text); !fault.empty())
-        in.problem(concat("supervisor.", key), origin_of(in.origins, concat("supervisor.", key)), concat("is ", in_quotes(text), ": ", fault));
+  SupervisorConfig& own = c.supervisor;
+  const auto read_channel = [&in](const std::string& key, std::string& channel) {
+    in.read(key, channel);
+    if (channel.empty()) return;
+    if (auto fault = transport::channel_fault(channel); !fault.empty())
+      in.problem(key, origin_of(in.origins, key), concat("is ", in_quotes(channel), ": ", fault));
+  };
+  read_channel("supervisor.per_consumer_descriptor_channel", own.per_consumer_descriptor_channel);
+  read_channel("supervisor.per_consumer_control_channel", own.per_consumer_control_channel);
+  const auto not_served = [&](const std::string& key, std::string_view why) {
+    if (const auto origin = origin_of(in.origins, key); !origin.empty()) in.problem(key, origin, std::string(why), false);
+  };
+  const std::pair<const std::string*, int32_t> planes[] = {{&c.control_channel, c.control_stream_id},
+                                                           {&c.effective_announce_channel(), c.effective_announce_stream_id()},
+                                                           {nullptr, 0},
+                                                           {&c.qos_channel, c.qos_stream_id}};
+  const char* const names[] = {"control", "announce", "metadata", "qos"};
+  for (size_t i = 0; i < std::size(names); ++i) {
+    const std::string channel_key = concat("supervisor.", names[i], "_channel");
+    const std::string stream_key = concat("supervisor.", names[i], "_stream_id");
+    std::string channel;
+    int32_t stream_id = planes[i].second;
+    read_channel(channel_key, channel);
+    in.read(stream_key, stream_id, 1, kMaxAeronStream);
+    // Hellos are heard where the driver is; the other planes feed the registry.
+    if (i == 0) {
+      if (!channel.empty() && channel != c.control_channel)
+        not_served(channel_key, "differs from driver.control_channel: this driver hears hellos on its own control stream alone");
+      if (stream_id != c.control_stream_id)
+        not_served(stream_key, "differs from driver.control_stream_id: this driver hears hellos on its own control stream alone");
+    }
   }
+  in.read("supervisor.consumer_capacity", own.consumer_capacity, 1, kMaxU32);
   uint32_t number = 0;
-  bool flag = false;
-  for (const char* key : {"control_stream_id", "announce_stream_id", "metadata_stream_id", "qos_stream_id"})
-    in.read(concat("supervisor.", key), number, 1, kMaxAeronStream);
-  in.read("supervisor.consumer_capacity", number, 1, kMaxU32);
-  for (const char* key : {"consumer_stale_ms", "liveness_timeout_ms", "liveness_check_interval_ms"}) in.read(concat("supervisor.", key), number, 0, kMaxU32);
-  in.read("supervisor.per_consumer_enabled", flag);
-  in.read("supervisor.force_no_shm", flag);
-  in.read("supervisor.force_mode", number, 0, 2);
-  text.clear();
-  in.read("supervisor.payload_fallback_uri", text);
-  if (!text.empty() && !text.starts_with("aeron:") && !text.starts_with("bridge://"))
+  for (const char* key :
+       {"supervisor.consumer_stale_ms", "supervisor.liveness_timeout_ms", "supervisor.liveness_check_interval_ms"}) {
+    in.read(key, number, 0, kMaxU32);
+    not_served(key, "is checked but not served: this driver keeps no registry of who is alive besides its leases");
+  }
+  bool enabled = true;
+  in.read("supervisor.per_consumer_enabled", enabled);
+  if (in.origins.contains("supervisor.per_consumer_enabled")) own.per_consumer_enabled = enabled;
+  in.read("supervisor.force_no_shm", own.force_no_shm);
+  in.read("supervisor.force_mode", own.force_mode, 0, 2);
+  in.read("supervisor.payload_fallback_uri", own.payload_fallback_uri);
+  if (const auto& uri = own.payload_fallback_uri; !uri.empty() && !uri.starts_with("aeron:") && !uri.starts_with("bridge://"))
     in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
-               concat("is ", in_quotes(text), ": expected aeron:... or bridge://..."));
+               concat("is ", in_quotes(uri), ": expected aeron:... or bridge://..."));
+  if (own.payload_fallback_uri.size() > wire::kMaxUriBytes)
+    in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
+               concat("has ", own.payload_fallback_uri.size(), " bytes: expected at most ", wire::kMaxUriBytes));
 
-  for (const char* kind : {"descriptor", "control"}) {
+  for (const bool descriptor : {true, false}) {
+    const char* kind = descriptor ? "descriptor" : "control";
     const std::string base_key = concat("supervisor.per_consumer_", kind, "_base");
     const std::string count_key = concat("supervisor.per_consumer_", kind, "_range");
     uint32_t base = 0;
@@ -540,30 +583,28 @@ void read_supervisor(Reader& in, const ConfigValue& root, const DriverConfig& c,
       continue;
     }
     if (uint64_t{base} + count - 1 > kMaxAeronStream) {
-      in.problem(count_key, origin_of(in.origins, count_key), concat("is ", count, ": expected the last id, base + range - 1, to be at most ", kMaxAeronStream));
+      in.problem(count_key, origin_of(in.origins, count_key),
+                 concat("is ", count, ": expected the last id, base + range - 1, to be at most ", kMaxAeronStream));
       continue;
     }
     const NamedRange mine{base_key, {base, base + count - 1}};
+    (descriptor ? own.per_consumer_descriptor_ids : own.per_consumer_control_ids) = {mine.range};
     check_range(c, mine, kMaxAeronStream, in.origins, out.problems);
     // It stands in for the driver's range of the same kind, so that one alone may overlap it.
-    const bool descriptor = std::string_view(kind) == "descriptor";
     auto others = named(kStreamRangeKey, c.stream_id_range);
-    for (auto& other : descriptor ? named(kControlRangeKey, c.control_stream_id_range) : named(kDescriptorRangeKey, c.descriptor_stream_id_range)) others.push_back(other);
-    uint32_t other_base = 0, other_count = 0;
-    if (!descriptor) {
-      in.read("supervisor.per_consumer_descriptor_base", other_base, 0, kMaxAeronStream);
-      in.read("supervisor.per_consumer_descriptor_range", other_count, 0, kMaxAeronStream);
-      if (other_base != 0 && other_count != 0 && uint64_t{other_base} + other_count - 1 <= kMaxAeronStream)
-        others.push_back({"supervisor.per_consumer_descriptor_base", {other_base, other_base + other_count - 1}});
-    }
+    for (auto& other :
+         descriptor ? named(kControlRangeKey, c.control_stream_id_range) : named(kDescriptorRangeKey, c.descriptor_stream_id_range))
+      others.push_back(other);
+    if (!descriptor)
+      for (auto& other : named("supervisor.per_consumer_descriptor_base", own.per_consumer_descriptor_ids)) others.push_back(other);
     for (const auto& other : others) check_disjoint(mine, other, in.origins, out.problems);
   }
   in.warn_unknown("supervisor", table);
-  in.problem("supervisor", root.find("supervisor")->origin(), "is checked but not served yet: this driver answers no ConsumerHello", false);
 }
 
-constexpr const char* kTables[] = {"driver", "shm", "policies", "profiles", "streams", "supervisor", "discovery", "discovery_registry",
-                                   "bridge", "mappings", "rate_limiter", "client", "producer", "consumer", "aeron"};
+constexpr const char* kTables[] = {"driver",       "shm",       "policies",           "profiles", "streams",
+                                   "supervisor",   "discovery", "discovery_registry", "bridge",   "mappings",
+                                   "rate_limiter", "client",    "producer",           "consumer"};
 
 // The nearest directory above `path` that exists, for statements about its file system; empty if even the parent is missing.
 std::string existing_base(const std::string& path) {
@@ -578,7 +619,9 @@ bool below(std::string_view path, std::string_view base) {
 }
 
 void check_directories(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
-  const auto bad = [&](std::string_view key, std::string text) { problems.push_back({std::string(key), origin_of(origins, key), std::move(text)}); };
+  const auto bad = [&](std::string_view key, std::string text) {
+    problems.push_back({std::string(key), origin_of(origins, key), std::move(text)});
+  };
   std::vector<std::string> allowed;
   bool listed = true;
   for (const auto& dir : c.allowed_base_dirs) {
@@ -603,7 +646,9 @@ void check_directories(const DriverConfig& c, const Origins& origins, std::vecto
   }
   if (!c.base_dir.starts_with('/')) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected an absolute path"));
   const std::string existing = existing_base(c.base_dir);
-  if (existing.empty()) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected a directory, or a name in an existing one to make"));
+  if (existing.empty())
+    return bad("shm.base_dir",
+               concat("is ", in_quotes(c.base_dir), ": expected a directory, or a name in an existing one to make"));
   std::error_code error;
   auto canonical = std::filesystem::canonical(existing, error);
   if (error) return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ", which cannot be resolved: ", error.message()));
@@ -612,12 +657,14 @@ void check_directories(const DriverConfig& c, const Origins& origins, std::vecto
       return bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ", which exists and is no directory: expected one"));
     canonical /= std::filesystem::path(c.base_dir).filename();
   }
-  if (listed && !allowed.empty() && std::none_of(allowed.begin(), allowed.end(), [&](const auto& dir) { return below(canonical.string(), dir); }))
+  if (listed && !allowed.empty() &&
+      std::none_of(allowed.begin(), allowed.end(), [&](const auto& dir) { return below(canonical.string(), dir); }))
     bad("shm.base_dir", concat("is ", in_quotes(c.base_dir), ": expected it to be below one of shm.allowed_base_dirs"));
   if (c.require_hugepages) {
     try {
       if (!shm::file_system_of(existing).hugetlbfs)
-        bad("shm.require_hugepages", concat("is true, but ", in_quotes(c.base_dir), " (shm.base_dir) is not on hugetlbfs: mount one and name it there, or say false"));
+        bad("shm.require_hugepages", concat("is true, but ", in_quotes(c.base_dir),
+                                            " (shm.base_dir) is not on hugetlbfs: mount one and name it there, or say false"));
     } catch (const Error& failure) {
       bad("shm.base_dir", concat("cannot be examined: ", failure.what()));
     }
@@ -629,7 +676,10 @@ void check_profiles(const DriverConfig& c, const Origins& origins, std::vector<C
     auto origin = origin_of(origins, key);
     problems.push_back({key, origin.empty() ? origin_of(origins, fallback) : origin, std::move(text)});
   };
-  if (c.profiles.empty()) bad("profiles", "", "is empty: expected at least one profile, such as [profiles.small] payload_pools = [{pool_id = 1, stride_bytes = 1048576}]");
+  if (c.profiles.empty())
+    bad("profiles", "",
+        "is empty: expected at least one profile, such as [profiles.small] payload_pools = [{pool_id = 1, stride_bytes = "
+        "1048576}]");
   for (const auto& profile : c.profiles) {
     const std::string key = concat("profiles.", printable(profile.name));
     const auto& geometry = profile.geometry;
@@ -637,19 +687,23 @@ void check_profiles(const DriverConfig& c, const Origins& origins, std::vector<C
       bad(key + ".header_nslots", key, concat("is ", geometry.slot_count, ": expected a power of two"));
     if (geometry.pools.empty()) bad(key + ".payload_pools", key, "is missing or empty: expected at least one pool");
     if (geometry.pools.size() > wire::kMaxPoolsPerMessage)
-      bad(key + ".payload_pools", key, concat("has ", geometry.pools.size(), " pools: expected at most ", wire::kMaxPoolsPerMessage));
+      bad(key + ".payload_pools", key,
+          concat("has ", geometry.pools.size(), " pools: expected at most ", wire::kMaxPoolsPerMessage));
     std::set<uint16_t> ids;
     uint64_t total = geometry.header_bytes();
     for (size_t i = 0; i < geometry.pools.size(); ++i) {
       const auto& pool = geometry.pools[i];
       const std::string pool_key = concat(key, ".payload_pools[", i, "]");
-      if (pool.pool_id == 0 || pool.pool_id == 65535) bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, ": expected 1 to 65534"));
-      if (!ids.insert(pool.pool_id).second) bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, " again: expected each pool to have its own"));
+      if (pool.pool_id == 0 || pool.pool_id == 65535)
+        bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, ": expected 1 to 65534"));
+      if (!ids.insert(pool.pool_id).second)
+        bad(pool_key + ".pool_id", key, concat("is ", pool.pool_id, " again: expected each pool to have its own"));
       if (pool.stride_bytes < 64 || pool.stride_bytes % 64 != 0) {
         bad(pool_key + ".stride_bytes", key, concat("is ", pool.stride_bytes, ": expected at least 64 and a multiple of 64"));
       } else if (c.require_power_of_two_stride && !std::has_single_bit(pool.stride_bytes)) {
         bad(pool_key + ".stride_bytes", key,
-            concat("is ", pool.stride_bytes, ": expected a power of two (or policies.require_power_of_two_stride = false, which some consumers refuse)"));
+            concat("is ", pool.stride_bytes,
+                   ": expected a power of two (or policies.require_power_of_two_stride = false, which some consumers refuse)"));
       }
       if (__builtin_add_overflow(total, geometry.pool_bytes(pool), &total)) {
         bad(key + ".payload_pools", key, "adds up to more than 2^64 bytes: expected fewer slots or smaller strides");
@@ -660,21 +714,26 @@ void check_profiles(const DriverConfig& c, const Origins& origins, std::vector<C
 }
 
 void check_streams(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
-  const auto bad = [&](const std::string& key, std::string text, bool fatal = true) { problems.push_back({key, origin_of(origins, key), std::move(text), fatal}); };
+  const auto bad = [&](const std::string& key, std::string text, bool fatal = true) {
+    problems.push_back({key, origin_of(origins, key), std::move(text), fatal});
+  };
   std::map<uint32_t, std::string> names;
   for (const auto& stream : c.streams) {
     const std::string key = concat("streams.", printable(stream.name));
     if (stream.stream_id == 0 || stream.stream_id > kMaxStreamId)
       bad(key + ".stream_id", concat("is ", stream.stream_id, ": expected 1 to ", kMaxStreamId));
     if (const auto [at, fresh] = names.emplace(stream.stream_id, stream.name); !fresh)
-      bad(key + ".stream_id", concat("is ", stream.stream_id, " like that of streams.", printable(at->second), ": expected each stream to have its own"));
-    if (c.profile(stream.profile) == nullptr) bad(key + ".profile", concat("is ", in_quotes(stream.profile), ": expected the name of a profile under [profiles]"));
+      bad(key + ".stream_id", concat("is ", stream.stream_id, " like that of streams.", printable(at->second),
+                                     ": expected each stream to have its own"));
+    if (c.profile(stream.profile) == nullptr)
+      bad(key + ".profile", concat("is ", in_quotes(stream.profile), ": expected the name of a profile under [profiles]"));
   }
   if (c.streams.empty() && !c.allow_dynamic_streams)
     bad("streams", "is empty: expected at least one stream, or policies.allow_dynamic_streams = true");
   if (!c.default_profile.empty() && c.profile(c.default_profile) == nullptr) {
     // Without dynamic streams the key means nothing yet; a wrong name is still worth a word.
-    bad("policies.default_profile", concat("is ", in_quotes(c.default_profile), ": expected the name of a profile under [profiles]"), c.allow_dynamic_streams);
+    bad("policies.default_profile",
+        concat("is ", in_quotes(c.default_profile), ": expected the name of a profile under [profiles]"), c.allow_dynamic_streams);
   }
   if (c.allow_dynamic_streams && c.stream_id_range.empty())
     bad(kStreamRangeKey, "is missing while policies.allow_dynamic_streams is true: dynamic attach requests will be refused", false);
@@ -687,23 +746,28 @@ void check_channels(const DriverConfig& c, const Origins& origins, std::vector<C
     const std::string* channel;
     int32_t stream_id;
   };
-  const Use uses[] = {{"driver.control_channel", "driver.control_stream_id", &c.control_channel, c.control_stream_id},
-                      {"driver.announce_channel", "driver.announce_stream_id", &c.effective_announce_channel(), c.effective_announce_stream_id()},
-                      {"driver.qos_channel", "driver.qos_stream_id", &c.qos_channel, c.qos_stream_id}};
+  const Use uses[] = {
+      {"driver.control_channel", "driver.control_stream_id", &c.control_channel, c.control_stream_id},
+      {"driver.announce_channel", "driver.announce_stream_id", &c.effective_announce_channel(), c.effective_announce_stream_id()},
+      {"driver.qos_channel", "driver.qos_stream_id", &c.qos_channel, c.qos_stream_id}};
   for (const Use& use : uses) {
-    if (use.stream_id <= 0) problems.push_back({use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", kMaxAeronStream)});
+    if (use.stream_id <= 0)
+      problems.push_back(
+          {use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", kMaxAeronStream)});
     // An announce channel that was not given is the control channel: one complaint is enough.
     if (use.channel == &c.control_channel && use.channel_key != uses[0].channel_key) continue;
     if (auto fault = transport::channel_fault(*use.channel); !fault.empty())
-      problems.push_back({use.channel_key, origin_of(origins, use.channel_key), concat("is ", in_quotes(*use.channel), ": ", fault)});
+      problems.push_back(
+          {use.channel_key, origin_of(origins, use.channel_key), concat("is ", in_quotes(*use.channel), ": ", fault)});
   }
   for (size_t i = 0; i < std::size(uses); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (uses[i].stream_id != uses[j].stream_id) continue;
       if (auto clash = transport::channel_clash(*uses[i].channel, *uses[j].channel); !clash.empty())
         problems.push_back({uses[i].channel_key, origin_of(origins, uses[i].channel_key),
-                            concat("is ", in_quotes(*uses[i].channel), " and shares stream id ", uses[i].stream_id, " with ", uses[j].channel_key, " ", in_quotes(*uses[j].channel),
-                                   " but differs in ", clash, ": the media driver refuses whichever comes second"),
+                            concat("is ", in_quotes(*uses[i].channel), " and shares stream id ", uses[i].stream_id, " with ",
+                                   uses[j].channel_key, " ", in_quotes(*uses[j].channel), " but differs in ", clash,
+                                   ": the media driver refuses whichever comes second"),
                             false});
     }
   }
@@ -713,13 +777,17 @@ void check_policies(const DriverConfig& c, const Origins& origins, std::vector<C
   const auto bad = [&](std::string_view key, std::string text, bool fatal = true) {
     problems.push_back({std::string(key), origin_of(origins, key), std::move(text), fatal});
   };
-  for (const auto& [key, value] : {std::pair{"policies.announce_period_ms", c.announce_period_ms}, std::pair{"policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms}})
+  for (const auto& [key, value] : {std::pair{"policies.announce_period_ms", c.announce_period_ms},
+                                   std::pair{"policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms}})
     if (value < kMinIntervalMs) bad(key, concat("is ", value, ": expected at least ", kMinIntervalMs));
   if (c.lease_expiry_grace_intervals == 0) bad("policies.lease_expiry_grace_intervals", "is 0: expected at least 1");
   if (c.lease_expiry_grace_intervals == 1)
-    bad("policies.lease_expiry_grace_intervals", "is 1: a lease then ends with the first late keepalive; expected 2 or more", false);
-  if (c.shutdown_token.size() > kMaxTokenBytes) bad("policies.shutdown_token", concat("has ", c.shutdown_token.size(), " bytes: expected at most ", kMaxTokenBytes));
-  if (c.reuse_existing_shm) bad("policies.reuse_existing_shm", "is true and has no effect: every epoch gets a new directory", false);
+    bad("policies.lease_expiry_grace_intervals", "is 1: a lease then ends with the first late keepalive; expected 2 or more",
+        false);
+  if (c.shutdown_token.size() > kMaxTokenBytes)
+    bad("policies.shutdown_token", concat("has ", c.shutdown_token.size(), " bytes: expected at most ", kMaxTokenBytes));
+  if (c.reuse_existing_shm)
+    bad("policies.reuse_existing_shm", "is true and has no effect: every epoch gets a new directory", false);
 }
 
 }  // namespace
@@ -739,8 +807,19 @@ uint64_t DriverConfig::effective_gc_min_age_ns() const noexcept {
   return epoch_gc_min_age_ns != 0 ? epoch_gc_min_age_ns : 3 * uint64_t{announce_period_ms} * kNsPerMs;
 }
 
-const std::string& DriverConfig::effective_announce_channel() const noexcept { return announce_channel.empty() ? control_channel : announce_channel; }
-int32_t DriverConfig::effective_announce_stream_id() const noexcept { return announce_stream_id == 0 ? control_stream_id : announce_stream_id; }
+const std::string& DriverConfig::effective_announce_channel() const noexcept {
+  return announce_channel.empty() ? control_channel : announce_channel;
+}
+int32_t DriverConfig::effective_announce_stream_id() const noexcept {
+  return announce_stream_id == 0 ? control_stream_id : announce_stream_id;
+}
+
+const std::vector<IdRange>& DriverConfig::effective_descriptor_ranges() const noexcept {
+  return supervisor.per_consumer_descriptor_ids.empty() ? descriptor_stream_id_range : supervisor.per_consumer_descriptor_ids;
+}
+const std::vector<IdRange>& DriverConfig::effective_control_ranges() const noexcept {
+  return supervisor.per_consumer_control_ids.empty() ? control_stream_id_range : supervisor.per_consumer_control_ids;
+}
 
 uint64_t DriverConfig::lease_lifetime_ns() const noexcept {
   // Bounded so that an expiry stays far from the clock's end however the two keys are set: about a century.
@@ -783,6 +862,8 @@ std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Orig
   const auto bad = [&](std::string_view key, std::string text, bool fatal = true) {
     problems.push_back({std::string(key), origin_of(origins, key), std::move(text), fatal});
   };
+  if (c.counter_owner_id == 0 || c.counter_owner_id > kMaxCounterOwner)
+    bad("driver.counter_owner_id", concat("is ", c.counter_owner_id, ": expected 1 to ", kMaxCounterOwner));
   if (c.instance_id.empty() || c.instance_id.size() > kMaxInstanceIdBytes)
     bad("driver.instance_id", concat("has ", c.instance_id.size(), " bytes: expected 1 to ", kMaxInstanceIdBytes));
   check_channels(c, origins, problems);
@@ -792,11 +873,13 @@ std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Orig
     return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || (x >= '0' && x <= '9') || x == '_' || x == '-';
   });
   if (c.name_space.empty() || c.name_space.size() > kMaxNamespaceBytes || !plain)
-    bad("shm.namespace", concat("is ", in_quotes(c.name_space), ": expected 1 to ", kMaxNamespaceBytes, " characters out of A-Z a-z 0-9 _ -"));
+    bad("shm.namespace",
+        concat("is ", in_quotes(c.name_space), ": expected 1 to ", kMaxNamespaceBytes, " characters out of A-Z a-z 0-9 _ -"));
   if (c.permissions_mode > 07777) {
     bad("shm.permissions_mode", "is more than 7777 in octal: expected one such as \"660\"");
   } else if ((c.permissions_mode & 0007) != 0) {
-    bad("shm.permissions_mode", "grants other users something: clients refuse such files; expected a last digit of 0, such as \"660\"");
+    bad("shm.permissions_mode",
+        "grants other users something: clients refuse such files; expected a last digit of 0, such as \"660\"");
   } else if ((c.permissions_mode & 0600) != 0600) {
     bad("shm.permissions_mode", "takes reading or writing from the owner: expected at least \"600\"");
   } else if ((c.permissions_mode & ~mode_t{02660}) != 0) {
@@ -804,8 +887,10 @@ std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Orig
   }
   if (!std::has_single_bit(c.page_size_bytes)) {
     bad("shm.page_size_bytes", concat("is ", c.page_size_bytes, ": expected a power of two"));
-  } else if (const long system = ::sysconf(_SC_PAGESIZE); !c.require_hugepages && system > 0 && c.page_size_bytes != static_cast<uint64_t>(system)) {
-    bad("shm.page_size_bytes", concat("is ", c.page_size_bytes, ", but this system has pages of ", system, " bytes: those count"), false);
+  } else if (const long system = ::sysconf(_SC_PAGESIZE);
+             !c.require_hugepages && system > 0 && c.page_size_bytes != static_cast<uint64_t>(system)) {
+    bad("shm.page_size_bytes", concat("is ", c.page_size_bytes, ", but this system has pages of ", system, " bytes: those count"),
+        false);
   }
   check_directories(c, origins, problems);
   check_policies(c, origins, problems);
@@ -836,15 +921,18 @@ std::vector<ConfigProblem> check_capacity(const DriverConfig& c, const Origins& 
     const std::string key = concat("streams.", printable(stream.name));
     if (bytes > capacity) {
       each_fits = false;
-      problems.push_back({key, origin_of(origins, key),
-                          concat("takes ", bytes, " bytes an epoch by profile ", in_quotes(stream.profile), "; the file system of ", printable(c.base_dir), " holds ", capacity,
-                                 " in all: make that bigger (mount -o remount,size=...), or give the profile fewer slots or smaller strides")});
+      problems.push_back(
+          {key, origin_of(origins, key),
+           concat("takes ", bytes, " bytes an epoch by profile ", in_quotes(stream.profile), "; the file system of ",
+                  printable(c.base_dir), " holds ", capacity,
+                  " in all: make that bigger (mount -o remount,size=...), or give the profile fewer slots or smaller strides")});
     }
     if (__builtin_add_overflow(all, bytes, &all)) all = std::numeric_limits<uint64_t>::max();
   }
   if (all > capacity && each_fits)
-    problems.push_back({"streams", "", concat("take ", all, " bytes together, an epoch each; the file system of ", printable(c.base_dir), " holds ", capacity,
-                                              " in all: make that bigger (mount -o remount,size=...), or configure less")});
+    problems.push_back({"streams", "",
+                        concat("take ", all, " bytes together, an epoch each; the file system of ", printable(c.base_dir),
+                               " holds ", capacity, " in all: make that bigger (mount -o remount,size=...), or configure less")});
   return problems;
 }
 
@@ -852,7 +940,8 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
   LoadedConfig out;
   auto& c = out.config;
   if (root.as_table() == nullptr) {
-    out.problems.push_back({"configuration", root.origin(), "is no table: expected [driver], [shm], [policies], [profiles.*] and [streams.*]"});
+    out.problems.push_back(
+        {"configuration", root.origin(), "is no table: expected [driver], [shm], [policies], [profiles.*] and [streams.*]"});
     return out;
   }
   Reader in(root, environment, out);
@@ -863,8 +952,9 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
   const auto problems_before = out.problems.size();
   read_profiles(in, c);
   read_streams(in, c);
-  const bool lists_whole = out.problems.size() == problems_before ||
-                           std::none_of(out.problems.begin() + static_cast<std::ptrdiff_t>(problems_before), out.problems.end(), [](const auto& p) { return p.fatal; });
+  const bool lists_whole =
+      out.problems.size() == problems_before || std::none_of(out.problems.begin() + static_cast<std::ptrdiff_t>(problems_before),
+                                                             out.problems.end(), [](const auto& p) { return p.fatal; });
   in.warn_unknown("driver", tables[0]);
   in.warn_unknown("shm", tables[1]);
   in.warn_unknown("policies", tables[2]);
@@ -879,11 +969,7 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
   }
   if (out.ok())
     for (auto& problem : check_capacity(c, in.origins)) out.problems.push_back(std::move(problem));
-  if (!c.descriptor_stream_id_range.empty() || !c.control_stream_id_range.empty()) {
-    const char* key = !c.descriptor_stream_id_range.empty() ? kDescriptorRangeKey : kControlRangeKey;
-    in.problem(key, origin_of(in.origins, key), "is checked but not served yet: this driver assigns no per-consumer streams", false);
-  }
-  read_supervisor(in, root, c, out);
+  read_supervisor(in, c, out);
   out.origins = std::move(in.origins);
   return out;
 }

@@ -35,6 +35,19 @@ struct StaticStream {
   std::string profile;
 };
 
+// [supervisor], as far as this driver serves it: what it says to consumers' hellos (driver.md 13, 19).
+struct SupervisorConfig {
+  std::optional<bool> per_consumer_enabled;     // unset: yes, as far as there are ranges
+  std::string per_consumer_descriptor_channel;  // empty: the channel that the consumer asked for
+  std::string per_consumer_control_channel;
+  std::vector<IdRange> per_consumer_descriptor_ids;  // of base and range; empty: driver.descriptor_stream_id_range
+  std::vector<IdRange> per_consumer_control_ids;
+  uint32_t consumer_capacity = 256;  // consumers that are answered
+  bool force_no_shm = false;
+  uint8_t force_mode = 0;  // 0: as asked; else a wire::Mode
+  std::string payload_fallback_uri;
+};
+
 inline constexpr uint32_t kDefaultHeaderSlots = 64;  // rulings P-9: fits a laptop
 
 struct DriverConfig {
@@ -50,6 +63,7 @@ struct DriverConfig {
   std::vector<IdRange> stream_id_range;
   std::vector<IdRange> descriptor_stream_id_range;
   std::vector<IdRange> control_stream_id_range;
+  uint16_t counter_owner_id = 32767;  // of this driver's Aeron counters (operations.md 3): 1 to 32767
   // [shm]
   std::string base_dir = "/dev/shm";
   std::string name_space = "default";
@@ -78,6 +92,7 @@ struct DriverConfig {
   bool notify_unknown_lease = true;
   uint32_t dynamic_stream_linger_ms = 0;
   bool require_power_of_two_stride = true;
+  SupervisorConfig supervisor;
   // [profiles], [streams], in file order
   std::vector<Profile> profiles;
   std::vector<StaticStream> streams;
@@ -87,6 +102,8 @@ struct DriverConfig {
   uint64_t effective_gc_min_age_ns() const noexcept;
   const std::string& effective_announce_channel() const noexcept;
   int32_t effective_announce_stream_id() const noexcept;
+  const std::vector<IdRange>& effective_descriptor_ranges() const noexcept;
+  const std::vector<IdRange>& effective_control_ranges() const noexcept;
   uint64_t lease_lifetime_ns() const noexcept;      // keepalive interval x grace intervals
 };
 

@@ -36,7 +36,8 @@ class Tree {
         return *this;
       }
       const auto known = table.entries.find(name);
-      at = known != table.entries.end() ? &known->second : &table.add(name, ConfigValue(ConfigTable{}, "lab.toml:" + std::to_string(line_)));
+      at = known != table.entries.end() ? &known->second
+                                        : &table.add(name, ConfigValue(ConfigTable{}, "lab.toml:" + std::to_string(line_)));
       key = key.substr(dot + 1);
     }
   }
@@ -87,11 +88,13 @@ std::string all_text(const LoadedConfig& loaded) {
 
 void expect_error(const LoadedConfig& loaded, const std::string& line) {
   EXPECT_FALSE(loaded.ok());
-  EXPECT_NE(("\n" + loaded.error_text() + "\n").find("\n" + line), std::string::npos) << "wanted: " << line << "\ngot:\n" << all_text(loaded);
+  EXPECT_NE(("\n" + loaded.error_text() + "\n").find("\n" + line), std::string::npos) << "wanted: " << line << "\ngot:\n"
+                                                                                      << all_text(loaded);
 }
 void expect_warning(const LoadedConfig& loaded, const std::string& line) {
   EXPECT_TRUE(loaded.ok()) << loaded.error_text();
-  EXPECT_NE(("\n" + all_text(loaded)).find("\nW " + line), std::string::npos) << "wanted: " << line << "\ngot:\n" << all_text(loaded);
+  EXPECT_NE(("\n" + all_text(loaded)).find("\nW " + line), std::string::npos) << "wanted: " << line << "\ngot:\n"
+                                                                              << all_text(loaded);
 }
 
 class ConfigDirTest : public ::testing::Test {
@@ -143,8 +146,10 @@ TEST(ConfigTest, AProfileThatNamesNoSlotsGets64) {  // P-9
 TEST(ConfigTest, TheEnvironmentWinsOverTheFile) {  // CFG-1, P-12
   auto tree = good();
   tree.set("driver.control_stream_id", i(1500)).set("policies.prefault_shm", true).set("shm.namespace", s("lab"));
-  const auto loaded = load_driver_config(
-      tree.root(), environment({{"DRIVER_CONTROL_STREAM_ID", "1600"}, {"POLICIES_PREFAULT_SHM", "False"}, {"SHM_NAMESPACE", "other"}, {"POLICIES_EPOCH_GC_MIN_AGE_NS", "5"}}));
+  const auto loaded = load_driver_config(tree.root(), environment({{"DRIVER_CONTROL_STREAM_ID", "1600"},
+                                                                   {"POLICIES_PREFAULT_SHM", "False"},
+                                                                   {"SHM_NAMESPACE", "other"},
+                                                                   {"POLICIES_EPOCH_GC_MIN_AGE_NS", "5"}}));
   ASSERT_TRUE(loaded.ok()) << loaded.error_text();
   EXPECT_EQ(loaded.config.control_stream_id, 1600);
   EXPECT_FALSE(loaded.config.prefault_shm);
@@ -163,11 +168,15 @@ TEST(ConfigTest, AFlagWinsOverTheEnvironment) {  // CFG-1, P-12
 
 TEST(ConfigTest, AliasesServeOnlyWhenThePrimaryNameIsUnset) {  // CFG-1
   const auto by_alias = load_driver_config(
-      good().root(), environment({{"AERON_DIR", "/a"}, {"TP_CONTROL_CHANNEL", "aeron:udp?endpoint=h:1"}, {"TP_CONTROL_STREAM_ID", "7"}}));
+      good().root(),
+      environment({{"AERON_DIR", "/a"}, {"TP_CONTROL_CHANNEL", "aeron:udp?endpoint=h:1"}, {"TP_CONTROL_STREAM_ID", "7"}}));
   EXPECT_EQ(by_alias.config.aeron_dir, "/a");
   EXPECT_EQ(by_alias.config.control_channel, "aeron:udp?endpoint=h:1");
   EXPECT_EQ(by_alias.config.control_stream_id, 7);
-  const auto by_name = load_driver_config(good().root(), environment({{"AERON_DIR", "/a"}, {"DRIVER_AERON_DIR", "/b"}, {"TP_CONTROL_STREAM_ID", "7"}, {"DRIVER_CONTROL_STREAM_ID", "8"}}));
+  const auto by_name = load_driver_config(
+      good().root(),
+      environment(
+          {{"AERON_DIR", "/a"}, {"DRIVER_AERON_DIR", "/b"}, {"TP_CONTROL_STREAM_ID", "7"}, {"DRIVER_CONTROL_STREAM_ID", "8"}}));
   EXPECT_EQ(by_name.config.aeron_dir, "/b");
   EXPECT_EQ(by_name.config.control_stream_id, 8);
 }
@@ -176,11 +185,13 @@ TEST(ConfigTest, AnEmptyVariableCountsAsUnset) {  // CFG-1
   auto tree = good();
   tree.set("driver.aeron_dir", s("/file"));
   EXPECT_EQ(load_driver_config(tree.root(), environment({{"DRIVER_AERON_DIR", ""}})).config.aeron_dir, "/file");
-  EXPECT_EQ(load_driver_config(tree.root(), environment({{"DRIVER_AERON_DIR", ""}, {"AERON_DIR", "/alias"}})).config.aeron_dir, "/alias");
+  EXPECT_EQ(load_driver_config(tree.root(), environment({{"DRIVER_AERON_DIR", ""}, {"AERON_DIR", "/alias"}})).config.aeron_dir,
+            "/alias");
 }
 
 TEST(ConfigTest, ProfilesAndStreamsHaveNoEnvironmentNames) {  // CFG-1
-  const auto loaded = load_driver_config(good().root(), environment({{"PROFILES_SMALL_HEADER_NSLOTS", "3"}, {"STREAMS_LEFT_STREAM_ID", "0"}}));
+  const auto loaded =
+      load_driver_config(good().root(), environment({{"PROFILES_SMALL_HEADER_NSLOTS", "3"}, {"STREAMS_LEFT_STREAM_ID", "0"}}));
   EXPECT_TRUE(loaded.ok());
   EXPECT_EQ(loaded.config.profiles[0].geometry.slot_count, 128u);
 }
@@ -191,29 +202,34 @@ TEST(ConfigTest, BooleansOfTheEnvironmentAreReadInAnyCaseAndNothingElseIs) {  //
   for (const char* text : {"false", "FALSE", "0"})
     EXPECT_FALSE(load_driver_config(good().root(), environment({{"POLICIES_PREFAULT_SHM", text}})).config.prefault_shm) << text;
   for (const char* text : {"yes", "on", "2", "tru", " true"})
-    expect_error(load_driver_config(good().root(), environment({{"POLICIES_MLOCK_SHM", text}})),
-                 "environment POLICIES_MLOCK_SHM: policies.mlock_shm is \"" + std::string(text) + "\": expected true, false, 1 or 0");
+    expect_error(
+        load_driver_config(good().root(), environment({{"POLICIES_MLOCK_SHM", text}})),
+        "environment POLICIES_MLOCK_SHM: policies.mlock_shm is \"" + std::string(text) + "\": expected true, false, 1 or 0");
 }
 
 TEST(ConfigTest, NumbersOfTheEnvironmentAreDecimalAndInRange) {  // CFG-1
   for (const char* text : {"0x10", "1e3", "-1", "+5", " 5", "5 ", "99999999999999999999999", "five"})
     expect_error(load_driver_config(good().root(), environment({{"DRIVER_CONTROL_STREAM_ID", text}})),
-                 "environment DRIVER_CONTROL_STREAM_ID: driver.control_stream_id is \"" + std::string(text) + "\": expected a decimal number");
+                 "environment DRIVER_CONTROL_STREAM_ID: driver.control_stream_id is \"" + std::string(text) +
+                     "\": expected a decimal number");
   for (const char* text : {"0", "2147483648", "4294967296"})
-    expect_error(load_driver_config(good().root(), environment({{"DRIVER_CONTROL_STREAM_ID", text}})),
-                 "environment DRIVER_CONTROL_STREAM_ID: driver.control_stream_id is " + std::string(text) + ": expected 1 to 2147483647");
+    expect_error(
+        load_driver_config(good().root(), environment({{"DRIVER_CONTROL_STREAM_ID", text}})),
+        "environment DRIVER_CONTROL_STREAM_ID: driver.control_stream_id is " + std::string(text) + ": expected 1 to 2147483647");
 }
 
 TEST(ConfigTest, AWrongTypeIsAnErrorWithItsLine) {  // CFG-1
   const std::vector<std::pair<std::string, ConfigValue::Data>> wrong = {
-      {"driver.control_stream_id", s("1000")}, {"driver.control_stream_id", 1000.0}, {"driver.instance_id", i(1)},   {"policies.prefault_shm", i(1)},
-      {"policies.prefault_shm", s("true")},    {"shm.permissions_mode", i(660)},     {"shm.allowed_base_dirs", s("/")}, {"driver.stream_id_range", true},
-      {"policies.announce_period_ms", ConfigTable{}}, {"policies.shutdown_token", i(123456)}};
+      {"driver.control_stream_id", s("1000")}, {"driver.control_stream_id", 1000.0}, {"driver.instance_id", i(1)},
+      {"policies.prefault_shm", i(1)},         {"policies.prefault_shm", s("true")}, {"shm.permissions_mode", i(660)},
+      {"shm.allowed_base_dirs", s("/")},       {"driver.stream_id_range", true},     {"policies.announce_period_ms", ConfigTable{}},
+      {"policies.shutdown_token", i(123456)}};
   for (const auto& [key, data] : wrong) {
     auto tree = good();
     tree.set(key, data);
     const auto loaded = load_driver_config(tree.root(), kEmpty);
-    expect_error(loaded, "lab.toml:5: " + key + " is a value of type " + std::string(ConfigValue(data, "").type_name()) + ": expected");
+    expect_error(loaded,
+                 "lab.toml:5: " + key + " is a value of type " + std::string(ConfigValue(data, "").type_name()) + ": expected");
     EXPECT_EQ(loaded.error_text().find("123456"), std::string::npos);  // a token is never repeated
   }
   auto tree = good();
@@ -232,7 +248,12 @@ TEST(ConfigTest, EveryProblemIsReportedAtOnceEachWithItsKey) {  // CFG-1
 
 TEST(ConfigTest, UnknownKeysAreWarnings) {  // CFG-1
   auto tree = good();
-  tree.set("driver.contorl_stream_id", i(1)).set("shm.base", s("/")).set("policies.x", true).set("profiles.small.nslots", i(4)).set("streams.left.id", i(4)).set("drivers", ConfigTable{});
+  tree.set("driver.contorl_stream_id", i(1))
+      .set("shm.base", s("/"))
+      .set("policies.x", true)
+      .set("profiles.small.nslots", i(4))
+      .set("streams.left.id", i(4))
+      .set("drivers", ConfigTable{});
   const auto loaded = load_driver_config(tree.root(), kEmpty);
   expect_warning(loaded, "lab.toml:5: driver.contorl_stream_id is unknown and ignored");
   expect_warning(loaded, "lab.toml:6: shm.base is unknown");
@@ -244,24 +265,33 @@ TEST(ConfigTest, UnknownKeysAreWarnings) {  // CFG-1
 
 TEST(ConfigTest, TablesOfOtherProgramsAreNobodysBusiness) {  // CFG-1: one file may hold several programs' tables
   auto tree = good();
-  for (const char* name : {"bridge", "discovery", "rate_limiter", "client", "producer", "consumer", "mappings"}) tree.set(std::string(name) + ".whatever", i(1));
+  for (const char* name : {"bridge", "discovery", "rate_limiter", "client", "producer", "consumer", "mappings"})
+    tree.set(std::string(name) + ".whatever", i(1));
   EXPECT_TRUE(load_driver_config(tree.root(), kEmpty).problems.empty());
 }
 
 TEST(ConfigTest, ThePortableFileOfTheSpecificationLoads) {  // config.md 2.5
   Tree tree;
-  tree.set("driver.instance_id", s("lab-a")).set("driver.aeron_dir", s("")).set("driver.control_channel", s("aeron:ipc?term-length=4m")).set("driver.control_stream_id", i(1000));
-  tree.set("driver.announce_channel", s("aeron:ipc?term-length=4m")).set("driver.announce_stream_id", i(1001)).set("driver.qos_channel", s("aeron:ipc?term-length=4m"));
-  tree.set("driver.qos_stream_id", i(1200)).set("driver.descriptor_stream_id_range", s("31000-31099")).set("driver.control_stream_id_range", s("32000-32099"));
+  tree.set("driver.instance_id", s("lab-a"))
+      .set("driver.aeron_dir", s(""))
+      .set("driver.control_channel", s("aeron:ipc?term-length=4m"))
+      .set("driver.control_stream_id", i(1000));
+  tree.set("driver.announce_channel", s("aeron:ipc?term-length=4m"))
+      .set("driver.announce_stream_id", i(1001))
+      .set("driver.qos_channel", s("aeron:ipc?term-length=4m"));
+  tree.set("driver.qos_stream_id", i(1200))
+      .set("driver.descriptor_stream_id_range", s("31000-31099"))
+      .set("driver.control_stream_id_range", s("32000-32099"));
   tree.set("shm.base_dir", s("/dev/shm")).set("shm.namespace", s("lab")).set("shm.permissions_mode", s("660"));
   tree.set("shm.allowed_base_dirs", ConfigArray{ConfigValue(s("/dev/shm"), "lab.toml:14")});
-  tree.set("policies.default_profile", s("small")).set("profiles.small.header_nslots", i(128)).set("profiles.small.payload_pools", pools({{1, 262144}, {2, 2097152}}));
+  tree.set("policies.default_profile", s("small"))
+      .set("profiles.small.header_nslots", i(128))
+      .set("profiles.small.payload_pools", pools({{1, 262144}, {2, 2097152}}));
   tree.set("streams.left.stream_id", i(10010)).set("streams.left.profile", s("small"));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
   EXPECT_TRUE(loaded.ok()) << loaded.error_text();
   EXPECT_EQ(loaded.config.descriptor_stream_id_range, (std::vector<IdRange>{{31000, 31099}}));
-  // Not served yet, and said so.
-  expect_warning(loaded, "lab.toml:9: driver.descriptor_stream_id_range is checked but not served yet");
+  EXPECT_EQ(loaded.config.effective_descriptor_ranges(), (std::vector<IdRange>{{31000, 31099}}));
 }
 
 // ---- ranges ------------------------------------------------------------------------------------------------------------------
@@ -291,7 +321,8 @@ TEST(ConfigTest, RangesComeInEveryForm) {  // CFG-8, config.md 1
     EXPECT_EQ(loaded.config.stream_id_range, ranges);
   }
   for (const char* text : {"20000-29999", "20000,29999"})
-    EXPECT_EQ(load_driver_config(good().root(), environment({{"DRIVER_STREAM_ID_RANGE", text}})).config.stream_id_range, (std::vector<IdRange>{{20000, 29999}}));
+    EXPECT_EQ(load_driver_config(good().root(), environment({{"DRIVER_STREAM_ID_RANGE", text}})).config.stream_id_range,
+              (std::vector<IdRange>{{20000, 29999}}));
 }
 
 TEST(ConfigTest, OtherFormsOfRangesAreErrors) {  // CFG-8
@@ -300,8 +331,9 @@ TEST(ConfigTest, OtherFormsOfRangesAreErrors) {  // CFG-8
     for (const auto& item : items) out.emplace_back(item, "lab.toml:5");
     return out;
   };
-  for (const ConfigValue::Data& data : std::initializer_list<ConfigValue::Data>{s("a-b"), s("1-2-3"), s("1-"), s("-2"), s("1 2"), s("0x10-0x20"), s("5000000000-5000000001"), s("1.5"), i(20000), true,
-                                                                                array({i(1)}), array({i(1), i(2), i(3)}), array({i(1), s("2")}), array({true, false})}) {
+  for (const ConfigValue::Data& data : std::initializer_list<ConfigValue::Data>{
+           s("a-b"), s("1-2-3"), s("1-"), s("-2"), s("1 2"), s("0x10-0x20"), s("5000000000-5000000001"), s("1.5"), i(20000), true,
+           array({i(1)}), array({i(1), i(2), i(3)}), array({i(1), s("2")}), array({true, false})}) {
     auto tree = good();
     tree.set("driver.stream_id_range", data);
     expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: driver.stream_id_range ");
@@ -319,7 +351,8 @@ TEST(ConfigTest, RangesAreOrderedNonzeroAndBelowNull) {  // CFG-8, D-48
   }
   auto tree = good();
   tree.set("driver.descriptor_stream_id_range", s("5-2147483648"));
-  expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: driver.descriptor_stream_id_range is 5-2147483648: expected ids up to 2147483647");
+  expect_error(load_driver_config(tree.root(), kEmpty),
+               "lab.toml:5: driver.descriptor_stream_id_range is 5-2147483648: expected ids up to 2147483647");
 }
 
 TEST(ConfigTest, RangesAreDisjointIdenticalOnesIncluded) {  // CFG-8, D-48
@@ -346,7 +379,10 @@ TEST(ConfigTest, RangesAreDisjointIdenticalOnesIncluded) {  // CFG-8, D-48
 
 TEST(ConfigTest, RangesContainNoIdInUse) {  // CFG-8, D-48
   for (const char* key : {"driver.stream_id_range", "driver.descriptor_stream_id_range", "driver.control_stream_id_range"}) {
-    for (const auto& [text, culprit] : std::map<std::string, std::string>{{"1000", "driver.control_stream_id"}, {"1001-1002", "driver.announce_stream_id"}, {"1100-1300", "driver.qos_stream_id"}, {"10000-10010", "streams.left.stream_id"}}) {
+    for (const auto& [text, culprit] : std::map<std::string, std::string>{{"1000", "driver.control_stream_id"},
+                                                                          {"1001-1002", "driver.announce_stream_id"},
+                                                                          {"1100-1300", "driver.qos_stream_id"},
+                                                                          {"10000-10010", "streams.left.stream_id"}}) {
       auto tree = good();
       tree.set(key, text).set("driver.announce_stream_id", i(1001));
       const auto loaded = load_driver_config(tree.root(), kEmpty);
@@ -364,18 +400,21 @@ TEST(ConfigTest, AProfileIsNeededAndAPoolInIt) {  // CFG-2
   expect_error(load_driver_config(none.root(), kEmpty), "profiles is empty: expected at least one profile");
   auto tree = good();
   tree.set("profiles.bare.header_nslots", i(64));
-  expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: profiles.bare.payload_pools is missing or empty: expected at least one pool");
+  expect_error(load_driver_config(tree.root(), kEmpty),
+               "lab.toml:5: profiles.bare.payload_pools is missing or empty: expected at least one pool");
 }
 
 TEST(ConfigTest, PoolIdsAreUniqueAndInRange) {  // CFG-2, P-14
   for (const int64_t id : {0, 65535}) {
     auto tree = good();
     tree.set("profiles.small.payload_pools", pools({{id, 64}}));
-    expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[0].pool_id is " + std::to_string(id) + ": expected 1 to 65534");
+    expect_error(load_driver_config(tree.root(), kEmpty),
+                 "lab.toml:99: profiles.small.payload_pools[0].pool_id is " + std::to_string(id) + ": expected 1 to 65534");
   }
   auto tree = good();
   tree.set("profiles.small.payload_pools", pools({{65536, 64}}));
-  expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[0].pool_id is 65536: expected 0 to 65535");
+  expect_error(load_driver_config(tree.root(), kEmpty),
+               "lab.toml:99: profiles.small.payload_pools[0].pool_id is 65536: expected 0 to 65535");
   tree.set("profiles.small.payload_pools", pools({{1, 64}, {2, 64}, {1, 128}}));
   expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[2].pool_id is 1 again");
   tree.set("profiles.small.payload_pools", pools({{1, 64}, {65534, 64}}));
@@ -396,7 +435,8 @@ TEST(ConfigTest, SlotCountsArePowersOfTwo) {  // CFG-3
   for (const int64_t bad : std::initializer_list<int64_t>{0, 3, 100, 4294967295}) {
     auto tree = good();
     tree.set("profiles.small.header_nslots", i(bad));
-    expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: profiles.small.header_nslots is " + std::to_string(bad) + ": expected a power of two");
+    expect_error(load_driver_config(tree.root(), kEmpty),
+                 "lab.toml:5: profiles.small.header_nslots is " + std::to_string(bad) + ": expected a power of two");
   }
   for (const int64_t fine : {1, 2, 64, 1024}) {
     auto tree = good();
@@ -417,7 +457,9 @@ TEST(ConfigTest, WhatTheFileSystemCannotHoldIsRefusedNamingTheLimit) {  // CFG-4
   auto tree = good();
   tree.set("profiles.small.header_nslots", i(1 << 30)).set("profiles.small.payload_pools", pools({{1, int64_t{1} << 31}}));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
-  expect_error(loaded, "lab.toml:3: streams.left takes 2305843284091601024 bytes an epoch by profile \"small\"; the file system of /dev/shm holds ");
+  expect_error(
+      loaded,
+      "lab.toml:3: streams.left takes 2305843284091601024 bytes an epoch by profile \"small\"; the file system of /dev/shm holds ");
   EXPECT_NE(loaded.error_text().find("remount,size="), std::string::npos);
 }
 
@@ -432,7 +474,8 @@ TEST(ConfigTest, SizesThatOverflow64BitsAreRefused) {  // CFG-4
   c.profiles[0].geometry.pools.push_back({4, uint32_t{1} << 31});
   const auto problems = check_driver_config(c);
   ASSERT_EQ(problems.size(), 1u);
-  EXPECT_EQ(problems[0].line(), "profiles.huge.payload_pools adds up to more than 2^64 bytes: expected fewer slots or smaller strides");
+  EXPECT_EQ(problems[0].line(),
+            "profiles.huge.payload_pools adds up to more than 2^64 bytes: expected fewer slots or smaller strides");
   // Streams that fit alone and not together.
   const uint64_t capacity = shm::file_system_of("/dev/shm").capacity_bytes;
   c.profiles = {{"big", {1, {{1, 1 << 30}}}}};
@@ -450,11 +493,13 @@ TEST(ConfigTest, StreamsNameAProfileAndHaveIdsOfTheirOwn) {  // CFG-5
   for (const int64_t bad : {int64_t{0}, int64_t{4294967295}}) {
     auto other = good();
     other.set("streams.left.stream_id", i(bad));
-    expect_error(load_driver_config(other.root(), kEmpty), "lab.toml:5: streams.left.stream_id is " + std::to_string(bad) + ": expected 1 to 4294967294");
+    expect_error(load_driver_config(other.root(), kEmpty),
+                 "lab.toml:5: streams.left.stream_id is " + std::to_string(bad) + ": expected 1 to 4294967294");
   }
   auto lost = good();
   lost.set("streams.left.profile", s("big"));
-  expect_error(load_driver_config(lost.root(), kEmpty), "lab.toml:5: streams.left.profile is \"big\": expected the name of a profile");
+  expect_error(load_driver_config(lost.root(), kEmpty),
+               "lab.toml:5: streams.left.profile is \"big\": expected the name of a profile");
   Tree bare;
   bare.set("profiles.small.payload_pools", pools({{1, 64}})).set("streams.left.stream_id", i(5));
   expect_error(load_driver_config(bare.root(), kEmpty), "lab.toml:2: streams.left.profile is missing");
@@ -476,7 +521,8 @@ TEST(ConfigTest, WithoutDynamicStreamsThereIsAStaticOne) {  // CFG-6
 TEST(ConfigTest, DynamicStreamsNeedTheirProfileAndShouldHaveARange) {  // CFG-7
   auto tree = good();
   tree.set("policies.allow_dynamic_streams", true);
-  expect_warning(load_driver_config(tree.root(), kEmpty), "driver.stream_id_range is missing while policies.allow_dynamic_streams is true");
+  expect_warning(load_driver_config(tree.root(), kEmpty),
+                 "driver.stream_id_range is missing while policies.allow_dynamic_streams is true");
   tree.set("policies.default_profile", s("gone"));
   expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:6: policies.default_profile is \"gone\"");
   tree.set("policies.default_profile", s("small"));
@@ -494,11 +540,13 @@ TEST(ConfigTest, StridesAreMultiplesOf64AndPowersOfTwoUnlessToldOtherwise) {  //
   for (const int64_t bad : std::initializer_list<int64_t>{0, 32, 100, 4294967295}) {
     auto tree = good();
     tree.set("profiles.small.payload_pools", pools({{1, bad}}));
-    expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[0].stride_bytes is " + std::to_string(bad) + ": expected at least 64 and a multiple of 64");
+    expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[0].stride_bytes is " +
+                                                              std::to_string(bad) + ": expected at least 64 and a multiple of 64");
   }
   auto tree = good();
   tree.set("profiles.small.payload_pools", pools({{1, 192}}));
-  expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:99: profiles.small.payload_pools[0].stride_bytes is 192: expected a power of two");
+  expect_error(load_driver_config(tree.root(), kEmpty),
+               "lab.toml:99: profiles.small.payload_pools[0].stride_bytes is 192: expected a power of two");
   tree.set("policies.require_power_of_two_stride", false);
   EXPECT_TRUE(load_driver_config(tree.root(), kEmpty).ok());
   for (const int64_t fine : {64, 128, 1 << 20}) {
@@ -523,15 +571,16 @@ TEST_F(ConfigDirTest, DirectoriesAreAbsoluteExistAndContainEachOther) {  // CFG-
   };
   EXPECT_TRUE(load(dir_ + "/base", {}).ok());
   EXPECT_TRUE(load(dir_ + "/base/below", {dir_ + "/base"}).ok());
-  EXPECT_TRUE(load(dir_ + "/new", {}).ok());                // made at start
+  EXPECT_TRUE(load(dir_ + "/new", {}).ok());  // made at start
   EXPECT_TRUE(load(dir_ + "/new", {dir_ + "/new"}).ok());
-  EXPECT_FALSE(std::filesystem::exists(dir_ + "/new"));     // and not by looking
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/new"));  // and not by looking
   expect_error(load("relative", {}), "lab.toml:5: shm.base_dir is \"relative\": expected an absolute path");
   expect_error(load(dir_ + "/no/such", {}), "lab.toml:5: shm.base_dir is");
   expect_error(load(dir_ + "/file", {}), "lab.toml:5: shm.base_dir is");
   expect_error(load(dir_ + "/base", {"relative"}), "lab.toml:6: shm.allowed_base_dirs holds \"relative\": expected absolute paths");
   expect_error(load(dir_ + "/base", {dir_ + "/gone"}), "lab.toml:6: shm.allowed_base_dirs holds");
-  expect_error(load(dir_ + "/base", {dir_ + "/other"}), "lab.toml:5: shm.base_dir is \"" + dir_ + "/base\": expected it to be below one of shm.allowed_base_dirs");
+  expect_error(load(dir_ + "/base", {dir_ + "/other"}),
+               "lab.toml:5: shm.base_dir is \"" + dir_ + "/base\": expected it to be below one of shm.allowed_base_dirs");
   expect_error(load(dir_ + "/other", {dir_ + "/oth"}), "lab.toml:6: shm.allowed_base_dirs");
   std::filesystem::create_directories(dir_ + "/oth");
   expect_error(load(dir_ + "/other", {dir_ + "/oth"}), "lab.toml:5: shm.base_dir");  // on component boundaries
@@ -549,7 +598,8 @@ TEST_F(ConfigDirTest, TheEnvironmentsListOfDirectoriesIsSeparatedByColons) {  //
 }
 
 TEST(ConfigTest, NamespacesAndModesAreChecked) {  // CFG-11, D-37
-  for (const std::string& bad : {std::string(), std::string("a/b"), std::string(".."), std::string("a b"), std::string("\xc3\xa4"), std::string(256, 'a')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("a/b"), std::string(".."), std::string("a b"), std::string("\xc3\xa4"), std::string(256, 'a')}) {
     auto tree = good();
     tree.set("shm.namespace", bad);
     expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: shm.namespace is ");
@@ -564,7 +614,8 @@ TEST(ConfigTest, NamespacesAndModesAreChecked) {  // CFG-11, D-37
     tree.set("shm.permissions_mode", s(bad));
     expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: shm.permissions_mode ");
   }
-  for (const auto& [text, mode] : std::map<std::string, mode_t>{{"660", 0660}, {"0660", 0660}, {"600", 0600}, {"640", 0640}, {"2660", 02660}}) {
+  for (const auto& [text, mode] :
+       std::map<std::string, mode_t>{{"660", 0660}, {"0660", 0660}, {"600", 0600}, {"640", 0640}, {"2660", 02660}}) {
     auto tree = good();
     tree.set("shm.permissions_mode", text);
     const auto loaded = load_driver_config(tree.root(), kEmpty);
@@ -576,7 +627,8 @@ TEST(ConfigTest, NamespacesAndModesAreChecked) {  // CFG-11, D-37
 TEST(ConfigTest, HugepagesNeedABaseDirectoryOnHugetlbfs) {  // CFG-12
   auto tree = good();
   tree.set("shm.require_hugepages", true);
-  expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: shm.require_hugepages is true, but \"/dev/shm\" (shm.base_dir) is not on hugetlbfs");
+  expect_error(load_driver_config(tree.root(), kEmpty),
+               "lab.toml:5: shm.require_hugepages is true, but \"/dev/shm\" (shm.base_dir) is not on hugetlbfs");
 }
 
 TEST(ConfigTest, PageSizesArePowersOfTwoAndComparedWithTheSystem) {  // config.md 2.2
@@ -584,7 +636,8 @@ TEST(ConfigTest, PageSizesArePowersOfTwoAndComparedWithTheSystem) {  // config.m
   tree.set("shm.page_size_bytes", i(5000));
   expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: shm.page_size_bytes is 5000: expected a power of two");
   tree.set("shm.page_size_bytes", i(1 << 21));
-  expect_warning(load_driver_config(tree.root(), kEmpty), "lab.toml:6: shm.page_size_bytes is 2097152, but this system has pages of");
+  expect_warning(load_driver_config(tree.root(), kEmpty),
+                 "lab.toml:6: shm.page_size_bytes is 2097152, but this system has pages of");
 }
 
 TEST(ConfigTest, IntervalsHaveTheirMinimum) {  // CFG-13
@@ -592,7 +645,8 @@ TEST(ConfigTest, IntervalsHaveTheirMinimum) {  // CFG-13
     for (const int64_t bad : {0, 9}) {
       auto tree = good();
       tree.set(key, i(bad));
-      expect_error(load_driver_config(tree.root(), kEmpty), "lab.toml:5: " + std::string(key) + " is " + std::to_string(bad) + ": expected 10 to");
+      expect_error(load_driver_config(tree.root(), kEmpty),
+                   "lab.toml:5: " + std::string(key) + " is " + std::to_string(bad) + ": expected 10 to");
     }
     auto tree = good();
     tree.set(key, i(10));
@@ -621,13 +675,15 @@ TEST(ConfigTest, TheMinimumAgeOfEpochsIsThreePeriodsUnlessSet) {  // CFG-14
 }
 
 TEST(ConfigTest, ChannelsParse) {  // CFG-15
-  for (const char* fine : {"aeron:ipc", "aeron:ipc?term-length=4m", "aeron:udp?endpoint=localhost:40123", "aeron:udp?control=h:1|control-mode=dynamic|mtu=1408", "aeron-spy:aeron:udp?endpoint=h:1"}) {
+  for (const char* fine : {"aeron:ipc", "aeron:ipc?term-length=4m", "aeron:udp?endpoint=localhost:40123",
+                           "aeron:udp?control=h:1|control-mode=dynamic|mtu=1408", "aeron-spy:aeron:udp?endpoint=h:1"}) {
     auto tree = good();
     tree.set("driver.qos_channel", s(fine));
     EXPECT_TRUE(load_driver_config(tree.root(), kEmpty).ok()) << fine;
   }
-  for (const char* bad : {"", "ipc", "aeron:", "aeron:tcp?endpoint=h:1", "aeron:ipc?", "aeron:ipc?term-length", "aeron:ipc?=4m", "aeron:ipc?term-length=", "aeron:ipc?a=1|a=2", "aeron:udp", "aeron:udp?mtu=1408",
-                          "aeron:ipc?x=1 2", "aeron:ipc?x=\x01"}) {
+  for (const char* bad :
+       {"", "ipc", "aeron:", "aeron:tcp?endpoint=h:1", "aeron:ipc?", "aeron:ipc?term-length", "aeron:ipc?=4m",
+        "aeron:ipc?term-length=", "aeron:ipc?a=1|a=2", "aeron:udp", "aeron:udp?mtu=1408", "aeron:ipc?x=1 2", "aeron:ipc?x=\x01"}) {
     auto tree = good();
     tree.set("driver.control_channel", s(bad));
     const auto loaded = load_driver_config(tree.root(), kEmpty);
@@ -640,11 +696,15 @@ TEST(ConfigTest, ChannelsParse) {  // CFG-15
 TEST(ConfigTest, OneStreamHasOneTermLengthAndMtu) {  // CFG-15
   const auto load = [](const char* control, const char* announce, int announce_stream) {
     auto tree = good();
-    tree.set("driver.control_channel", s(control)).set("driver.announce_channel", s(announce)).set("driver.announce_stream_id", i(announce_stream));
+    tree.set("driver.control_channel", s(control))
+        .set("driver.announce_channel", s(announce))
+        .set("driver.announce_stream_id", i(announce_stream));
     return load_driver_config(tree.root(), kEmpty);
   };
-  expect_warning(load("aeron:ipc?term-length=4m", "aeron:ipc?term-length=1m", 1000), "lab.toml:6: driver.announce_channel is \"aeron:ipc?term-length=1m\" and shares stream id 1000");
-  expect_warning(load("aeron:udp?endpoint=h:1|mtu=1408", "aeron:udp?endpoint=h:1|mtu=8k", 1000), "lab.toml:6: driver.announce_channel is ");
+  expect_warning(load("aeron:ipc?term-length=4m", "aeron:ipc?term-length=1m", 1000),
+                 "lab.toml:6: driver.announce_channel is \"aeron:ipc?term-length=1m\" and shares stream id 1000");
+  expect_warning(load("aeron:udp?endpoint=h:1|mtu=1408", "aeron:udp?endpoint=h:1|mtu=8k", 1000),
+                 "lab.toml:6: driver.announce_channel is ");
   EXPECT_TRUE(load("aeron:ipc?term-length=4m", "aeron:ipc?term-length=4194304", 1000).problems.empty());
   EXPECT_TRUE(load("aeron:ipc?term-length=4m", "aeron:ipc", 1000).problems.empty());
   EXPECT_TRUE(load("aeron:ipc?term-length=4m", "aeron:ipc?term-length=1m", 1001).problems.empty());
@@ -655,9 +715,31 @@ TEST(ConfigTest, OneStreamHasOneTermLengthAndMtu) {  // CFG-15
 
 TEST(ConfigTest, TheSupervisorsTableIsChecked) {  // CFG-16
   auto tree = good();
-  tree.set("supervisor.force_mode", i(2)).set("supervisor.per_consumer_descriptor_base", i(31000)).set("supervisor.per_consumer_descriptor_range", i(100)).set("supervisor.consumer_capacity", i(8));
+  tree.set("supervisor.force_mode", i(2))
+      .set("supervisor.per_consumer_descriptor_base", i(31000))
+      .set("supervisor.per_consumer_descriptor_range", i(100))
+      .set("supervisor.consumer_capacity", i(8));
+  tree.set("supervisor.force_no_shm", true)
+      .set("supervisor.per_consumer_enabled", false)
+      .set("supervisor.payload_fallback_uri", s("bridge://b1"))
+      .set("supervisor.per_consumer_control_channel", s("aeron:ipc?term-length=64k"));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
-  expect_warning(loaded, "lab.toml:5: supervisor is checked but not served yet");
+  EXPECT_TRUE(loaded.problems.empty());
+  const SupervisorConfig& supervisor = loaded.config.supervisor;
+  EXPECT_EQ(supervisor.force_mode, 2);
+  EXPECT_EQ(supervisor.consumer_capacity, 8u);
+  EXPECT_EQ(supervisor.per_consumer_descriptor_ids, (std::vector<IdRange>{{31000, 31099}}));
+  EXPECT_EQ(loaded.config.effective_descriptor_ranges(), supervisor.per_consumer_descriptor_ids);  // over the driver's range
+  EXPECT_TRUE(supervisor.force_no_shm);
+  EXPECT_EQ(supervisor.per_consumer_enabled, false);
+  EXPECT_EQ(supervisor.payload_fallback_uri, "bridge://b1");
+  EXPECT_EQ(supervisor.per_consumer_control_channel, "aeron:ipc?term-length=64k");
+
+  auto elsewhere = good();
+  elsewhere.set("supervisor.control_stream_id", i(1400)).set("supervisor.consumer_stale_ms", i(1));
+  const auto warned = load_driver_config(elsewhere.root(), kEmpty);
+  expect_warning(warned, "lab.toml:5: supervisor.control_stream_id differs from driver.control_stream_id");
+  expect_warning(warned, "lab.toml:6: supervisor.consumer_stale_ms is checked but not served");
 
   const std::vector<std::tuple<std::string, ConfigValue::Data, std::string>> bad = {
       {"force_mode", i(3), "is 3: expected 0 to 2"},
@@ -672,7 +754,10 @@ TEST(ConfigTest, TheSupervisorsTableIsChecked) {  // CFG-16
     spoiled.set("supervisor." + key, data);
     expect_error(load_driver_config(spoiled.root(), kEmpty), "lab.toml:5: supervisor." + key + " " + complaint);
   }
-  expect_error(load_driver_config(good().root(), environment({})).ok() ? load_driver_config(Tree(good()).set("supervisor.force_mode", i(0)).root(), environment({{"SUPERVISOR_FORCE_MODE", "7"}})) : LoadedConfig{},
+  expect_error(load_driver_config(good().root(), environment({})).ok()
+                   ? load_driver_config(Tree(good()).set("supervisor.force_mode", i(0)).root(),
+                                        environment({{"SUPERVISOR_FORCE_MODE", "7"}}))
+                   : LoadedConfig{},
                "environment SUPERVISOR_FORCE_MODE: supervisor.force_mode is 7");
 }
 
@@ -703,7 +788,8 @@ TEST(ConfigTest, ASupervisorsBaseNeedsItsCountAndKeepsOutOfOtherRanges) {  // CF
   auto both = good();
   both.set("supervisor.per_consumer_descriptor_base", i(31000)).set("supervisor.per_consumer_descriptor_range", i(100));
   both.set("supervisor.per_consumer_control_base", i(31099)).set("supervisor.per_consumer_control_range", i(100));
-  expect_error(load_driver_config(both.root(), kEmpty), "lab.toml:7: supervisor.per_consumer_control_base is 31099-31198 and overlaps");
+  expect_error(load_driver_config(both.root(), kEmpty),
+               "lab.toml:7: supervisor.per_consumer_control_base is 31099-31198 and overlaps");
 }
 
 TEST(ConfigTest, ATreeThatIsNoTableIsOneClearError) {  // CFG-1
@@ -713,7 +799,9 @@ TEST(ConfigTest, ATreeThatIsNoTableIsOneClearError) {  // CFG-1
 
 TEST(ConfigTest, KeysOfTheOtherImplementationsAreAccepted) {  // config.md 2.3, D-42
   auto tree = good();
-  tree.set("policies.reuse_existing_shm", true).set("policies.cleanup_shm_on_exit", true).set("policies.node_id_reuse_cooldown_ms", i(0));
+  tree.set("policies.reuse_existing_shm", true)
+      .set("policies.cleanup_shm_on_exit", true)
+      .set("policies.node_id_reuse_cooldown_ms", i(0));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
   expect_warning(loaded, "lab.toml:5: policies.reuse_existing_shm is true and has no effect");
   EXPECT_EQ(loaded.problems.size(), 1u) << all_text(loaded);
@@ -722,7 +810,8 @@ TEST(ConfigTest, KeysOfTheOtherImplementationsAreAccepted) {  // config.md 2.3, 
 TEST(ConfigTest, NamesInMessagesAreEscaped) {  // driver.md 17
   auto tree = good();
   tree.set("driver.bad\x1b[31mkey", i(1)).set("profiles.p\x1b.header_nslots", i(3));
-  for (const char c : all_text(load_driver_config(tree.root(), kEmpty))) EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << int(c);
+  for (const char c : all_text(load_driver_config(tree.root(), kEmpty)))
+    EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << int(c);
 }
 
 }  // namespace

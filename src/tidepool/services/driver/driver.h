@@ -33,6 +33,8 @@ struct DriverCounts {
   uint64_t leases_revoked[4] = {};     // by reason; index 0 unused
   uint64_t leases_dropped = 0;         // with a lost media driver: nobody could be told
   uint64_t announces = 0;
+  uint64_t consumer_configs = 0;       // answers to hellos
+  uint64_t hellos_ignored = 0;         // of nobody who holds a consumer lease on that stream
   uint64_t epochs_created = 0;
   uint64_t epochs_failed = 0;
   uint64_t epochs_collected = 0;
@@ -54,6 +56,8 @@ struct LeaseStatus {
   wire::Role role = wire::Role::producer;
   uint32_t node_id = 0;
   uint64_t expiry_ns = 0;
+  uint32_t descriptor_stream_id = 0;  // of its own; 0: the shared stream
+  uint32_t control_stream_id = 0;
 };
 struct StreamStatus {
   uint32_t stream_id = 0;
@@ -85,6 +89,10 @@ class Driver final : public Agent {
   bool connected() const noexcept;
   // Begin draining; poll() goes on until kStopped. drain_now: send the notice in the next poll (a signal).
   void shutdown(wire::ShutdownReason reason, std::string text, bool drain_now);
+
+  // End a lease (driver.md 6.2, REVOKED): its holder is told `text` and must attach again; nothing keeps it from doing so. False:
+  // no such lease, or too much is owed already (ask again).
+  bool revoke(uint64_t lease_id, std::string text);
 
   const DriverCounts& counts() const noexcept;
   size_t messages_owed() const noexcept;

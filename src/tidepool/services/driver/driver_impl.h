@@ -20,6 +20,7 @@
 #include "tidepool/services/driver/leases.h"
 #include "tidepool/services/driver/node_ids.h"
 #include "tidepool/services/driver/status_file.h"
+#include "tidepool/services/driver/per_consumer.h"
 #include "tidepool/services/driver/streams.h"
 #include "tidepool/shm/file_lock.h"
 #include "tidepool/transport/connection.h"
@@ -30,6 +31,7 @@ struct Driver::Impl {
   Impl(DriverConfig config, const Clock& clock, DriverOptions options);
 
   int poll();
+  int work();  // one duty cycle
   void shutdown(wire::ShutdownReason reason, std::string text, bool drain_now);
 
   // ---- messages (requests.cc); called by control::dispatch
@@ -39,6 +41,7 @@ struct Driver::Impl {
   void on(const wire::ShmDetachRequest& request, const transport::MessageInfo& info);
   void on(const wire::ShmLeaseKeepalive& keepalive, const transport::MessageInfo& info);
   void on(const wire::ShmDriverShutdownRequest& request, const transport::MessageInfo& info);
+  void on(const wire::ConsumerHello& hello, const transport::MessageInfo& info);
 
   static constexpr int kMaxFragmentsPerPoll = 1000;
   static constexpr size_t kMaxDeferred = 256;
@@ -65,6 +68,7 @@ struct Driver::Impl {
     std::shared_ptr<transport::Connection> connection;
     std::shared_ptr<transport::Subscription> control_in;
     std::unique_ptr<Outbox> out;
+    std::unique_ptr<transport::CounterSet> counters;  // nullptr: refused
     bool joined = false;  // our own subscription hears our control publication
     // A subscription to a shared log may begin where the slowest reader is: what was said before we came is not for us.
     int32_t session_id = 0;
@@ -73,11 +77,14 @@ struct Driver::Impl {
   };
 
   // ---- driver.cc
+  void sweep(pool::EpochFiles& files, bool own);
+  void sweep_other_namespaces(const pool::StoreOptions& store);
   std::unique_ptr<Planes> connect() const;
   bool keep_connected();
   void drop_connection();
   bool drain_control(int& work);
   int advance_shutdown();
+  void show_counters(int work) noexcept;
   void stop();
 
   // ---- requests.cc
@@ -133,6 +140,7 @@ struct Driver::Impl {
   Streams streams_;
   Leases leases_;
   NodeIds nodes_;
+  PerConsumer per_consumer_;
   std::unordered_map<uint64_t, Making> making_;       // by ticket
   std::unordered_set<uint32_t> attaching_clients_;    // of making_
   std::deque<wire::ShmAttachRequest> deferred_;       // wait for one of making_, in order of arrival
@@ -160,6 +168,8 @@ struct Driver::Impl {
   uint64_t backoff_ns_ = kBackoffMinNs;
 
   DriverCounts counts_;
+  uint64_t duty_cycles_ = 0;
+  uint64_t work_done_ = 0;
   control::DispatchCounts dispatch_counts_;
 };
 

@@ -21,7 +21,9 @@
 #include "tidepool/services/driver/driver_impl.h"
 #include "tidepool/services/driver/test_world.h"
 #include "tidepool/shm/region.h"
+#include "tidepool/shm/test_support.h"
 #include "tidepool/shm/uri.h"
+#include "tidepool/transport/test_counters.h"
 
 namespace tidepool::driver {
 namespace {
@@ -189,7 +191,9 @@ class DriverTest : public ::testing::Test {
 
 // ---- attach --------------------------------------------------------------------------------------------------------------
 
-TEST_F(DriverTest, AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, D-3, D-7, D-9, D-11, D-19, D-20, D-29, D-33, D-36, D-43, D-44, D-45, W-32
+TEST_F(
+    DriverTest,
+    AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, D-3, D-7, D-9, D-11, D-19, D-20, D-29, D-33, D-36, D-43, D-44, D-45, W-32
   start();
   const auto r = request(11, 5, Role::producer);
   const auto response = ask(r);
@@ -236,7 +240,8 @@ TEST_F(DriverTest, AnAttachedProducerGetsAllThatTheProtocolPromises) {  // D-1, 
 
   shm::MapPolicy::Options policy;
   policy.allowed_base_dirs = {dir_.path()};
-  const auto map = pool::EpochMap::open(pool::EpochRegions::of(response), shm::Access::kReadWrite, shm::MapPolicy(policy), {clock_.monotonic_ns(), 3 * kNsPerSecond});
+  const auto map = pool::EpochMap::open(pool::EpochRegions::of(response), shm::Access::kReadWrite, shm::MapPolicy(policy),
+                                        {clock_.monotonic_ns(), 3 * kNsPerSecond});
   EXPECT_EQ(map->slot_count(), 8u);
 }
 
@@ -252,13 +257,14 @@ TEST_F(DriverTest, FilesLieWhereTheyShouldWithTheirModesWhateverTheUmask) {  // 
   EXPECT_EQ(response.header_region_uri, "shm:file?path=" + (epoch / "header.ring").string());
   EXPECT_EQ(response.pools[0].region_uri, "shm:file?path=" + (epoch / "1.pool").string());
   const auto mode = [](const fs::path& path) {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
     return status.st_mode & 07777;
   };
   EXPECT_EQ(mode(epoch / "header.ring"), 0640u);
   EXPECT_EQ(mode(epoch / "1.pool"), 0640u);
-  for (const auto& directory : {epoch, stream, namespace_path(), namespace_path().parent_path()}) EXPECT_EQ(mode(directory), 0750u) << directory;
+  for (const auto& directory : {epoch, stream, namespace_path(), namespace_path().parent_path()})
+    EXPECT_EQ(mode(directory), 0750u) << directory;
 }
 
 TEST_F(DriverTest, UrisAreCanonicalEvenIfTheBaseDirectoryIsReachedThroughALink) {  // D-34
@@ -419,6 +425,12 @@ TEST_F(DriverTest, ANewerVersionIsAnsweredAndAShorterBlockIsNot) {  // D-4, D-8:
 
   const uint64_t malformed = driver_->counts().malformed;
   client_->heard.clear();
+  auto nobodys = newer;  // newer, and cut before its correlation id ends: there is nobody to answer
+  nobodys.resize(wire::kMessageHeaderBytes + 7);
+  client_->send_bytes(nobodys);
+  fence();
+  EXPECT_TRUE(client_->heard.empty()) << client_->story();
+  EXPECT_EQ(driver_->counts().malformed, malformed + 1);
   auto shorter = wire::encode_new(r);
   store<uint16_t>(shorter.data(), 26);
   client_->send_bytes(shorter);
@@ -427,7 +439,7 @@ TEST_F(DriverTest, ANewerVersionIsAnsweredAndAShorterBlockIsNot) {  // D-4, D-8:
   client_->send_bytes(cut);
   fence();
   EXPECT_TRUE(client_->heard.empty()) << client_->story();
-  EXPECT_EQ(driver_->counts().malformed, malformed + 2);
+  EXPECT_EQ(driver_->counts().malformed, malformed + 3);
 }
 
 TEST_F(DriverTest, ALongerBlockIsServed) {  // D-4: surplus is skipped
@@ -619,6 +631,32 @@ TEST_F(DriverTest, ALargeEpochIsMadeBesideTheDutyCycle) {  // D-24, R-24: scenar
   EXPECT_EQ(answers(r.correlation_id)[0].lease_expiry_timestamp_ns, clock_.monotonic_ns() + 3 * kNsPerSecond);
 }
 
+TEST_F(DriverTest, AnEpochThatOutlastsTheClientsPatienceIsMadeOnceAndAnswered) {  // D-17, D-32; driver.md 5.4
+  auto c = config();
+  c.profiles.push_back({"big", {64, {{1, 4 << 20}}}});
+  c.streams.push_back({"big", 12, "big"});
+  start(c);
+  const auto r = request(12, 6, Role::producer);
+  client_->send(r);
+  ASSERT_TRUE(poll_until([&] { return driver_->poll() > 0; }));
+  // The client asks again each second, beyond its attach time-out of 5 s, while the epoch is being made.
+  for (int second = 0; second < 8; ++second) {
+    client_->send(r);
+    clock_.advance_ms(1000);
+  }
+  ASSERT_TRUE(run_until([&] { return !answers(r.correlation_id).empty(); }));
+  fence();
+  for (const auto& answer : answers(r.correlation_id)) {
+    EXPECT_EQ(answer.code, ResponseCode::ok);
+    EXPECT_EQ(answer.lease_id, answers(r.correlation_id)[0].lease_id);
+    EXPECT_EQ(answer.epoch, answers(r.correlation_id)[0].epoch);
+  }
+  EXPECT_EQ(driver_->counts().epochs_created, 1u);
+  EXPECT_EQ(client_->count<wire::ShmLeaseRevoked>(), 0u);
+  ASSERT_EQ(driver_->leases().size(), 1u);
+  EXPECT_EQ(driver_->leases()[0].expiry_ns, clock_.monotonic_ns() + 3 * kNsPerSecond);  // its life begins with the answer
+}
+
 TEST_F(DriverTest, AProducersDetachIsToldThenBumpedThenAnswered) {  // D-25, D-26, D-32, D-45
   start();
   const auto lease = attach(10, 5, Role::producer);
@@ -640,6 +678,27 @@ TEST_F(DriverTest, AConsumersDetachIsToldAndAnswered) {  // D-25, D-26, D-45
   EXPECT_EQ(client_->story(), "revoked(10,c5,1) detach(0)");
   EXPECT_EQ(driver_->counts().epochs_created, 1u);
   EXPECT_EQ(status(10).consumers, 0u);
+}
+
+TEST_F(DriverTest, ARevokedLeaseIsToldWhyAndItsStreamGoesOn) {  // D-25, D-32, D-45; driver.md 6.2, 6.6
+  start();
+  const auto producer = attach(10, 5, Role::producer);
+  const auto consumer = attach(10, 6, Role::consumer);
+  client_->heard.clear();
+  EXPECT_TRUE(driver_->revoke(*producer.lease_id, "maintenance"));
+  EXPECT_FALSE(driver_->revoke(*producer.lease_id, "again"));
+  EXPECT_FALSE(driver_->revoke(4711, "nobody"));
+  ASSERT_TRUE(run_until([&] { return client_->count<wire::ShmPoolAnnounce>() == 1; }));
+  EXPECT_EQ(client_->story(), "revoked(10,c5,3) announce(10,p0)");
+  EXPECT_EQ(client_->all<wire::ShmLeaseRevoked>()[0].error_message, "maintenance");
+  EXPECT_GT(client_->all<wire::ShmPoolAnnounce>()[0].epoch, *producer.epoch);
+  client_->heard.clear();
+  EXPECT_TRUE(driver_->revoke(*consumer.lease_id, std::string(5000, 'x')));
+  fence();
+  EXPECT_EQ(client_->story(), "revoked(10,c6,3)");
+  EXPECT_EQ(client_->all<wire::ShmLeaseRevoked>()[0].error_message.size(), wire::kMaxErrorMessageBytes);
+  EXPECT_TRUE(driver_->leases().empty());
+  EXPECT_EQ(attach(10, 5, Role::producer).code, ResponseCode::ok);  // nothing keeps it from coming back
 }
 
 TEST_F(DriverTest, DetachIsIdempotentAndNeedsAllFourFields) {  // D-26; scenario 8
@@ -718,9 +777,9 @@ TEST_F(DriverTest, AKeepaliveOfAnUnknownLeaseIsToldOnce) {  // D-28
 TEST_F(DriverTest, NoNoticeWhereItWouldBeWrong) {  // D-28
   start();
   const auto lease = attach(10, 5, Role::consumer);
-  client_->send(wire::ShmLeaseKeepalive{424242, 12345, 99, 1, 0});        // not a stream of ours
-  client_->send(wire::ShmLeaseKeepalive{424242, 10, 99, 7, 0});           // no role
-  client_->send(wire::ShmLeaseKeepalive{0, 10, 99, 1, 0});                // no lease
+  client_->send(wire::ShmLeaseKeepalive{424242, 12345, 99, 1, 0});  // not a stream of ours
+  client_->send(wire::ShmLeaseKeepalive{424242, 10, 99, 7, 0});  // no role
+  client_->send(wire::ShmLeaseKeepalive{0, 10, 99, 1, 0});  // no lease
   client_->send(wire::ShmLeaseKeepalive{wire::kNull64, 10, 99, 1, 0});
   client_->send(wire::ShmLeaseKeepalive{*lease.lease_id, 10, 99, 1, 0});  // a live lease, of somebody else
   fence();
@@ -738,6 +797,24 @@ TEST_F(DriverTest, TheUnknownLeaseNoticeCanBeSwitchedOff) {  // D-28
   client_->send(wire::ShmLeaseKeepalive{424242, 10, 99, 1, 0});
   fence();
   EXPECT_EQ(client_->count<wire::ShmLeaseRevoked>(), 0u);
+}
+
+TEST_F(DriverTest, AStepOfTheRealtimeClockMovesNothing) {  // D-7, D-24, D-40, D-41; driver.md 4
+  start();
+  const auto lease = attach(10, 5, Role::producer);
+  for (int i = 0; i < 3; ++i) detach(detach_request(attach(11, 6, Role::producer), 6, Role::producer));
+  const auto epochs = epochs_on_disk(11);
+  for (const int64_t hours : {24, -48, 24}) {
+    clock_.step_realtime_ns(hours * 3600 * static_cast<int64_t>(kNsPerSecond));
+    clock_.advance_ms(900);
+    keepalive(lease, 5, Role::producer);
+    fence();
+    EXPECT_EQ(driver_->leases().size(), 1u);
+    EXPECT_EQ(driver_->leases()[0].expiry_ns, clock_.monotonic_ns() + 3 * kNsPerSecond);
+    EXPECT_EQ(client_->all<wire::ShmPoolAnnounce>().back().clock_domain, wire::ClockDomain::monotonic);
+    EXPECT_LE(client_->all<wire::ShmPoolAnnounce>().back().announce_timestamp_ns, clock_.monotonic_ns());
+    EXPECT_EQ(epochs_on_disk(11), epochs);  // none became old by it
+  }
 }
 
 // ---- announces -------------------------------------------------------------------------------------------------------------
@@ -887,6 +964,148 @@ TEST_F(DriverTest, BeyondItsLimitOfOwedMessagesTheDriverTakesNoNewWork) {  // D-
   EXPECT_EQ(driver_->messages_owed(), 0u);
 }
 
+// ---- hellos ------------------------------------------------------------------------------------------------------------------
+
+TEST_F(DriverTest, AHelloIsAnsweredForALiveConsumerLeaseAloneAndOnce) {  // D-50, D-51; scenario 7
+  auto c = config();
+  c.descriptor_stream_id_range = {{31000, 31001}};
+  c.control_stream_id_range = {{32000, 32001}};
+  start(c);
+  const auto consumer = attach(10, 5, Role::consumer);
+  attach(10, 6, Role::producer);
+  client_->heard.clear();
+  const auto hello = [&](uint32_t stream_id, uint32_t consumer_id, uint32_t descriptor_id) {
+    wire::ConsumerHello h;
+    h.stream_id = stream_id;
+    h.consumer_id = consumer_id;
+    h.descriptor_stream_id = descriptor_id;
+    h.descriptor_channel = kChannel;
+    h.control_stream_id = 32001;
+    h.control_channel = kChannel;
+    client_->send(h);
+  };
+  hello(10, 99, 31000);  // nobody's
+  hello(10, 6, 31000);  // a producer's
+  hello(11, 5, 31000);  // of another stream
+  fence();
+  EXPECT_EQ(client_->story(), "");
+  EXPECT_EQ(driver_->counts().hellos_ignored, 3u);
+  for (int i = 0; i < 3; ++i) hello(10, 5, 31001);
+  fence();
+  EXPECT_EQ(client_->story(), "config(10,c5,31001,32001)");
+  EXPECT_EQ(client_->all<wire::ConsumerConfig>()[0].descriptor_channel, kChannel);
+  EXPECT_EQ(driver_->counts().consumer_configs, 1u);
+  const auto held = driver_->leases();
+  const auto mine = std::find_if(held.begin(), held.end(), [](const auto& lease) { return lease.client_id == 5; });
+  ASSERT_NE(mine, held.end());
+  EXPECT_EQ(mine->descriptor_stream_id, 31001u);
+  EXPECT_EQ(mine->control_stream_id, 32001u);
+
+  // The ids are held while the lease lives, and free after it, whatever ended it.
+  attach(10, 7, Role::consumer);
+  attach(10, 8, Role::consumer);
+  client_->heard.clear();
+  hello(10, 7, 31001);
+  hello(10, 8, 31001);
+  fence();
+  EXPECT_EQ(client_->story(), "config(10,c7,31000,32000) config(10,c8,0,0)");  // none is left: declined
+  detach(detach_request(consumer, 5, Role::consumer));
+  attach(10, 9, Role::consumer);
+  client_->heard.clear();
+  hello(10, 5, 31001);
+  hello(10, 9, 31001);
+  fence();
+  EXPECT_EQ(client_->story(), "config(10,c9,31001,32001)");  // and nothing for a lease that has ended
+  clock_.advance_ms(3001);
+  ASSERT_TRUE(run_until([&] { return client_->count<wire::ShmLeaseRevoked>() >= 4; }));
+  attach(10, 5, Role::consumer);
+  client_->heard.clear();
+  hello(10, 5, 31000);
+  fence();
+  EXPECT_EQ(client_->count<wire::ConsumerConfig>(), 1u);
+  EXPECT_EQ(client_->all<wire::ConsumerConfig>().at(0).descriptor_stream_id, 31000u);
+}
+
+TEST_F(DriverTest, AnswersToHellosAreOwed) {  // D-51, D-6
+  auto c = config();
+  c.descriptor_stream_id_range = {{31000, 31001}};
+  start(c);
+  attach(10, 5, Role::consumer);
+  RawClient stalled(media_->dir(), kChannel, control_stream_, control_stream_);  // who does not read stops everybody
+  wire::ConsumerHello h;
+  h.stream_id = 10;
+  h.consumer_id = 5;
+  h.descriptor_stream_id = 31001;
+  h.descriptor_channel = kChannel;
+  client_->send(h);
+  wire::ShmDetachRequest filler;  // has no answer but a refusal
+  filler.role = 9;
+  for (bool full = false; !full;) {
+    const auto result = client_->try_send(wire::encode_new(filler));
+    full = result == transport::SendResult::kBackPressured;
+  }
+  ASSERT_TRUE(poll_until([&] {
+    driver_->poll();
+    client_->poll();
+    return driver_->counts().consumer_configs == 1 && driver_->messages_owed() > 0;
+  }));
+  ASSERT_TRUE(run_until([&] {
+    stalled.poll();
+    return client_->count<wire::ConsumerConfig>() == 1 && driver_->messages_owed() == 0;
+  }));
+}
+
+TEST_F(DriverTest, TheSupervisorsPolicyTouchesNoLeaseNoEpochAndNoFile) {  // D-69
+  auto c = config();
+  c.supervisor.force_no_shm = true;
+  c.supervisor.force_mode = 2;
+  start(c);
+  const auto lease = attach(10, 5, Role::consumer);
+  const auto epochs = epochs_on_disk(10);
+  const auto before = driver_->leases();
+  const auto held = superblock(lease.header_region_uri);
+  client_->heard.clear();
+  wire::ConsumerHello h;
+  h.stream_id = 10;
+  h.consumer_id = 5;
+  client_->send(h);
+  fence();
+  EXPECT_EQ(client_->story(), "config(10,c5,0,0)");
+  EXPECT_FALSE(client_->all<wire::ConsumerConfig>()[0].use_shm);
+  EXPECT_EQ(client_->all<wire::ConsumerConfig>()[0].mode, wire::Mode::rate_limited);
+  EXPECT_EQ(epochs_on_disk(10), epochs);
+  EXPECT_EQ(superblock(lease.header_region_uri), held);
+  ASSERT_EQ(driver_->leases().size(), 1u);
+  EXPECT_EQ(driver_->leases()[0].expiry_ns, before[0].expiry_ns);  // a hello is no keepalive
+}
+
+// ---- counters ----------------------------------------------------------------------------------------------------------------
+
+TEST_F(DriverTest, WhatItCountsShowsInTheMediaDriversCounters) {  // operations.md 3, driver.md 20
+  auto c = config();
+  c.instance_id = concat("counted-", control_stream_);
+  start(c);
+  const auto lease = attach(10, 5, Role::producer);
+  keepalive(lease, 5, Role::producer);
+  client_->send(wire::ShmLeaseKeepalive{4711, 12345, 9, 1, 0});
+  detach(detach_request(lease, 5, Role::producer));
+  ask(request(999, 5, Role::producer));
+  const std::string name = concat("Driver instance=", c.instance_id);
+  const auto value = [&](const char* label) { return transport::testing::counter_value(media_->dir(), name, label); };
+  ASSERT_TRUE(run_until([&] { return value("DetachResponses") == 1 && value("AttachResponses") == 2; }));
+  EXPECT_EQ(value("Keepalives"), 1);
+  EXPECT_EQ(value("LeaseRevoked"), 1);
+  EXPECT_GE(value("Announces"), 2);
+  EXPECT_EQ(value("LeaseHsmUnhandled"), 1);
+  EXPECT_EQ(value("AttachResponseDrops"), 0);
+  EXPECT_GT(value("TotalDutyCycles"), 0);
+  EXPECT_GT(value("TotalWorkDone"), 0);
+  const auto all = transport::testing::counters_named(media_->dir(), name);
+  ASSERT_EQ(all.size(), 9u);
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].type_id, static_cast<int32_t>(32767u << 16 | (i + 1))) << all[i].label;
+  EXPECT_EQ(all[0].key_id, 32767u);
+}
+
 // ---- shutdown ----------------------------------------------------------------------------------------------------------------
 
 TEST_F(DriverTest, DrainsForAWhileThenSaysGoodbye) {  // D-46, D-43, P-14
@@ -982,7 +1201,8 @@ TEST_F(DriverTest, AShutdownRequestWithTheTokenEndsTheDriverWithItsWords) {  // 
 
 TEST_F(DriverTest, WithoutATokenNobodyShutsTheDriverDown) {  // D-47
   start();
-  for (const char* token : {"", "x"}) client_->send(wire::ShmDriverShutdownRequest{++correlation_, wire::ShutdownReason::admin, token, ""});
+  for (const char* token : {"", "x"})
+    client_->send(wire::ShmDriverShutdownRequest{++correlation_, wire::ShutdownReason::admin, token, ""});
   fence();
   EXPECT_EQ(driver_->lifecycle(), Driver::Lifecycle::kRunning);
   EXPECT_EQ(driver_->counts().shutdown_requests_ignored, 2u);
@@ -1075,6 +1295,38 @@ TEST_F(DriverTest, LeftoversTooYoungAtTheStartAreSweptLater) {  // P-8
   ASSERT_TRUE(run_until([&] { return epochs_on_disk(10).size() == 2; }));
 }
 
+TEST_F(DriverTest, AStartSweepsTheNamespacesThatNoDriverHolds) {  // P-8, R-02, R-25
+  const auto path = [&](const char* name_space) {
+    return fs::path(dir_.path()) / ("tensorpool-" + sanitised_user_name()) / name_space / "10";
+  };
+  const auto epochs_of = [&](const char* name_space) {
+    size_t n = 0;
+    for (const auto& entry : fs::directory_iterator(path(name_space))) n += entry.is_directory();
+    return n;
+  };
+  const auto fill = [&](const char* name_space) {
+    auto c = config();
+    c.name_space = name_space;
+    start(c);
+    for (int i = 0; i < 4; ++i) detach(detach_request(attach(10, 5, Role::producer), 5, Role::producer));
+  };
+  fill("dead");
+  fill("foreign");
+  driver_.reset();
+  fs::remove(path("foreign").parent_path() / "driver.lock");  // as a driver of somebody else's make leaves it
+  fill("alive");
+  std::unique_ptr<Driver> alive = std::move(driver_);
+  clock_.advance_ms(60'000);
+  auto c = config();
+  c.control_stream_id = control_stream_ + 5;
+  start(c);
+  EXPECT_EQ(epochs_of("dead"), 2u);
+  EXPECT_EQ(epochs_of("alive"), 8u);  // its own driver's business
+  EXPECT_EQ(epochs_of("foreign"), 8u);
+  EXPECT_EQ(driver_->counts().epochs_collected, 6u);
+  EXPECT_TRUE(fs::exists(path("dead").parent_path() / "driver.lock"));
+}
+
 TEST_F(DriverTest, TheSweepCanBeSwitchedOff) {  // P-8
   start();
   for (int i = 0; i < 4; ++i) detach(detach_request(attach(10, 5, Role::producer), 5, Role::producer));
@@ -1150,7 +1402,9 @@ TEST_F(DriverTest, ASecondDriverIsRefusedAndToldWhoHoldsTheNamespace) {  // P-7,
     EXPECT_THAT(error.what(), ::testing::HasSubstr("shm.namespace"));
   }
   c.name_space = "other";
-  { Driver beside(c, clock_); }
+  {
+    Driver beside(c, clock_);
+  }
   driver_.reset();
   c.name_space = "default";
   Driver successor(c, clock_);
@@ -1349,6 +1603,7 @@ class HugepagesTest : public SmallFileSystemTest {};
 
 TEST_F(HugepagesTest, OnHugetlbfsHugepagesAreGivenAndStandardPagesAreNot) {  // D-15, D-38
   if (::geteuid() != 0) GTEST_SKIP() << "SKIPPED: mounting hugetlbfs needs root";
+  const shm::test::ReservedHugepages reserved(16);  // four epochs of two regions
   point_ = dir_.path() + "/huge";
   fs::create_directory(point_);
   if (::mount("none", point_.c_str(), "hugetlbfs", 0, nullptr) != 0) {
@@ -1505,7 +1760,8 @@ TEST_F(DriverTest, RequestsForAnyIdThatRaceGetDifferentOnes) {  // D-49
   client_->send(a);
   client_->send(b);
   ASSERT_TRUE(run_until([&] { return !answers(a.correlation_id).empty() && !answers(b.correlation_id).empty(); }));
-  EXPECT_EQ((std::set<uint32_t>{*answers(a.correlation_id)[0].stream_id, *answers(b.correlation_id)[0].stream_id}), (std::set<uint32_t>{20000, 20001}));
+  EXPECT_EQ((std::set<uint32_t>{*answers(a.correlation_id)[0].stream_id, *answers(b.correlation_id)[0].stream_id}),
+            (std::set<uint32_t>{20000, 20001}));
 }
 
 TEST_F(DriverTest, AnUnusedDynamicStreamIsForgottenAfterItsTimeWithItsFiles) {  // driver.md 12; D-31

@@ -9,7 +9,9 @@
 
 namespace tidepool::driver {
 namespace {
-bool contains(const std::vector<uint64_t>& list, uint64_t epoch) { return std::find(list.begin(), list.end(), epoch) != list.end(); }
+bool contains(const std::vector<uint64_t>& list, uint64_t epoch) {
+  return std::find(list.begin(), list.end(), epoch) != list.end();
+}
 }  // namespace
 
 EpochMaker::EpochMaker(std::unique_ptr<pool::EpochFiles> files, CollectPolicy policy)
@@ -60,17 +62,10 @@ EpochResult EpochMaker::work(const EpochJob& job) {
   result.stream_id = job.stream_id;
   try {
     switch (job.kind) {
-      case EpochJob::Kind::kCreate:
-        create(job, result);
-        break;
-      case EpochJob::Kind::kCollect:
-        collect(job, job.current_epoch, false, result);
-        break;
-      case EpochJob::Kind::kForget:
-        forget(job.stream_id);
-        break;
-      case EpochJob::Kind::kRelease:
-        break;
+      case EpochJob::Kind::kCreate: create(job, result); break;
+      case EpochJob::Kind::kCollect: collect(job, job.current_epoch, false, result); break;
+      case EpochJob::Kind::kForget: forget(job.stream_id); break;
+      case EpochJob::Kind::kRelease: break;
     }
   } catch (const std::exception& error) {
     result.failure = error.what();
@@ -105,7 +100,9 @@ void EpochMaker::collect(const EpochJob& job, uint64_t current_epoch, bool short
   rules.min_age_ns = short_of_space ? 0 : policy_.min_age_ns;
   rules.now_ns = job.now_ns;
   rules.now_realtime_ns = job.now_realtime_ns;
-  rules.in_use = [&](uint64_t epoch) { return contains(job.in_use.leased, epoch) || (!short_of_space && contains(job.in_use.young, epoch)); };
+  rules.in_use = [&](uint64_t epoch) {
+    return contains(job.in_use.leased, epoch) || (!short_of_space && contains(job.in_use.young, epoch));
+  };
   auto collected = files_->collect(job.stream_id, rules);
   if (const auto made = made_.find(job.stream_id); made != made_.end())
     for (const auto& gone : collected) made->second.erase(gone.epoch);

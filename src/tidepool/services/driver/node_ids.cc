@@ -11,13 +11,16 @@ bool NodeIds::available(uint32_t node_id, uint32_t client_id, uint64_t now_ns) c
 }
 
 std::optional<uint32_t> NodeIds::pick(uint32_t client_id, uint64_t now_ns) const {
-  if (const auto last = last_of_client_.find(client_id); last != last_of_client_.end() && available(last->second, client_id, now_ns)) return last->second;
+  if (const auto last = last_of_client_.find(client_id);
+      last != last_of_client_.end() && available(last->second, client_id, now_ns))
+    return last->second;
   // The smallest one: known ids in order, and the gaps between them.
   auto known = nodes_.begin();
   for (uint64_t candidate = 1; candidate <= last_; ++candidate) {
     const auto id = static_cast<uint32_t>(candidate);
     const bool is_known = known != nodes_.end() && known->first == id;
-    const bool free = !is_known || (!known->second.live && (known->second.client_id == client_id || now_ns >= known->second.free_at_ns));
+    const bool free =
+        !is_known || (!known->second.live && (known->second.client_id == client_id || now_ns >= known->second.free_at_ns));
     if (is_known) ++known;
     if (free && !reserved_.contains(id)) return id;
   }
@@ -29,7 +32,8 @@ void NodeIds::take(uint32_t node_id, uint32_t client_id) {
   auto& node = nodes_[node_id];
   if (node.client_id != client_id) {
     // Its former client loses its claim to be given it again.
-    if (const auto old = last_of_client_.find(node.client_id); old != last_of_client_.end() && old->second == node_id) last_of_client_.erase(old);
+    if (const auto old = last_of_client_.find(node.client_id); old != last_of_client_.end() && old->second == node_id)
+      last_of_client_.erase(old);
     node.client_id = client_id;
   }
   if (node.released != 0) by_release_.erase(node.released);
@@ -51,7 +55,8 @@ void NodeIds::release(uint32_t node_id, uint64_t now_ns) {
 void NodeIds::forget_oldest() {
   const auto oldest = by_release_.begin();
   const auto at = nodes_.find(oldest->second);
-  if (const auto last = last_of_client_.find(at->second.client_id); last != last_of_client_.end() && last->second == at->first) last_of_client_.erase(last);
+  if (const auto last = last_of_client_.find(at->second.client_id); last != last_of_client_.end() && last->second == at->first)
+    last_of_client_.erase(last);
   nodes_.erase(at);
   by_release_.erase(oldest);
 }

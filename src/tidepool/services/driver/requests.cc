@@ -47,15 +47,13 @@ void Driver::Impl::on_unsupported_attach(int64_t correlation_id, const transport
 }
 
 void Driver::Impl::handle_attach(const wire::ShmAttachRequest& request) {
-  const AttachView view{config_, lifecycle_ == Lifecycle::kRunning, on_hugetlbfs_, leases_, streams_, nodes_, attaching_clients_, now_ns_};
+  const AttachView view{config_, lifecycle_ == Lifecycle::kRunning, on_hugetlbfs_, leases_, streams_, nodes_, attaching_clients_,
+                        now_ns_};
   const AttachVerdict verdict = judge_attach(request, view);
   switch (verdict.kind) {
-    case AttachVerdict::Kind::kRefuse:
-      return refuse_attach(request.correlation_id, verdict.code, verdict.text);
-    case AttachVerdict::Kind::kRepeat:
-      return answer_attach(*verdict.lease, request.correlation_id);
-    case AttachVerdict::Kind::kWait:
-      return defer(request);
+    case AttachVerdict::Kind::kRefuse: return refuse_attach(request.correlation_id, verdict.code, verdict.text);
+    case AttachVerdict::Kind::kRepeat: return answer_attach(*verdict.lease, request.correlation_id);
+    case AttachVerdict::Kind::kWait: return defer(request);
     case AttachVerdict::Kind::kGrant:
       if (verdict.needs_epoch) return begin_attach(request, verdict);
       return grant(*streams_.find(verdict.stream_id), request, verdict);
@@ -78,7 +76,8 @@ void Driver::Impl::retry_deferred() {
 }
 
 void Driver::Impl::begin_attach(const wire::ShmAttachRequest& request, const AttachVerdict& verdict) {
-  Stream& stream = verdict.new_stream ? streams_.add_dynamic(verdict.stream_id, verdict.profile->name) : *streams_.find(verdict.stream_id);
+  Stream& stream =
+      verdict.new_stream ? streams_.add_dynamic(verdict.stream_id, verdict.profile->name) : *streams_.find(verdict.stream_id);
   nodes_.reserve(verdict.node_id);
   attaching_clients_.insert(request.client_id);
   make_epoch(stream, {stream.stream_id, Attaching{request, verdict}, {}, false});
@@ -100,8 +99,8 @@ void Driver::Impl::grant(Stream& stream, const wire::ShmAttachRequest& request, 
     ++stream.consumers;
   }
   if (verdict.new_stream && request.stream_id == 0) streams_.given(stream.stream_id);
-  log(LogLevel::kInfo, "driver", "stream ", stream.stream_id, ": lease ", lease.identity.lease_id, " for ", wire::name_of(verdict.role), " ", request.client_id,
-      ", node ", lease.node_id, ", epoch ", lease.epoch);
+  log(LogLevel::kInfo, "driver", "stream ", stream.stream_id, ": lease ", lease.identity.lease_id, " for ",
+      wire::name_of(verdict.role), " ", request.client_id, ", node ", lease.node_id, ", epoch ", lease.epoch);
   announce(stream, true);  // before the answer (driver.md 10)
   answer_attach(lease, request.correlation_id);
 }
@@ -109,7 +108,9 @@ void Driver::Impl::grant(Stream& stream, const wire::ShmAttachRequest& request, 
 void Driver::Impl::answer_attach(const Lease& lease, int64_t correlation_id) {
   const Stream& stream = *streams_.find(lease.identity.stream_id);
   // Only a repeat for a consumer can meet a stream that went down since: there is nothing to map (6.6).
-  if (stream.epoch == 0) return refuse_attach(correlation_id, ResponseCode::internal_error, "shm creation failed: the stream is down, its last epoch could not be made");
+  if (stream.epoch == 0)
+    return refuse_attach(correlation_id, ResponseCode::internal_error,
+                         "shm creation failed: the stream is down, its last epoch could not be made");
   wire::ShmAttachResponse response;
   response.correlation_id = correlation_id;
   response.code = ResponseCode::ok;
@@ -131,7 +132,8 @@ void Driver::Impl::refuse_attach(int64_t correlation_id, ResponseCode code, std:
   response.correlation_id = correlation_id;
   response.code = code;
   response.error_message = within_limit(text);
-  log(LogLevel::kInfo, "driver", "attach refused, ", wire::name_of(code), ": ", printable(response.error_message, wire::kMaxErrorMessageBytes));
+  log(LogLevel::kInfo, "driver", "attach refused, ", wire::name_of(code), ": ",
+      printable(response.error_message, wire::kMaxErrorMessageBytes));
   respond(std::move(response));
 }
 
@@ -154,8 +156,8 @@ void Driver::Impl::on(const wire::ShmAttachResponse& response, const transport::
   ++counts_.foreign_responses;
   if (foreign_logged_ns_ != 0 && now_ns_ - foreign_logged_ns_ < kNsPerSecond) return;
   foreign_logged_ns_ = now_ns_;
-  log(LogLevel::kError, "driver", "another driver answers attach requests on ", config_.control_channel, " stream ", config_.control_stream_id, " (",
-      counts_.foreign_responses, " so far): give each driver a control stream of its own");
+  log(LogLevel::kError, "driver", "another driver answers attach requests on ", config_.control_channel, " stream ",
+      config_.control_stream_id, " (", counts_.foreign_responses, " so far): give each driver a control stream of its own");
 }
 
 // ---- detach ----------------------------------------------------------------------------------------------------------
@@ -167,7 +169,8 @@ void Driver::Impl::on(const wire::ShmDetachRequest& request, const transport::Me
   }
   if (!is_role(request.role)) return answer_detach(request.correlation_id, ResponseCode::invalid_params, "invalid role");
   const LeaseIdentity identity{request.lease_id, request.stream_id, request.client_id, static_cast<wire::Role>(request.role)};
-  if (leases_.find(identity) != nullptr) return end_lease(request.lease_id, wire::RevokeReason::detached, "", request.correlation_id);
+  if (leases_.find(identity) != nullptr)
+    return end_lease(request.lease_id, wire::RevokeReason::detached, "", request.correlation_id);
   if (leases_.tombstone(identity) == wire::RevokeReason::detached) {
     // Idempotent. While the epoch that follows the first detach is being made, the answer follows its announce, too.
     for (auto& [ticket, making] : making_) {
@@ -194,7 +197,8 @@ void Driver::Impl::answer_detach(int64_t correlation_id, ResponseCode code, std:
 
 void Driver::Impl::on(const wire::ShmLeaseKeepalive& keepalive, const transport::MessageInfo&) {
   const bool known_role = is_role(keepalive.role);
-  const LeaseIdentity identity{keepalive.lease_id, keepalive.stream_id, keepalive.client_id, static_cast<wire::Role>(keepalive.role)};
+  const LeaseIdentity identity{keepalive.lease_id, keepalive.stream_id, keepalive.client_id,
+                               static_cast<wire::Role>(keepalive.role)};
   if (Lease* lease = known_role ? leases_.find(identity) : nullptr) {
     lease->expiry_ns = now_ns_ + lease_lifetime_ns_;
     ++counts_.keepalives;
@@ -206,11 +210,12 @@ void Driver::Impl::on(const wire::ShmLeaseKeepalive& keepalive, const transport:
   if (!config_.notify_unknown_lease || !known_role || keepalive.lease_id == 0 || keepalive.lease_id == wire::kNull64) return;
   if (leases_.find(keepalive.lease_id) != nullptr || leases_.ended(keepalive.lease_id)) return;
   const Stream* stream = streams_.find(keepalive.stream_id);
-  const bool ours = (stream != nullptr && !stream->dynamic) || (config_.allow_dynamic_streams && streams_.in_ranges(keepalive.stream_id));
+  const bool ours =
+      (stream != nullptr && !stream->dynamic) || (config_.allow_dynamic_streams && streams_.in_ranges(keepalive.stream_id));
   if (!ours || !room() || !leases_.answer_unknown(keepalive.lease_id)) return;
   ++counts_.unknown_lease_notices;
-  log(LogLevel::kInfo, "driver", "stream ", keepalive.stream_id, ": client ", keepalive.client_id, " keeps lease ", keepalive.lease_id,
-      " alive, which is none of ours: told so");
+  log(LogLevel::kInfo, "driver", "stream ", keepalive.stream_id, ": client ", keepalive.client_id, " keeps lease ",
+      keepalive.lease_id, " alive, which is none of ours: told so");
   wire::ShmLeaseRevoked notice;
   notice.timestamp_ns = now_ns_;
   notice.lease_id = keepalive.lease_id;
@@ -222,6 +227,31 @@ void Driver::Impl::on(const wire::ShmLeaseKeepalive& keepalive, const transport:
   owe(std::move(notice));
 }
 
+// ---- hello -----------------------------------------------------------------------------------------------------------
+
+void Driver::Impl::on(const wire::ConsumerHello& hello, const transport::MessageInfo&) {
+  const Lease* lease = leases_.find_by_client(hello.consumer_id);
+  if (lease == nullptr || lease->identity.role != wire::Role::consumer || lease->identity.stream_id != hello.stream_id) {
+    ++counts_.hellos_ignored;  // D-51: a consumer without us, another driver's, or one whose lease has ended
+    return;
+  }
+  if (!room()) {
+    ++counts_.requests_refused;  // it says hello again, and is answered then
+    return;
+  }
+  const uint64_t beyond = per_consumer_.beyond_capacity();
+  const auto answer = per_consumer_.heard(lease->identity.lease_id, hello);
+  if (per_consumer_.beyond_capacity() != beyond && beyond == 0)
+    log(LogLevel::kWarn, "driver", "more than ", per_consumer_.known(),
+        " consumers ask for something: those beyond are not answered (supervisor.consumer_capacity)");
+  if (!answer) return;
+  ++counts_.consumer_configs;
+  log(LogLevel::kInfo, "driver", "stream ", hello.stream_id, ": consumer ", hello.consumer_id, " gets descriptors on ",
+      answer->descriptor_stream_id == 0 ? "the shared stream" : concat("stream ", answer->descriptor_stream_id), ", progress on ",
+      answer->control_stream_id == 0 ? "shared control" : concat("stream ", answer->control_stream_id));
+  owe(*answer);
+}
+
 // ---- shutdown request --------------------------------------------------------------------------------------------------
 
 void Driver::Impl::on(const wire::ShmDriverShutdownRequest& request, const transport::MessageInfo&) {
@@ -229,9 +259,9 @@ void Driver::Impl::on(const wire::ShmDriverShutdownRequest& request, const trans
   if (!authorised || lifecycle_ != Lifecycle::kRunning) {
     ++counts_.shutdown_requests_ignored;
     log(LogLevel::kWarn, "driver", "shutdown request ignored: ",
-        lifecycle_ != Lifecycle::kRunning      ? "shutting down already"
-        : config_.shutdown_token.empty() ? "policies.shutdown_token is not set"
-                                         : "its token is wrong");
+        lifecycle_ != Lifecycle::kRunning ? "shutting down already"
+        : config_.shutdown_token.empty()  ? "policies.shutdown_token is not set"
+                                          : "its token is wrong");
     return;
   }
   log(LogLevel::kInfo, "driver", "shutdown requested: ", printable(request.error_message, wire::kMaxErrorMessageBytes));

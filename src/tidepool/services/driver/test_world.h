@@ -31,13 +31,15 @@ class StillClock final : public Clock {
     realtime_ns_ += ns;
   }
   void advance_ms(uint64_t ms) noexcept { advance_ns(ms * kNsPerMs); }
+  void step_realtime_ns(int64_t ns) noexcept { realtime_ns_ += static_cast<uint64_t>(ns); }  // somebody sets the clock
 
  private:
   uint64_t monotonic_ns_ = tidepool::monotonic_ns();
   uint64_t realtime_ns_ = tidepool::realtime_ns();
 };
 
-using Heard = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked, wire::ShmDriverShutdown>;
+using Heard = std::variant<wire::ShmPoolAnnounce, wire::ShmAttachResponse, wire::ShmDetachResponse, wire::ShmLeaseRevoked,
+                           wire::ShmDriverShutdown, wire::ConsumerConfig>;
 
 // Hears all that drivers say on a control stream (and an announce stream beside it), in order; says what it is told to.
 class RawClient {
@@ -70,7 +72,9 @@ class RawClient {
   transport::SendResult try_send(const std::vector<std::byte>& bytes) { return control_out_->send(bytes); }
 
   int poll() {
-    const auto sink = [this](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, *this, counts); };
+    const auto sink = [this](Bytes message, const transport::MessageInfo& info) {
+      control::dispatch(message, info, *this, counts);
+    };
     return connection_->poll() + control_in_->poll(sink, 1000) + (announce_in_ ? announce_in_->poll(sink, 1000) : 0);
   }
 
@@ -79,6 +83,7 @@ class RawClient {
   void on(const wire::ShmDetachResponse& m, const transport::MessageInfo&) { heard.emplace_back(m); }
   void on(const wire::ShmLeaseRevoked& m, const transport::MessageInfo&) { heard.emplace_back(m); }
   void on(const wire::ShmDriverShutdown& m, const transport::MessageInfo&) { heard.emplace_back(m); }
+  void on(const wire::ConsumerConfig& m, const transport::MessageInfo&) { heard.emplace_back(m); }
 
   template <typename Message>
   std::vector<Message> all() const {
@@ -96,11 +101,15 @@ class RawClient {
     std::string out;
     for (const auto& one : heard) {
       if (!out.empty()) out += " ";
-      if (const auto* a = std::get_if<wire::ShmPoolAnnounce>(&one)) out += concat("announce(", a->stream_id, ",p", a->producer_id, ")");
+      if (const auto* a = std::get_if<wire::ShmPoolAnnounce>(&one))
+        out += concat("announce(", a->stream_id, ",p", a->producer_id, ")");
       if (const auto* r = std::get_if<wire::ShmAttachResponse>(&one)) out += concat("attach(", static_cast<int>(r->code), ")");
       if (const auto* d = std::get_if<wire::ShmDetachResponse>(&one)) out += concat("detach(", static_cast<int>(d->code), ")");
-      if (const auto* v = std::get_if<wire::ShmLeaseRevoked>(&one)) out += concat("revoked(", v->stream_id, ",c", v->client_id, ",", static_cast<int>(v->reason), ")");
+      if (const auto* v = std::get_if<wire::ShmLeaseRevoked>(&one))
+        out += concat("revoked(", v->stream_id, ",c", v->client_id, ",", static_cast<int>(v->reason), ")");
       if (std::get_if<wire::ShmDriverShutdown>(&one)) out += "shutdown";
+      if (const auto* c = std::get_if<wire::ConsumerConfig>(&one))
+        out += concat("config(", c->stream_id, ",c", c->consumer_id, ",", c->descriptor_stream_id, ",", c->control_stream_id, ")");
     }
     return out;
   }
@@ -120,7 +129,9 @@ class RawClient {
 class LogCapture {
  public:
   LogCapture() {
-    set_log_sink([lines = lines_](LogLevel level, std::string_view role, std::string_view text) { lines->push_back({level, concat(role, ": ", text)}); }, LogLevel::kTrace);
+    set_log_sink([lines = lines_](LogLevel level, std::string_view role,
+                                  std::string_view text) { lines->push_back({level, concat(role, ": ", text)}); },
+                 LogLevel::kTrace);
   }
   ~LogCapture() { set_log_sink({}, LogLevel::kInfo); }
   bool has(std::string_view part) const { return count(part) > 0; }
@@ -136,7 +147,8 @@ class LogCapture {
   }
 
  private:
-  std::shared_ptr<std::vector<std::pair<LogLevel, std::string>>> lines_ = std::make_shared<std::vector<std::pair<LogLevel, std::string>>>();
+  std::shared_ptr<std::vector<std::pair<LogLevel, std::string>>> lines_ =
+      std::make_shared<std::vector<std::pair<LogLevel, std::string>>>();
 };
 
 }  // namespace tidepool::driver::testing

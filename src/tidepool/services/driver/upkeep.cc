@@ -26,8 +26,9 @@ void Driver::Impl::make_epoch(Stream& stream, Making making) {
   job.now_realtime_ns = clock_.realtime_ns();
   stream.busy = true;
   // Rulings P-9, R-06: said before it is taken.
-  log(LogLevel::kInfo, "driver", "stream ", stream.stream_id, ": a new epoch by profile ", printable(profile.name), " takes ", profile.geometry.total_bytes(), " bytes (",
-      profile.geometry.slot_count, " slots, ", profile.geometry.pools.size(), " pools)");
+  log(LogLevel::kInfo, "driver", "stream ", stream.stream_id, ": a new epoch by profile ", printable(profile.name), " takes ",
+      profile.geometry.total_bytes(), " bytes (", profile.geometry.slot_count, " slots, ", profile.geometry.pools.size(),
+      " pools)");
   making_.emplace(job.ticket, std::move(making));
   maker_->submit(std::move(job));
 }
@@ -41,8 +42,10 @@ int Driver::Impl::finish_epochs() {
     ++done;
     counts_.epochs_collected += result->collected.size();
     for (const auto& gone : result->collected)
-      log(LogLevel::kInfo, "driver", "stream ", result->stream_id, ": collected epoch ", gone.epoch, ", ", gone.bytes, " bytes: ", gone.why);
-    if (!result->failure.empty()) log(LogLevel::kWarn, "driver", "stream ", result->stream_id, ": ", printable(result->failure, 1024));
+      log(LogLevel::kInfo, "driver", "stream ", result->stream_id, ": collected epoch ", gone.epoch, ", ", gone.bytes,
+          " bytes: ", gone.why);
+    if (!result->failure.empty())
+      log(LogLevel::kWarn, "driver", "stream ", result->stream_id, ": ", printable(result->failure, 1024));
     if (result->kind != EpochJob::Kind::kForget && result->more_to_collect) collect_later(result->stream_id);
     const auto at = making_.find(result->ticket);
     if (result->kind != EpochJob::Kind::kCreate || at == making_.end()) continue;
@@ -71,7 +74,8 @@ void Driver::Impl::finish_making(const Making& making, EpochResult& result) {
     // The attempt leaves no trace but its epoch number (D-8).
     nodes_.unreserve(making.attach->verdict.node_id);
     if (!making.abandoned)
-      refuse_attach(making.attach->request.correlation_id, wire::ResponseCode::internal_error, concat("shm creation failed: ", printable(result.failure, 900)));
+      refuse_attach(making.attach->request.correlation_id, wire::ResponseCode::internal_error,
+                    concat("shm creation failed: ", printable(result.failure, 900)));
     if (result.created) {
       result.created->map->mark_dead();
       collect_later(stream.stream_id);
@@ -88,7 +92,8 @@ void Driver::Impl::finish_making(const Making& making, EpochResult& result) {
     adopt_epoch(stream, result);
   } else {
     // 6.6: the number stays used, the stream is not announced, the next attach tries again.
-    log(LogLevel::kError, "driver", "stream ", stream.stream_id, ": epoch ", result.epoch, " could not be made; the stream is down until somebody attaches");
+    log(LogLevel::kError, "driver", "stream ", stream.stream_id, ": epoch ", result.epoch,
+        " could not be made; the stream is down until somebody attaches");
     retire(stream);
   }
   if (making.attach) {
@@ -135,7 +140,8 @@ EpochsInUse Driver::Impl::in_use(Stream& stream) {
   leases_.for_each([&](const Lease& lease) {
     if (lease.identity.stream_id != stream.stream_id) return;
     // A producer's until it ends, a consumer's until a later one has been announced for the minimum age.
-    const bool moved_on = lease.identity.role == wire::Role::consumer && lease.superseded_ns != 0 && now_ns_ - lease.superseded_ns >= min_age_ns_;
+    const bool moved_on =
+        lease.identity.role == wire::Role::consumer && lease.superseded_ns != 0 && now_ns_ - lease.superseded_ns >= min_age_ns_;
     if (!moved_on) uses.leased.push_back(lease.epoch);
   });
   std::erase_if(stream.superseded, [&](const Stream::Superseded& old) { return now_ns_ - old.at_ns >= min_age_ns_; });
@@ -169,7 +175,8 @@ int Driver::Impl::expire_leases() {
   int ended = 0;
   for (const uint64_t lease_id : leases_.expired(now_ns_)) {
     if (!room()) break;  // rather late than untold
-    end_lease(lease_id, wire::RevokeReason::expired, concat("no keepalive for ", lease_lifetime_ns_ / kNsPerMs, " ms"), std::nullopt);
+    end_lease(lease_id, wire::RevokeReason::expired, concat("no keepalive for ", lease_lifetime_ns_ / kNsPerMs, " ms"),
+              std::nullopt);
     ++ended;
   }
   return ended;
@@ -178,9 +185,11 @@ int Driver::Impl::expire_leases() {
 void Driver::Impl::end_lease(uint64_t lease_id, wire::RevokeReason reason, std::string text, std::optional<int64_t> detach) {
   const Lease lease = leases_.end(lease_id, reason);
   nodes_.release(lease.node_id, now_ns_);
+  per_consumer_.forget(lease_id);  // D-50
   ++counts_.leases_revoked[static_cast<size_t>(reason)];
-  log(LogLevel::kInfo, "driver", "stream ", lease.identity.stream_id, ": lease ", lease_id, " of ", wire::name_of(lease.identity.role), " ", lease.identity.client_id, " ",
-      wire::name_of(reason), text.empty() ? "" : ": ", text);
+  log(LogLevel::kInfo, "driver", "stream ", lease.identity.stream_id, ": lease ", lease_id, " of ",
+      wire::name_of(lease.identity.role), " ", lease.identity.client_id, " ", wire::name_of(reason), text.empty() ? "" : ": ",
+      text);
   wire::ShmLeaseRevoked notice;
   notice.timestamp_ns = now_ns_;
   notice.lease_id = lease_id;
@@ -238,7 +247,8 @@ bool Driver::Impl::healthy(Stream& stream) {
   } catch (const Error& error) {
     if (stream.busy || !room()) return false;  // not announced, looked at again next time
     ++counts_.regions_damaged;
-    log(LogLevel::kError, "driver", "stream ", stream.stream_id, ": regions are damaged and made anew: ", printable(error.what(), 1024));
+    log(LogLevel::kError, "driver", "stream ", stream.stream_id,
+        ": regions are damaged and made anew: ", printable(error.what(), 1024));
     if (stream.producer_lease != 0) {
       end_lease(stream.producer_lease, wire::RevokeReason::revoked, "regions damaged", std::nullopt);
     } else {
