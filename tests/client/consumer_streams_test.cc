@@ -163,8 +163,8 @@ TEST(ConsumerStreamsEndToEndTest, AnOwnDescriptorStreamIsGivenUsedAndTakenAwayWi
   const Lab lab(true);
   Client producing = lab.connect();
   Client consuming = lab.connect();
-  Consumer consumer = consuming.consumer({.max_outstanding_seq_gap = 0, .hello_interval_ms = 100, .qos_interval_ms = 100, .own_descriptors = {kChannel, 31005}});
   std::optional<Camera> camera(std::in_place, producing);
+  Consumer consumer = consuming.consumer({.max_outstanding_seq_gap = 0, .hello_interval_ms = 100, .qos_interval_ms = 100, .own_descriptors = {kChannel, 31005}});
   Reader reader(consumer);
   ASSERT_TRUE(reader.until([&] { return reader.frames > 20; }));
   ASSERT_TRUE(reader.until([&] { return consumer.assigned_descriptors().stream_id != 0; }));
@@ -213,7 +213,9 @@ TEST(ConsumerStreamsEndToEndTest, ADeclinedConsumerStaysOnTheSharedStreamAndLimi
     ASSERT_TRUE(reader.until([&, goal = reader.frames + 1] { return reader.frames >= goal; }));
     const auto stamp = consumer.frame().timestamp_ns();
     ASSERT_TRUE(stamp);
-    if (before) EXPECT_GE(*stamp - *before, 50 * kNsPerMs);
+    if (before) {
+      EXPECT_GE(*stamp - *before, 50 * kNsPerMs);
+    }
     before = stamp;
   }
 }
@@ -240,13 +242,14 @@ TEST(ConsumerStreamsEndToEndTest, TheProducerCapsAnAssignedStreamAndTheSharedOne
     return camera.counters().own_descriptors_sent >= goal;
   }));
   const uint64_t skipped = limited.counters().rate_skipped;
-  const auto from = camera.counters();
+  const auto still = [](Producer& producer) { return producer.counters(); };  // between two frames
+  const auto from = camera.paused(still);
   const uint64_t begin_ns = monotonic_ns();
   ASSERT_TRUE(slow.until([&, goal = slow.frames + 20] {
     fast.step();
     return slow.frames >= goal;
   }));
-  const auto to = camera.counters();
+  const auto to = camera.paused(still);
   const uint64_t spent_ns = monotonic_ns() - begin_ns;
   EXPECT_EQ(limited.counters().rate_skipped, skipped);
   EXPECT_LE(to.own_descriptors_sent - from.own_descriptors_sent, spent_ns / (50 * kNsPerMs) + 2) << "20 a second";
