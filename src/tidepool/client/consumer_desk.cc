@@ -275,6 +275,10 @@ int ConsumerDesk::poll(uint32_t stream_id, uint64_t now_ns) {
   return work;
 }
 
+void ConsumerDesk::resume(uint64_t now_ns) noexcept {
+  for (auto& [id, entry] : consumers_) entry.heard_ns = now_ns;
+}
+
 void ConsumerDesk::renew_publications() {
   for (auto& [id, entry] : consumers_) {
     for (Plane* plane : {&entry.descriptor, &entry.control}) {

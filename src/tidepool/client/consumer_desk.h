@@ -61,6 +61,9 @@ class ConsumerDesk {
   // Answers that are due, consumers that are stale. Returns work done.
   int poll(uint32_t stream_id, uint64_t now_ns);
 
+  // A new lease: nobody was listened to for a while, so nobody is silent yet.
+  void resume(uint64_t now_ns) noexcept;
+
   // Publications that can carry no more are replaced (W-53).
   void renew_publications();
   // Everything is forgotten: the planes have gone.

@@ -24,6 +24,8 @@ void ProducerSession::drop_planes() {
 void ProducerSession::attached(const Now& now) {
   shm::Doorbell::register_producer();  // parkers' membarriers reach us (rulings P-3)
   map_->touch_activity(now.monotonic_ns);
+  desk_.resume(now.monotonic_ns);
+  configs_.clear();
   next_activity_ns_ = now.monotonic_ns + role_.activity_interval_ns;
   next_qos_ns_ = now.monotonic_ns;
   next_metadata_ns_ = now.monotonic_ns;
