@@ -48,7 +48,8 @@ class Lab {
     }
     config.profiles = {{"small", {.slot_count = 64, .pools = {{.pool_id = 1, .stride_bytes = 1 << 20}}}}};
     config.streams = {{"cam1", 10000, "small"}};
-    driver_ = std::make_unique<driver::Driver>(config, SystemClock::instance(), driver::DriverOptions{.media_driver_timeout_ms = 5'000});
+    driver_ =
+        std::make_unique<driver::Driver>(config, SystemClock::instance(), driver::DriverOptions{.media_driver_timeout_ms = 5'000});
     thread_ = std::jthread([this](const std::stop_token& stop) {
       Idler idler(Idle::kBackoff);
       while (!stop.stop_requested()) idler.idle(driver_->poll());
@@ -111,15 +112,16 @@ bool publish(Producer& producer) {
 // A producer on a thread of its own, a frame each millisecond or so.
 class Camera {
  public:
-  explicit Camera(Client& client, ProducerOptions options = {}) : producer_(client.producer(std::move(options))), thread_([this](const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      {
-        const std::lock_guard lock(mutex_);
-        (void)publish(producer_);
-      }
-      std::this_thread::sleep_for(1ms);
-    }
-  }) {}
+  explicit Camera(Client& client, ProducerOptions options = {})
+      : producer_(client.producer(std::move(options))), thread_([this](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            {
+              const std::lock_guard lock(mutex_);
+              (void)publish(producer_);
+            }
+            std::this_thread::sleep_for(1ms);
+          }
+        }) {}
   client::ProducerCounters counters() const { return producer_.counters(); }
   // The frames to come go nowhere else meanwhile.
   template <typename Call>
@@ -159,12 +161,14 @@ struct Reader {
   uint64_t frames = 0, doubled = 0, bad = 0;
 };
 
-TEST(ConsumerStreamsEndToEndTest, AnOwnDescriptorStreamIsGivenUsedAndTakenAwayWithoutLosingAFrame) {  // W-70, W-72, W-74, D-67, D-50
+TEST(ConsumerStreamsEndToEndTest,
+     AnOwnDescriptorStreamIsGivenUsedAndTakenAwayWithoutLosingAFrame) {  // W-70, W-72, W-74, D-67, D-50
   const Lab lab(true);
   Client producing = lab.connect();
   Client consuming = lab.connect();
   std::optional<Camera> camera(std::in_place, producing);
-  Consumer consumer = consuming.consumer({.max_outstanding_seq_gap = 0, .hello_interval_ms = 100, .qos_interval_ms = 100, .own_descriptors = {kChannel, 31005}});
+  Consumer consumer = consuming.consumer(
+      {.max_outstanding_seq_gap = 0, .hello_interval_ms = 100, .qos_interval_ms = 100, .own_descriptors = {kChannel, 31005}});
   Reader reader(consumer);
   ASSERT_TRUE(reader.until([&] { return reader.frames > 20; }));
   ASSERT_TRUE(reader.until([&] { return consumer.assigned_descriptors().stream_id != 0; }));
@@ -180,7 +184,8 @@ TEST(ConsumerStreamsEndToEndTest, AnOwnDescriptorStreamIsGivenUsedAndTakenAwayWi
   EXPECT_EQ(reader.doubled, 0u);
   EXPECT_EQ(reader.bad, 0u);
   EXPECT_EQ(counters.remaps, 0u);
-  EXPECT_EQ(counters.frames + counters.drops.drops_gap + counters.drops.drops_late, *reader.last - *reader.first + 1) << "every sequence once";
+  EXPECT_EQ(counters.frames + counters.drops.drops_gap + counters.drops.drops_late, *reader.last - *reader.first + 1)
+      << "every sequence once";
 
   // Its producer goes and another comes: the streams come back by themselves.
   camera.reset();
@@ -198,7 +203,8 @@ TEST(ConsumerStreamsEndToEndTest, ADeclinedConsumerStaysOnTheSharedStreamAndLimi
   ProducerOptions stingy;
   stingy.consumer_streams.max_streams = 0;
   Camera camera(producing, stingy);
-  Consumer consumer = consuming.consumer({.hello_interval_ms = 100, .mode = wire::Mode::rate_limited, .max_rate_hz = 20, .own_descriptors = {kChannel, 31005}});
+  Consumer consumer = consuming.consumer(
+      {.hello_interval_ms = 100, .mode = wire::Mode::rate_limited, .max_rate_hz = 20, .own_descriptors = {kChannel, 31005}});
   Reader reader(consumer);
   ASSERT_TRUE(reader.until([&] { return reader.frames >= 40; }));
   EXPECT_EQ(consumer.assigned_descriptors().stream_id, 0);
@@ -253,7 +259,8 @@ TEST(ConsumerStreamsEndToEndTest, TheProducerCapsAnAssignedStreamAndTheSharedOne
   const uint64_t spent_ns = monotonic_ns() - begin_ns;
   EXPECT_EQ(limited.counters().rate_skipped, skipped);
   EXPECT_LE(to.own_descriptors_sent - from.own_descriptors_sent, spent_ns / (50 * kNsPerMs) + 2) << "20 a second";
-  EXPECT_EQ(to.descriptors_sent - from.descriptors_sent + to.descriptors_dropped - from.descriptors_dropped, to.frames - from.frames)
+  EXPECT_EQ(to.descriptors_sent - from.descriptors_sent + to.descriptors_dropped - from.descriptors_dropped,
+            to.frames - from.frames)
       << "every frame to the shared stream";
   EXPECT_GT(limited.counters().drops.drops_gap, 0u) << "the protocol counts what a capped stream leaves out";
   EXPECT_EQ(free.counters().rate_skipped, 0u);
@@ -277,8 +284,8 @@ TEST(ConsumerStreamsEndToEndTest, AFrameCanBeReadWhileItIsWritten) {  // W-78, W
     if (own) options.own_control = {kChannel, 32005};
     options.on_progress = [&](const ProgressView& view) {
       std::vector<std::byte> copy(view.prefix().size());
-      const bool good = view.has_header() && view.values_len_bytes() == 64'000 && copy.size() == view.bytes_filled() && view.copy_to(copy) &&
-                        holds(copy, view.seq());
+      const bool good = view.has_header() && view.values_len_bytes() == 64'000 && copy.size() == view.bytes_filled() &&
+                        view.copy_to(copy) && holds(copy, view.seq());
       told.push_back({view.seq(), view.bytes_filled(), view.state(), good});
     };
     Consumer consumer = consuming.consumer(options);

@@ -104,8 +104,10 @@ class Section {
     out.stream_id = static_cast<int32_t>(number(plane + "_stream_id", 0, kMaxAeronStream).value_or(0));
     if (out.channel.empty() == (out.stream_id == 0)) return;
     const ConfigValue* const given = out.channel.empty() ? find(plane + "_stream_id") : channel;
-    throw Error(Code::kInvalidArgument, given->origin(), ": ", name_, ".", plane, "_", out.channel.empty() ? "stream_id" : "channel", " is set and ", name_, ".", plane,
-                "_", out.channel.empty() ? "channel" : "stream_id", " is not: a request for a stream of one's own needs both, or neither");
+    throw Error(Code::kInvalidArgument, given->origin(), ": ", name_, ".", plane, "_",
+                out.channel.empty() ? "stream_id" : "channel", " is set and ", name_, ".", plane, "_",
+                out.channel.empty() ? "channel" : "stream_id",
+                " is not: a request for a stream of one's own needs both, or neither");
   }
 
   // Keys that nobody asked for: said and ignored (config.md 1). `later`: known to the configuration reference, of no use here.
@@ -224,7 +226,8 @@ client::Endpoint parse_endpoint(const std::string& flag, const std::string& text
   char* end = nullptr;
   const unsigned long long id = std::strtoull(digits.c_str(), &end, 10);
   if (digits.empty() || !std::isdigit(static_cast<unsigned char>(digits[0])) || *end != '\0' || id == 0 || id > kMaxAeronStream) {
-    throw UsageError(concat(flag, " is '", printable(text, 128), "': expected an Aeron stream id from 1 to ", kMaxAeronStream, ", or CHANNEL:ID such as aeron:ipc:31001"));
+    throw UsageError(concat(flag, " is '", printable(text, 128), "': expected an Aeron stream id from 1 to ", kMaxAeronStream,
+                            ", or CHANNEL:ID such as aeron:ipc:31001"));
   }
   return {colon == std::string::npos ? channel : text.substr(0, colon), static_cast<int32_t>(id)};
 }

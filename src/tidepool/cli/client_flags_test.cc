@@ -100,11 +100,11 @@ TEST(ClientFlagsTest, ReadsTheRolesTables) {  // config.md 7.2, 7.3
 }
 
 TEST(ClientFlagsTest, ReadsWhatAConsumerAsksForAndAProducerOffers) {  // config.md 7.2, 7.3, CFG-20
-  const ConfigValue file = lab(
-      "[producer]\nfollow_consumer_config = false\nprogress_interval_us = 500\nprogress_bytes_delta = 0\n"
-      "[consumer]\nmode = \"rate_limited\"\nmax_rate_hz = 25\nsupports_shm = false\npayload_fallback_uri = \"bridge://lab\"\n"
-      "requested_descriptor_channel = \"aeron:ipc\"\nrequested_descriptor_stream_id = 31001\nrequested_control_stream_id = 0\n"
-      "progress_major_delta_units = 4\n");
+  const ConfigValue file =
+      lab("[producer]\nfollow_consumer_config = false\nprogress_interval_us = 500\nprogress_bytes_delta = 0\n"
+          "[consumer]\nmode = \"rate_limited\"\nmax_rate_hz = 25\nsupports_shm = false\npayload_fallback_uri = \"bridge://lab\"\n"
+          "requested_descriptor_channel = \"aeron:ipc\"\nrequested_descriptor_stream_id = 31001\nrequested_control_stream_id = 0\n"
+          "progress_major_delta_units = 4\n");
   const auto producer = producer_options("", file, environment({}));
   EXPECT_EQ(producer.follow_consumer_config, false);
   EXPECT_EQ(producer.progress_interval_us, 500u);
@@ -118,12 +118,13 @@ TEST(ClientFlagsTest, ReadsWhatAConsumerAsksForAndAProducerOffers) {  // config.
   EXPECT_EQ(consumer.own_descriptors.stream_id, 31001);
   EXPECT_EQ(consumer.own_control.stream_id, 0);
   EXPECT_EQ(consumer.progress_major_delta_units, 4u);
-  expect_error(Code::kInvalidArgument, "lab.toml:2: consumer.requested_control_stream_id is set and consumer.requested_control_channel is not", [&] {
-    (void)consumer_options("", lab("[consumer]\nrequested_control_stream_id = 32001\n"), environment({}));
-  });
-  expect_error(Code::kInvalidArgument, "lab.toml:2: consumer.requested_descriptor_channel is set and consumer.requested_descriptor_stream_id is not", [&] {
-    (void)consumer_options("", lab("[consumer]\nrequested_descriptor_channel = \"aeron:ipc\"\n"), environment({}));
-  });
+  expect_error(Code::kInvalidArgument,
+               "lab.toml:2: consumer.requested_control_stream_id is set and consumer.requested_control_channel is not",
+               [&] { (void)consumer_options("", lab("[consumer]\nrequested_control_stream_id = 32001\n"), environment({})); });
+  expect_error(Code::kInvalidArgument,
+               "lab.toml:2: consumer.requested_descriptor_channel is set and consumer.requested_descriptor_stream_id is not", [&] {
+                 (void)consumer_options("", lab("[consumer]\nrequested_descriptor_channel = \"aeron:ipc\"\n"), environment({}));
+               });
 }
 
 TEST(ClientFlagsTest, ReadsAStreamOfOnesOwn) {  // CFG-20

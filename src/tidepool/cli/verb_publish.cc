@@ -85,7 +85,8 @@ bool fill_in_steps(double rate_hz, Bytes frame, client::Producer& producer, pool
   for (uint32_t step = 0; step < kProgressSteps; ++step) {
     const size_t from = to.size() * step / kProgressSteps;
     const size_t until = to.size() * (step + 1) / kProgressSteps;
-    std::copy(frame.begin() + static_cast<std::ptrdiff_t>(from), frame.begin() + static_cast<std::ptrdiff_t>(until), to.begin() + static_cast<std::ptrdiff_t>(from));
+    std::copy(frame.begin() + static_cast<std::ptrdiff_t>(from), frame.begin() + static_cast<std::ptrdiff_t>(until),
+              to.begin() + static_cast<std::ptrdiff_t>(from));
     if (producer.report_progress(claim, until, info) == client::ProgressResult::kDetached) return false;
     if (pause_ns != 0) sleep_ns(pause_ns);
     if (stop_requested()) return false;
@@ -263,13 +264,17 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_option("--name", args->name, "announce the data under this name (default: --stream, if that is a name)")->type_name("NAME");
   verb->add_option("--summary", args->summary, "and this description")->type_name("TEXT");
   verb->add_flag("--no-descriptors", args->no_descriptors, "send no messages: for consumers that follow the ring");
-  verb->add_flag("--progress", args->progress, concat("fill each frame in ", kProgressSteps, " parts over half its period, and tell consumers that ask for it (made beside the slot, then copied)"));
+  verb->add_flag("--progress", args->progress,
+                 concat("fill each frame in ", kProgressSteps,
+                        " parts over half its period, and tell consumers that ask for it (made beside the slot, then copied)"));
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
-      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver gone)\n"
+      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver "
+      "gone)\n"
       "it waits, attaches again by itself and goes on; each interruption counts once in `failed`.\n"
-      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, descriptors_dropped,\n"
+      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, "
+      "descriptors_dropped,\n"
       "own_descriptors_sent, progress_sent.\n"
       "Exit: 0 published, 1 failed, 2 usage.\n"
       "Examples:\n"

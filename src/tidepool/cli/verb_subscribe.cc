@@ -100,8 +100,8 @@ class Sink {
     if (!view.copy_to(prefix_)) return;
     ++prefixes_verified;
     if (const Mismatch wrong = find_check_mismatch(prefix_, view.seq()); wrong && ++prefixes_bad <= 5) {
-      log(LogLevel::kError, "verify", "stream ", view.stream_id(), " epoch ", view.epoch(), " seq ", view.seq(), ": byte ", *wrong, " of the first ",
-          prefix_.size(), " is wrong");
+      log(LogLevel::kError, "verify", "stream ", view.stream_id(), " epoch ", view.epoch(), " seq ", view.seq(), ": byte ", *wrong,
+          " of the first ", prefix_.size(), " is wrong");
     }
   }
 
@@ -158,8 +158,8 @@ void receive(const SubscribeArgs& args, client::Consumer& consumer, uint64_t dea
   }
 }
 
-void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters, int32_t own_stream_id,
-                  const Sink& sink) {
+void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters,
+                  int32_t own_stream_id, const Sink& sink) {
   const auto& drops = counters.drops;
   const uint64_t late = drops.drops_late + sink.overwritten;
   if (context.json) {
@@ -182,7 +182,10 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
     object["rate_skipped"] = counters.rate_skipped;
     if (!args.own_stream.empty()) object["own_stream"] = own_stream_id != 0 ? json(own_stream_id) : json(nullptr);
     if (args.progress) {
-      object["progress"] = {{"told", counters.progress}, {"ignored", counters.progress_ignored}, {"verified", sink.prefixes_verified}, {"bad", sink.prefixes_bad}};
+      object["progress"] = {{"told", counters.progress},
+                            {"ignored", counters.progress_ignored},
+                            {"verified", sink.prefixes_verified},
+                            {"bad", sink.prefixes_bad}};
     }
     if (!args.save.empty()) {
       object["saved"] = sink.saved;
@@ -211,12 +214,15 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
              late, drops.uncommitted, drops.changed, drops.identity, drops.header_invalid, drops.payload_invalid, sink.overwritten);
   fmt::print(context.out, "  skipped by the producer: {}; epochs: {}; remaps: {}\n", drops.skipped, sink.epochs, counters.remaps);
   if (!args.own_stream.empty()) {
-    fmt::print(context.out, "  own descriptor stream: {}\n", own_stream_id != 0 ? std::to_string(own_stream_id) : std::string("none assigned, the shared one"));
+    fmt::print(context.out, "  own descriptor stream: {}\n",
+               own_stream_id != 0 ? std::to_string(own_stream_id) : std::string("none assigned, the shared one"));
   }
-  if (counters.rate_skipped > 0) fmt::print(context.out, "  passed over at more than {} Hz: {}\n", args.max_rate_hz, counters.rate_skipped);
+  if (counters.rate_skipped > 0)
+    fmt::print(context.out, "  passed over at more than {} Hz: {}\n", args.max_rate_hz, counters.rate_skipped);
   if (args.progress) {
     fmt::print(context.out, "  progress: {} told, {} ignored", counters.progress, counters.progress_ignored);
-    if (args.verify == "check") fmt::print(context.out, ", {} prefixes verified, {} bad", sink.prefixes_verified, sink.prefixes_bad);
+    if (args.verify == "check")
+      fmt::print(context.out, ", {} prefixes verified, {} bad", sink.prefixes_verified, sink.prefixes_bad);
     fmt::print(context.out, "\n");
   }
   if (sink.latencies.count() > 0) {
@@ -245,7 +251,8 @@ Exit judge(const Context& context, const SubscribeArgs& args, const Sink& sink, 
 
 Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   if (args.follow != "ring" && args.from != "latest") throw UsageError("--from oldest needs --follow ring: descriptors tell of the future only");
-  if (args.follow == "ring" && !args.own_stream.empty()) throw UsageError("--own-stream is for --follow descriptors: by the ring none are read");
+  if (args.follow == "ring" && !args.own_stream.empty())
+    throw UsageError("--own-stream is for --follow descriptors: by the ring none are read");
   if (!args.own_control.empty() && !args.progress) throw UsageError("--own-control is a stream for --progress");
   if (!(args.for_seconds >= 0)) throw UsageError("--for is not a number");  // NaN passes every range
   if (!args.save.empty() && ::mkdir(args.save.c_str(), 0777) != 0 && errno != EEXIST) {
@@ -328,21 +335,28 @@ void add_subscribe(CLI::App& app, Context& context) {
   verb->add_option("--verify", args->verify, "compare every frame with this pattern")->type_name("PATTERN")->check(CLI::IsMember({"check", "mix"}));
   verb->add_option("--save", args->save, "write every frame as STREAM-EPOCH-SEQ.npy into this directory")->type_name("DIR");
   verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000).description(""));
-  verb->add_option("--max-rate", args->max_rate_hz, "at most so many frames a second; capped by the producer on a stream of one's own, else here")
+  verb->add_option("--max-rate", args->max_rate_hz,
+                   "at most so many frames a second; capped by the producer on a stream of one's own, else here")
       ->type_name("HZ")
       ->check(CLI::Range(1, 65535).description(""));
   constexpr const char* kOwn = "Streams of one's own";
-  verb->add_option("--own-stream", args->own_stream, concat("ask for a descriptor stream of its own (channel: ", kOwnChannel, "); declined, it stays on the shared one"))
+  verb->add_option(
+          "--own-stream", args->own_stream,
+          concat("ask for a descriptor stream of its own (channel: ", kOwnChannel, "); declined, it stays on the shared one"))
       ->type_name("[CHANNEL:]ID")
       ->group(kOwn);
-  verb->add_option("--own-control", args->own_control, "ask for a stream of its own for --progress")->type_name("[CHANNEL:]ID")->group(kOwn);
-  verb->add_flag("--progress", args->progress, "hear of frames that are being written, and with --verify check read what is there of them");
+  verb->add_option("--own-control", args->own_control, "ask for a stream of its own for --progress")
+      ->type_name("[CHANNEL:]ID")
+      ->group(kOwn);
+  verb->add_flag("--progress", args->progress,
+                 "hear of frames that are being written, and with --verify check read what is there of them");
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
       "Verified is what was whole after it was copied: a frame overwritten meanwhile is a late drop, never bad.\n"
       "It follows new epochs and restarted drivers by itself (remaps).\n"
-      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, late{...},\n"
+      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, "
+      "late{...},\n"
       "epoch_mismatch, unmapped, bytes, seconds, rate_skipped, own_stream, progress{told,ignored,verified,bad}, saved, unsaved,\n"
       "latency_ns{p50,p99,p999,max}.\n"
       "Exit: 0 done, 1 failed, 2 usage, 3 nothing arrived, 4 wrong data (bad > 0).\n"

@@ -79,7 +79,8 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
   planes.qos = std::make_unique<control::Sender>(planes.connection->add_publication(settings_.qos.channel, settings_.qos.stream_id));
   // Untethered: who is slow to hear others' QoS must not hold it up.
   if (!same(settings_.qos, settings_.control)) {
-    planes.qos_in = planes.connection->add_subscription(transport::with_parameter(settings_.qos.channel, "tether", "false"), settings_.qos.stream_id);
+    planes.qos_in = planes.connection->add_subscription(transport::with_parameter(settings_.qos.channel, "tether", "false"),
+                                                        settings_.qos.stream_id);
   }
   if (names_wanted_ && !same(settings_.metadata, settings_.control)) {
     planes.metadata_in = planes.connection->add_subscription(settings_.metadata.channel, settings_.metadata.stream_id);

@@ -112,7 +112,8 @@ void Consumer::Impl::end_epoch() noexcept {
 
 void Consumer::Impl::hear_progress() noexcept {
   ProgressEar ear{*this};
-  progress_in_->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard_); }, kProgressPerPoll);
+  progress_in_->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard_); },
+                     kProgressPerPoll);
 }
 
 PollResult Consumer::Impl::poll(bool look_ahead) noexcept {

@@ -65,8 +65,8 @@ void ConsumerDesk::on(const wire::ConsumerHello& hello, int32_t session_id, uint
   entry->session_id = session_id;
   const ProgressOffer offer{hello.progress_interval_us, hello.progress_bytes_delta, hello.progress_major_delta_units};
   if (!entry->said_hello || entry->supports_progress != hello.supports_progress || entry->mode != hello.mode ||
-      entry->max_rate_hz != hello.max_rate_hz || entry->offer.interval_us != offer.interval_us || entry->offer.bytes_delta != offer.bytes_delta ||
-      entry->offer.major_units != offer.major_units) {
+      entry->max_rate_hz != hello.max_rate_hz || entry->offer.interval_us != offer.interval_us ||
+      entry->offer.bytes_delta != offer.bytes_delta || entry->offer.major_units != offer.major_units) {
     touch();
   }
   if (entry->mode != hello.mode) {
@@ -78,7 +78,8 @@ void ConsumerDesk::on(const wire::ConsumerHello& hello, int32_t session_id, uint
   entry->offer = offer;
   entry->mode = hello.mode;
   entry->max_rate_hz = hello.max_rate_hz;
-  entry->wants_fallback = !hello.supports_shm || (hello.expected_layout_version != 0 && hello.expected_layout_version != wire::kLayoutVersion);
+  entry->wants_fallback =
+      !hello.supports_shm || (hello.expected_layout_version != 0 && hello.expected_layout_version != wire::kLayoutVersion);
   if (!entry->wants_fallback) entry->fallback_answered = false;
   const auto ask = [&](Plane& plane, const std::string& channel, uint32_t id) {
     plane.wish = {channel, id};
@@ -120,8 +121,8 @@ void ConsumerDesk::on(const wire::ConsumerConfig& config, bool own, uint32_t str
   const auto mode = own ? std::nullopt : std::optional(config.mode);
   if (std::exchange(entry->config_mode, mode) != mode) touch();
   entry->fallback_answered = true;
-  assign(entry->descriptor, rules_.descriptors ? endpoint_of(config.descriptor_channel, config.descriptor_stream_id) : Endpoint{}, rules_.shared_descriptor,
-         config.consumer_id);
+  assign(entry->descriptor, rules_.descriptors ? endpoint_of(config.descriptor_channel, config.descriptor_stream_id) : Endpoint{},
+         rules_.shared_descriptor, config.consumer_id);
   assign(entry->control, endpoint_of(config.control_channel, config.control_stream_id), rules_.shared_control, config.consumer_id);
   entry->open_since_ns = 0;
   if (own) return;
@@ -139,8 +140,8 @@ void ConsumerDesk::assign(Plane& plane, const Endpoint& endpoint, const Endpoint
   if (plane.publication && same_stream(endpoint, plane.assigned)) return;
   const std::string why = refusal_of(endpoint, rules_.policy, rules_.shared);
   if (!why.empty() || (!plane.publication && stream_count() >= rules_.policy.max_streams)) {
-    log(LogLevel::kWarn, "client", "consumer ", consumer_id, " was assigned ", printable(endpoint.channel, 128), " stream ", endpoint.stream_id,
-        ", which is not opened: ", why.empty() ? concat("max_streams is ", rules_.policy.max_streams) : why);
+    log(LogLevel::kWarn, "client", "consumer ", consumer_id, " was assigned ", printable(endpoint.channel, 128), " stream ",
+        endpoint.stream_id, ", which is not opened: ", why.empty() ? concat("max_streams is ", rules_.policy.max_streams) : why);
     plane.failed = {endpoint.channel, static_cast<uint32_t>(endpoint.stream_id)};
     close(plane);
     return;
@@ -162,10 +163,12 @@ std::string ConsumerDesk::refusal(const Endpoint& endpoint, const Plane& plane) 
   if (std::string why = refusal_of(endpoint, rules_.policy, rules_.shared); !why.empty()) return why;
   for (const auto& [id, entry] : consumers_) {
     for (const Plane* other : {&entry.descriptor, &entry.control}) {
-      if (other != &plane && other->publication && same_stream(endpoint, other->assigned)) return concat("consumer ", id, " has that stream");
+      if (other != &plane && other->publication && same_stream(endpoint, other->assigned))
+        return concat("consumer ", id, " has that stream");
     }
   }
-  if (!plane.publication && stream_count() >= rules_.policy.max_streams) return concat("max_streams is ", rules_.policy.max_streams);
+  if (!plane.publication && stream_count() >= rules_.policy.max_streams)
+    return concat("max_streams is ", rules_.policy.max_streams);
   return {};
 }
 
@@ -194,14 +197,16 @@ void ConsumerDesk::answer(Plane& plane, bool descriptors, uint32_t consumer_id) 
       plane.publication = std::move(publication);
       plane.assigned = endpoint;
       touch();
-      log(LogLevel::kInfo, "client", "consumer ", consumer_id, " has stream ", endpoint.stream_id, " of ", endpoint.channel, " to itself");
+      log(LogLevel::kInfo, "client", "consumer ", consumer_id, " has stream ", endpoint.stream_id, " of ", endpoint.channel,
+          " to itself");
       return;
     } catch (const Error& error) {
       why = error.what();
       plane.failed = wish;
     }
   }
-  log(LogLevel::kInfo, "client", "consumer ", consumer_id, " asked for ", printable(wish.channel, 128), " stream ", wish.stream_id, ": declined: ", why);
+  log(LogLevel::kInfo, "client", "consumer ", consumer_id, " asked for ", printable(wish.channel, 128), " stream ", wish.stream_id,
+      ": declined: ", why);
   close(plane);
 }
 
@@ -264,7 +269,8 @@ int ConsumerDesk::poll(uint32_t stream_id, uint64_t now_ns) {
       forget(at, "it has gone silent");
       ++work;
     } else {
-      if (entry.open_since_ns != 0 && now_ns - entry.open_since_ns >= (rules_.follow_others ? rules_.answer_after_ns : 0)) answer(entry, at->first);
+      if (entry.open_since_ns != 0 && now_ns - entry.open_since_ns >= (rules_.follow_others ? rules_.answer_after_ns : 0))
+        answer(entry, at->first);
       if (entry.config_due) {
         send_config(entry, stream_id, at->first);
         ++work;
@@ -302,7 +308,8 @@ void ConsumerDesk::clear() {
 
 size_t ConsumerDesk::stream_count() const noexcept {
   size_t count = 0;
-  for (const auto& [id, entry] : consumers_) count += size_t{entry.descriptor.publication != nullptr} + size_t{entry.control.publication != nullptr};
+  for (const auto& [id, entry] : consumers_)
+    count += size_t{entry.descriptor.publication != nullptr} + size_t{entry.control.publication != nullptr};
   return count;
 }
 
@@ -322,7 +329,8 @@ const std::shared_ptr<const Audience>& ConsumerDesk::audience() {
       const bool capped = entry.config_mode.value_or(entry.mode) == wire::Mode::rate_limited && entry.max_rate_hz != 0;
       const uint64_t interval_ns = capped ? kNsPerSecond / entry.max_rate_hz : 0;  // W-76
       // A driver may have given one stream to several: one copy of each frame is enough, at the fastest one's rate.
-      const auto same = std::find_if(descriptor_ends.begin(), descriptor_ends.end(), [&](const Endpoint& e) { return same_stream(e, entry.descriptor.assigned); });
+      const auto same = std::find_if(descriptor_ends.begin(), descriptor_ends.end(),
+                                     [&](const Endpoint& e) { return same_stream(e, entry.descriptor.assigned); });
       if (same == descriptor_ends.end()) {
         descriptor_ends.push_back(entry.descriptor.assigned);
         next->descriptors.push_back({id, entry.descriptor.publication, interval_ns});
@@ -332,7 +340,8 @@ const std::shared_ptr<const Audience>& ConsumerDesk::audience() {
       }
     }
     if (entry.control.publication && entry.supports_progress &&
-        std::none_of(control_ends.begin(), control_ends.end(), [&](const Endpoint& e) { return same_stream(e, entry.control.assigned); })) {
+        std::none_of(control_ends.begin(), control_ends.end(),
+                     [&](const Endpoint& e) { return same_stream(e, entry.control.assigned); })) {
       control_ends.push_back(entry.control.assigned);
       controls.push_back(entry.control.publication);
     }

@@ -11,12 +11,12 @@
 namespace tidepool::client {
 namespace {
 
+using ::testing::AllOf;
 using testing::FakePort;
 using testing::FakePublication;
-using testing::kStream;
-using ::testing::AllOf;
 using ::testing::Field;
 using ::testing::IsEmpty;
+using testing::kStream;
 using ::testing::SizeIs;
 using wire::ConsumerConfig;
 using wire::ConsumerHello;
@@ -76,12 +76,14 @@ struct ConsumerDeskTest : ::testing::Test {
   // Ids of the descriptor streams that a frame goes to besides the shared one.
   std::vector<int32_t> listeners() {
     std::vector<int32_t> out;
-    for (const auto& listener : desk->audience()->descriptors) out.push_back(static_cast<const FakePublication&>(*listener.publication).at.stream_id);
+    for (const auto& listener : desk->audience()->descriptors)
+      out.push_back(static_cast<const FakePublication&>(*listener.publication).at.stream_id);
     return out;
   }
   std::vector<int32_t> progress_streams() {
     std::vector<int32_t> out;
-    for (const auto& publication : desk->audience()->progress) out.push_back(static_cast<const FakePublication&>(*publication).at.stream_id);
+    for (const auto& publication : desk->audience()->progress)
+      out.push_back(static_cast<const FakePublication&>(*publication).at.stream_id);
     return out;
   }
   std::unique_ptr<ConsumerDesk> desk;
@@ -175,8 +177,9 @@ TEST_F(ConsumerDeskTest, DeclinesHalfPairsAndKeepsTheRestOfTheHello) {  // W-70,
   hear(hello(3, kIpc, 0x80000000));
   pass(1050 * kMs);
   ASSERT_THAT(configs(), SizeIs(3));
-  EXPECT_THAT(configs()[0], AllOf(Field(&ConsumerConfig::descriptor_channel, ""), Field(&ConsumerConfig::descriptor_stream_id, 0u),
-                                  Field(&ConsumerConfig::control_channel, kIpc), Field(&ConsumerConfig::control_stream_id, 32001u)));
+  EXPECT_THAT(configs()[0],
+              AllOf(Field(&ConsumerConfig::descriptor_channel, ""), Field(&ConsumerConfig::descriptor_stream_id, 0u),
+                    Field(&ConsumerConfig::control_channel, kIpc), Field(&ConsumerConfig::control_stream_id, 32001u)));
   EXPECT_EQ(configs()[1], config(2));
   EXPECT_EQ(configs()[2], config(3));
   EXPECT_THAT(listeners(), IsEmpty());
@@ -232,6 +235,20 @@ TEST_F(ConsumerDeskTest, TellsAConsumerThatCameBackUnderItsOldId) {  // W-70, W-
   pass(1050 * kMs);
   EXPECT_THAT(configs(), SizeIs(2));
   EXPECT_THAT(listeners(), ::testing::ElementsAre(31001));
+}
+
+TEST_F(ConsumerDeskTest, TellsTheModeAnewWhenTheHelloHasAnother) {  // W-72, W-76
+  hear(hello(1, kIpc, 31001));
+  pass(1050 * kMs);
+  ASSERT_THAT(configs(), SizeIs(1));
+  auto slower = hello(1, kIpc, 31001);
+  slower.mode = wire::Mode::rate_limited;
+  slower.max_rate_hz = 50;
+  hear(slower);
+  pass(100 * kMs);
+  ASSERT_THAT(configs(), SizeIs(2));
+  EXPECT_EQ(configs()[1].mode, wire::Mode::rate_limited) << "our first said STREAM, which it would go on by";
+  EXPECT_EQ(desk->audience()->descriptors.at(0).min_interval_ns, 20 * kMs);
 }
 
 TEST_F(ConsumerDeskTest, ClosesWhatIsNotWantedAnyMore) {  // W-70: no request

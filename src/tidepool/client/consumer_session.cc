@@ -154,18 +154,25 @@ void ConsumerSession::go_without_shm(const std::string& why) {
   if (!streams_.fallback_uri().empty()) {
     set_phase(Phase::kFallback, concat(why, "; the payload is at ", printable(streams_.fallback_uri(), 256)));
   } else {
-    set_phase(Phase::kUnreachable, concat(why, "; no payload fallback is known: set payload_fallback_uri, here, at the producer or at the driver"));
+    set_phase(Phase::kUnreachable,
+              concat(why, "; no payload fallback is known: set payload_fallback_uri, here, at the producer or at the driver"));
   }
 }
 
 // ---- what others say (wire.md 10) ------------------------------------------------------------------------------------------
 
-void ConsumerSession::hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) { somebody_is(hello.stream_id, hello.consumer_id, from, now); }
-void ConsumerSession::hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) { somebody_is(qos.stream_id, qos.consumer_id, from, now); }
+void ConsumerSession::hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) {
+  somebody_is(hello.stream_id, hello.consumer_id, from, now);
+}
+void ConsumerSession::hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) {
+  somebody_is(qos.stream_id, qos.consumer_id, from, now);
+}
 
 void ConsumerSession::somebody_is(uint32_t stream_id, uint32_t consumer_id, const Sender& from, const Now& now) {
-  if (from.us || !has_lease() || phase_ == Phase::kDetaching || stream_id != lease().stream_id || consumer_id != lease().client_id) return;
-  if (change_client_id(now, concat("somebody else goes by our consumer id ", consumer_id)) || std::exchange(said_collision_, true)) return;
+  if (from.us || !has_lease() || phase_ == Phase::kDetaching || stream_id != lease().stream_id || consumer_id != lease().client_id)
+    return;
+  if (change_client_id(now, concat("somebody else goes by our consumer id ", consumer_id)) || std::exchange(said_collision_, true))
+    return;
   log(LogLevel::kWarn, "client", "somebody else is consumer ", consumer_id, " of ", stream_text(),
       " too: what is meant for one will reach both; give one of them another client_id, or 0 for a random one");
 }

@@ -25,7 +25,8 @@ ConsumerStreams::ConsumerStreams(const RoleSettings& role, const Settings& setti
 
 void ConsumerStreams::open() {
   if (reads_descriptors() && !own_ && (!shared_ || !port_.usable(*shared_))) shared_ = port_.descriptor_subscription();
-  if (wants_progress() && (!shared_control_ || !port_.usable(*shared_control_))) shared_control_ = port_.subscription(settings_.control);
+  if (wants_progress() && (!shared_control_ || !port_.usable(*shared_control_)))
+    shared_control_ = port_.subscription(settings_.control);
 }
 
 void ConsumerStreams::drop() noexcept {
@@ -71,31 +72,43 @@ void ConsumerStreams::fill(wire::ConsumerHello& hello) const {
   }
 }
 
-Endpoint ConsumerStreams::judged(const std::string& channel, uint32_t stream_id, const Endpoint& shared, std::string_view plane) const {
+Endpoint ConsumerStreams::judged(const std::string& channel, uint32_t stream_id, const Endpoint& shared, const Endpoint& wish,
+                                 std::string_view plane) const {
   const Endpoint endpoint{channel, static_cast<int32_t>(stream_id)};
   if (stream_id == 0 || same_stream(endpoint, shared)) return {};  // WX-12
   const Endpoint planes[] = {settings_.control, settings_.announce, settings_.descriptor, settings_.qos, settings_.metadata};
-  const std::string why = refusal_of(endpoint, role_.consumer_streams, planes);
+  ConsumerStreamPolicy policy = role_.consumer_streams;
+  if (channel == wish.channel) {
+    policy.allow_udp = true;
+    policy.max_term_length_bytes = UINT64_MAX;
+  }
+  const std::string why = refusal_of(endpoint, policy, planes);
   if (why.empty()) return endpoint;
-  log(LogLevel::kWarn, "client", "a ConsumerConfig assigns ", plane, " on ", printable(channel, 128), " stream ", stream_id, ", which is not listened to: ", why);
+  log(LogLevel::kWarn, "client", "a ConsumerConfig assigns ", plane, " on ", printable(channel, 128), " stream ", stream_id,
+      ", which is not listened to: ", why);
   return {};
 }
 
 ConsumerStreams::Applied ConsumerStreams::apply(const wire::ConsumerConfig& config, uint64_t now_ns) {
-  if (pair_of(config.descriptor_channel, config.descriptor_stream_id) == Pair::kHalf || pair_of(config.control_channel, config.control_stream_id) == Pair::kHalf) {
+  if (pair_of(config.descriptor_channel, config.descriptor_stream_id) == Pair::kHalf ||
+      pair_of(config.control_channel, config.control_stream_id) == Pair::kHalf) {
     log(LogLevel::kDebug, "client", "a ConsumerConfig has a half pair: ignored");
     return Applied::kMalformed;
   }
   bool changed = false;
   if (reads_descriptors()) {
-    changed |= assign_descriptors(judged(config.descriptor_channel, config.descriptor_stream_id, settings_.descriptor, "descriptors"), now_ns);
+    changed |= assign_descriptors(
+        judged(config.descriptor_channel, config.descriptor_stream_id, settings_.descriptor, role_.own_descriptors, "descriptors"),
+        now_ns);
   }
-  changed |= assign_control(judged(config.control_channel, config.control_stream_id, settings_.control, "progress"));
+  changed |=
+      assign_control(judged(config.control_channel, config.control_stream_id, settings_.control, role_.own_control, "progress"));
   changed |= std::exchange(mode_, config.mode) != config.mode;
   changed |= std::exchange(use_shm_, config.use_shm) != config.use_shm;
   std::string fallback = config.payload_fallback_uri;
   if (!fallback.empty() && !is_known_fallback(fallback)) {
-    log(LogLevel::kWarn, "client", "the payload fallback ", printable(fallback, 128), " is neither aeron: nor bridge://: taken as absent");  // W-77
+    log(LogLevel::kWarn, "client", "the payload fallback ", printable(fallback, 128),
+        " is neither aeron: nor bridge://: taken as absent");  // W-77
     fallback.clear();
   }
   changed |= std::exchange(config_fallback_, fallback) != fallback;
@@ -141,7 +154,8 @@ bool ConsumerStreams::assign_control(const Endpoint& endpoint) {
   return true;
 }
 
-bool ConsumerStreams::settled(const std::shared_ptr<transport::Subscription>& subscription, uint64_t& since_ns, uint64_t now_ns) const {
+bool ConsumerStreams::settled(const std::shared_ptr<transport::Subscription>& subscription, uint64_t& since_ns,
+                              uint64_t now_ns) const {
   if (!subscription || !port_.connected(*subscription)) {
     since_ns = 0;
     return false;
@@ -165,8 +179,8 @@ bool ConsumerStreams::poll(uint64_t now_ns) {
       changed = true;
     }
     if (own_ && own_since_ns_ == 0 && !shared_) {  // its publisher has gone
-      log(LogLevel::kInfo, "client", "nobody publishes on ", descriptor_assigned_.channel, " stream ", descriptor_assigned_.stream_id,
-          " any more: back to the shared descriptors");
+      log(LogLevel::kInfo, "client", "nobody publishes on ", descriptor_assigned_.channel, " stream ",
+          descriptor_assigned_.stream_id, " any more: back to the shared descriptors");
       shared_ = port_.descriptor_subscription();
       shared_since_ns_ = 0;
       changed = true;

@@ -50,20 +50,25 @@ class ConsumerStreams {
   const std::shared_ptr<transport::Subscription>& shared() const noexcept { return shared_; }
   const std::shared_ptr<transport::Subscription>& own() const noexcept { return own_; }
   const std::shared_ptr<transport::Subscription>& leaving() const noexcept { return leaving_; }  // an own one, read to its end
-  const std::shared_ptr<transport::Subscription>& progress() const noexcept { return own_progress_live_ ? own_control_ : shared_control_; }
+  const std::shared_ptr<transport::Subscription>& progress() const noexcept {
+    return own_progress_live_ ? own_control_ : shared_control_;
+  }
 
   wire::Mode mode() const noexcept { return mode_; }
   uint32_t max_rate_hz() const noexcept { return mode_ == wire::Mode::rate_limited ? role_.max_rate_hz : 0; }
   bool use_shm() const noexcept { return role_.use_shm && use_shm_; }
   // Empty: none is known.
-  const std::string& fallback_uri() const noexcept { return config_fallback_.empty() ? role_.payload_fallback_uri : config_fallback_; }
+  const std::string& fallback_uri() const noexcept {
+    return config_fallback_.empty() ? role_.payload_fallback_uri : config_fallback_;
+  }
 
   const Endpoint& descriptor_assigned() const noexcept { return descriptor_assigned_; }
   const Endpoint& control_assigned() const noexcept { return control_assigned_; }
 
  private:
-  // nullopt: keep what there is; id 0: none.
-  Endpoint judged(const std::string& channel, uint32_t stream_id, const Endpoint& shared, std::string_view plane) const;
+  // What is listened to of an assignment; id 0: none. The channel that was wished for needs no leave of the policy.
+  Endpoint judged(const std::string& channel, uint32_t stream_id, const Endpoint& shared, const Endpoint& wish,
+                  std::string_view plane) const;
   bool assign_descriptors(const Endpoint& endpoint, uint64_t now_ns);
   bool assign_control(const Endpoint& endpoint);
   bool reads_descriptors() const noexcept { return role_.follow == Follow::kDescriptors; }

@@ -14,12 +14,12 @@ namespace {
 
 using testing::FakePublication;
 using testing::FakeSubscription;
-using testing::kPeriodNs;
-using testing::kStream;
-using testing::Stage;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kPeriodNs;
+using testing::kStream;
 using ::testing::SizeIs;
+using testing::Stage;
 using wire::ConsumerConfig;
 using wire::ConsumerHello;
 
@@ -100,7 +100,8 @@ TEST_F(ConsumerStreamsTest, AHelloOfNoWishesSaysSo) {  // W-68, W-7
 }
 
 TEST_F(ConsumerStreamsTest, AHelloCarriesRequestsModeRateAndHints) {  // W-68, W-70, W-79
-  ConsumerOptions options{.mode = wire::Mode::rate_limited, .max_rate_hz = 25, .own_descriptors = {kIpc, 31001}, .own_control = {kIpc, 32001}};
+  ConsumerOptions options{
+      .mode = wire::Mode::rate_limited, .max_rate_hz = 25, .own_descriptors = {kIpc, 31001}, .own_control = {kIpc, 32001}};
   options.on_progress = [](const ProgressView&) {};
   options.progress_interval_us = 500;
   options.progress_major_delta_units = 8;
@@ -262,6 +263,15 @@ TEST_F(ConsumerStreamsTest, SubscribesOnlyWhereItsPolicyAllows) {  // W-71, wire
   EXPECT_EQ(at.own, nullptr) << "given up gracefully";
   EXPECT_EQ(id_of(at.subscription), 1100);
   EXPECT_EQ(state(), State::kAttached);
+}
+
+TEST_F(ConsumerStreamsTest, MayBeGivenTheChannelItAskedForWhateverItsPolicySays) {  // W-71
+  const std::string udp = "aeron:udp?endpoint=127.0.0.1:9";
+  enter({.own_descriptors = {udp, 31001}});
+  hear(config(udp, 31009));
+  EXPECT_EQ(id_of(at.own), 31009);
+  hear(config("aeron:udp?endpoint=127.0.0.1:10", 31009));
+  EXPECT_EQ(at.own, nullptr) << "another one it did not ask for";
 }
 
 TEST_F(ConsumerStreamsTest, HearsProgressOnItsOwnControlStreamAloneOnceSomebodyPublishesThere) {  // W-72, W-73
@@ -465,7 +475,8 @@ struct ProducerStreamsTest : ::testing::Test {
   std::vector<int32_t> listeners() const {
     std::vector<int32_t> out;
     if (!at.audience) return out;
-    for (const auto& listener : at.audience->descriptors) out.push_back(static_cast<const FakePublication&>(*listener.publication).at.stream_id);
+    for (const auto& listener : at.audience->descriptors)
+      out.push_back(static_cast<const FakePublication&>(*listener.publication).at.stream_id);
     return out;
   }
   Stage stage;
@@ -525,7 +536,8 @@ TEST_F(ProducerStreamsTest, LetsGoOfConsumersWhoseSessionLeftAndOfAllWithTheMedi
   session->disconnected("gone");
   pass(kMs);
   EXPECT_EQ(at.audience, nullptr);
-  EXPECT_TRUE(std::ranges::all_of(stage.port.publications, [](const auto& p) { return p.expired(); })) << "nothing of the old media driver is held";
+  EXPECT_TRUE(std::ranges::all_of(stage.port.publications, [](const auto& p) { return p.expired(); }))
+      << "nothing of the old media driver is held";
 }
 
 TEST_F(ProducerStreamsTest, KeepsItsConsumersOverANewEpoch) {  // W-74, D-58

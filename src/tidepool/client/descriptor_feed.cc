@@ -19,12 +19,15 @@ void DescriptorFeed::end_epoch() noexcept {
   switching_ = false;
 }
 
-void DescriptorFeed::take(const std::shared_ptr<transport::Subscription>& shared, const std::shared_ptr<transport::Subscription>& own,
+void DescriptorFeed::take(const std::shared_ptr<transport::Subscription>& shared,
+                          const std::shared_ptr<transport::Subscription>& own,
                           const std::shared_ptr<transport::Subscription>& leaving) noexcept {
-  const std::array<std::pair<const std::shared_ptr<transport::Subscription>*, bool>, 3> wanted = {{{&shared, false}, {&own, true}, {&leaving, true}}};
+  const std::array<std::pair<const std::shared_ptr<transport::Subscription>*, bool>, 3> wanted = {
+      {{&shared, false}, {&own, true}, {&leaving, true}}};
   bool changed = false;
   for (size_t i = count_; i-- > 0;) {
-    const bool stays = std::any_of(wanted.begin(), wanted.end(), [&](const auto& w) { return *w.first == sources_[i].subscription; });
+    const bool stays =
+        std::any_of(wanted.begin(), wanted.end(), [&](const auto& w) { return *w.first == sources_[i].subscription; });
     if (sources_[i].draining || stays) continue;
     sources_[i].draining = true;
     changed = true;
@@ -33,7 +36,8 @@ void DescriptorFeed::take(const std::shared_ptr<transport::Subscription>& shared
   for (const auto& [subscription, is_own] : wanted) {
     if (*subscription == nullptr) continue;
     const auto end = sources_.begin() + static_cast<std::ptrdiff_t>(count_);
-    if (const auto known = std::find_if(sources_.begin(), end, [&](const Source& s) { return s.subscription == *subscription; }); known != end) {
+    if (const auto known = std::find_if(sources_.begin(), end, [&](const Source& s) { return s.subscription == *subscription; });
+        known != end) {
       changed |= std::exchange(known->draining, false);  // wanted again before its end
       continue;
     }

@@ -67,7 +67,9 @@ struct DescriptorFeedTest : ::testing::Test {
   }
   static DescriptorFeed::Screen screen(const wire::FrameDescriptor& descriptor) {
     if (descriptor.stream_id != 10000) return DescriptorFeed::Screen::kSkip;
-    return descriptor.epoch == 7 ? DescriptorFeed::Screen::kTake : descriptor.epoch < 7 ? DescriptorFeed::Screen::kSkip : DescriptorFeed::Screen::kStop;
+    return descriptor.epoch == 7  ? DescriptorFeed::Screen::kTake
+           : descriptor.epoch < 7 ? DescriptorFeed::Screen::kSkip
+                                  : DescriptorFeed::Screen::kStop;
   }
 
   TestMediaDriver media;

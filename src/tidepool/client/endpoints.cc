@@ -70,7 +70,8 @@ bool same_stream(const Endpoint& a, const Endpoint& b) noexcept {
 }
 
 std::string refusal_of(const Endpoint& endpoint, const ConsumerStreamPolicy& policy, std::span<const Endpoint> taken) {
-  if (endpoint.channel.size() > wire::kMaxUriBytes || !is_visible(endpoint.channel)) return "the channel is too long or holds odd characters";
+  if (endpoint.channel.size() > wire::kMaxUriBytes || !is_visible(endpoint.channel))
+    return "the channel is too long or holds odd characters";
   const std::string_view media = media_of(endpoint.channel);
   if (media == "udp") {
     if (!policy.allow_udp) return "UDP channels are not allowed (consumer_streams.allow_udp)";
@@ -80,7 +81,8 @@ std::string refusal_of(const Endpoint& endpoint, const ConsumerStreamPolicy& pol
   if (const auto text = parameter_of(endpoint.channel, "term-length")) {
     const auto bytes = size_of(*text);
     if (!bytes || *bytes > policy.max_term_length_bytes) {
-      return concat("term-length is ", printable(std::string(*text), 32), ", at most ", policy.max_term_length_bytes, " bytes are allowed");
+      return concat("term-length is ", printable(std::string(*text), 32), ", at most ", policy.max_term_length_bytes,
+                    " bytes are allowed");
     }
   }
   if (endpoint.stream_id < policy.min_stream_id || endpoint.stream_id > policy.max_stream_id) {

@@ -57,7 +57,8 @@ TEST(EndpointsTest, OpensIpcWithinTheLimitsAndRefusesTheRest) {  // W-71, W-93
 TEST(EndpointsTest, KnowsTwoFormsOfFallback) {  // W-77
   EXPECT_TRUE(is_known_fallback("aeron:udp?endpoint=h:1"));
   EXPECT_TRUE(is_known_fallback("bridge://lab-7"));
-  for (const char* uri : {"", "aeron:", "bridge://", "http://x", "bridge:/x", "shm:file?path=/x", "aeron:a b"}) EXPECT_FALSE(is_known_fallback(uri)) << uri;
+  for (const char* uri : {"", "aeron:", "bridge://", "http://x", "bridge:/x", "shm:file?path=/x", "aeron:a b"})
+    EXPECT_FALSE(is_known_fallback(uri)) << uri;
   EXPECT_FALSE(is_known_fallback("bridge://" + std::string(5000, 'x')));
 }
 

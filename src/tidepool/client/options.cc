@@ -173,7 +173,8 @@ RoleSettings common(wire::Role role, const Options& options, const Variables& va
   out.progress_hints.interval_us = hint("PROGRESS_INTERVAL_US", options.progress_interval_us, 250);
   out.progress_hints.bytes_delta = hint("PROGRESS_BYTES_DELTA", options.progress_bytes_delta, 65536);
   out.progress_hints.major_delta_units = hint("PROGRESS_MAJOR_DELTA_UNITS", options.progress_major_delta_units, 0);
-  for (const uint32_t value : {out.progress_hints.interval_us, out.progress_hints.bytes_delta, out.progress_hints.major_delta_units}) {
+  for (const uint32_t value :
+       {out.progress_hints.interval_us, out.progress_hints.bytes_delta, out.progress_hints.major_delta_units}) {
     if (value == wire::kNull32) bad("a progress step", std::to_string(value), "0 to 4294967294");  // it would read as none
   }
   stream_number(out.stream);  // refuse a bad one before anything is asked
@@ -189,7 +190,9 @@ Endpoint request(const Variables& variables, const std::string& plane, const End
   }
   if (out.stream_id < 0) bad(concat(key, " stream id"), std::to_string(out.stream_id), "1 to 2147483647");
   if (out.channel.empty() != (out.stream_id == 0)) {
-    throw Error(Code::kInvalidArgument, key, " has ", out.channel.empty() ? concat("stream id ", out.stream_id, " and no channel") : concat("channel ", printable(out.channel), " and no stream id"),
+    throw Error(Code::kInvalidArgument, key, " has ",
+                out.channel.empty() ? concat("stream id ", out.stream_id, " and no channel")
+                                    : concat("channel ", printable(out.channel), " and no stream id"),
                 ": a request for a stream of one's own needs both, or neither");
   }
   if (!out.channel.empty() && (!out.channel.starts_with("aeron:") || out.channel.size() > wire::kMaxUriBytes)) {
@@ -285,12 +288,14 @@ RoleSettings resolve(const ConsumerOptions& options, const Settings& client, con
   out.hello_interval_ns = variables.milliseconds("HELLO_INTERVAL_MS", options.hello_interval_ms, 1000);
   out.mode = options.mode;
   if (out.mode == wire::Mode::stream) {
-    out.mode = variables.choice<wire::Mode>("MODE", {{"stream", wire::Mode::stream}, {"rate_limited", wire::Mode::rate_limited}}).value_or(out.mode);
+    out.mode = variables.choice<wire::Mode>("MODE", {{"stream", wire::Mode::stream}, {"rate_limited", wire::Mode::rate_limited}})
+                   .value_or(out.mode);
   }
   if (out.mode == wire::Mode::unknown) bad("mode", "unknown", "stream or rate_limited");
   out.max_rate_hz = options.max_rate_hz;
   if (out.max_rate_hz == 0) out.max_rate_hz = static_cast<uint32_t>(variables.number("MAX_RATE_HZ", 0, 65535).value_or(0));
-  if (out.max_rate_hz > 65535) bad("max_rate_hz", std::to_string(out.max_rate_hz), "0 (unlimited) to 65535");  // WX-27: a peer has 16 bits
+  if (out.max_rate_hz > 65535)
+    bad("max_rate_hz", std::to_string(out.max_rate_hz), "0 (unlimited) to 65535");  // WX-27: a peer has 16 bits
   out.use_shm = options.use_shm && variables.flag("USE_SHM").value_or(true) && variables.flag("SUPPORTS_SHM").value_or(true);
   out.own_descriptors = request(variables, "DESCRIPTOR", options.own_descriptors, "own_descriptors");
   out.own_control = request(variables, "CONTROL", options.own_control, "own_control");

@@ -93,7 +93,8 @@ void Producer::Impl::send_to_listeners(const wire::FrameDescriptor& descriptor) 
   }
 }
 
-void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id, uint32_t frame_meta_version, uint64_t values_len_bytes) noexcept {
+void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id, uint32_t frame_meta_version,
+                                     uint64_t values_len_bytes) noexcept {
   if (publication || !sent_at_ns.empty()) {
     wire::FrameDescriptor descriptor;
     descriptor.stream_id = map->stream_id();

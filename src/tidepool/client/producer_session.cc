@@ -66,7 +66,8 @@ void ProducerSession::hear(const wire::QosConsumer& qos, const Sender&, const No
 }
 
 void ProducerSession::hear(const wire::ConsumerConfig& config, const Sender& from, const Now&) {
-  if (has_lease() && config.stream_id == lease().stream_id && configs_.size() < ConsumerDesk::kMaxConsumers) configs_.emplace_back(config, from.us);
+  if (has_lease() && config.stream_id == lease().stream_id && configs_.size() < ConsumerDesk::kMaxConsumers)
+    configs_.emplace_back(config, from.us);
 }
 
 // Whoever asks for more than the shared streams (docs/protocols/consumer-streams.md).

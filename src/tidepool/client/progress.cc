@@ -54,8 +54,10 @@ uint64_t step_bytes(const ProgressPolicy& policy, const wire::TensorHeader& tens
 
 // ---- the producer's side -------------------------------------------------------------------------------------------------
 
-bool ProgressReporter::send(const Audience& audience, const pool::EpochMap& map, uint64_t seq, uint64_t bytes, wire::ProgressState state) noexcept {
-  const wire::FrameProgress message{.stream_id = map.stream_id(), .epoch = map.epoch(), .seq = seq, .payload_bytes_filled = bytes, .state = state};
+bool ProgressReporter::send(const Audience& audience, const pool::EpochMap& map, uint64_t seq, uint64_t bytes,
+                            wire::ProgressState state) noexcept {
+  const wire::FrameProgress message{
+      .stream_id = map.stream_id(), .epoch = map.epoch(), .seq = seq, .payload_bytes_filled = bytes, .state = state};
   bool taken = false;
   for (const auto& publication : audience.progress) {
     const auto once = [&] {
@@ -77,8 +79,8 @@ bool ProgressReporter::may_send(uint64_t now_ns) noexcept {
   return true;
 }
 
-ProgressResult ProgressReporter::report(const Audience& audience, pool::PoolWriter& writer, pool::Claim& claim, uint64_t bytes_filled,
-                                        const pool::FrameInfo& info, uint64_t now_ns) noexcept {
+ProgressResult ProgressReporter::report(const Audience& audience, pool::PoolWriter& writer, pool::Claim& claim,
+                                        uint64_t bytes_filled, const pool::FrameInfo& info, uint64_t now_ns) noexcept {
   if (bytes_filled > claim.bytes().size()) return ProgressResult::kInvalid;  // W-78
   Open& open = open_[claim.seq() & slot_mask_];
   if (open.tag != claim.seq() + 1) {
@@ -91,7 +93,8 @@ ProgressResult ProgressReporter::report(const Audience& audience, pool::PoolWrit
   open.bytes = bytes_filled;
   if (open.started) {
     const uint64_t step = step_bytes(audience.progress_policy, claim.tensor());
-    if (bytes_filled - open.sent_bytes < step || now_ns - open.sent_ns < audience.progress_policy.interval_ns || !may_send(now_ns)) {
+    if (bytes_filled - open.sent_bytes < step || now_ns - open.sent_ns < audience.progress_policy.interval_ns ||
+        !may_send(now_ns)) {
       return ProgressResult::kHeld;
     }
   }
@@ -108,10 +111,12 @@ const pool::FrameInfo* ProgressReporter::early_info(const pool::Claim& claim) co
   return open.tag == claim.seq() + 1 ? &open.info : nullptr;
 }
 
-void ProgressReporter::committed(const Audience* audience, const pool::EpochMap& map, uint64_t seq, uint64_t values_len_bytes) noexcept {
+void ProgressReporter::committed(const Audience* audience, const pool::EpochMap& map, uint64_t seq,
+                                 uint64_t values_len_bytes) noexcept {
   Open& open = open_[seq & slot_mask_];
   if (open.tag != seq + 1) return;
-  if (open.started && audience != nullptr && !audience->progress.empty()) send(*audience, map, seq, values_len_bytes, wire::ProgressState::complete);
+  if (open.started && audience != nullptr && !audience->progress.empty())
+    send(*audience, map, seq, values_len_bytes, wire::ProgressState::complete);
   open.tag = 0;
 }
 

@@ -32,8 +32,8 @@ class ProgressReporter {
   explicit ProgressReporter(uint32_t slot_count) : slot_mask_(slot_count - 1), open_(slot_count) {}
 
   // What one report of `claim` comes to; sends it. The claim is open and alive, somebody is listening.
-  ProgressResult report(const Audience& audience, pool::PoolWriter& writer, pool::Claim& claim, uint64_t bytes_filled, const pool::FrameInfo& info,
-                        uint64_t now_ns) noexcept;
+  ProgressResult report(const Audience& audience, pool::PoolWriter& writer, pool::Claim& claim, uint64_t bytes_filled,
+                        const pool::FrameInfo& info, uint64_t now_ns) noexcept;
   // What the early header of `claim` says, if it is out: the commit has to say the same (wire.md 11.3).
   const pool::FrameInfo* early_info(const pool::Claim& claim) const noexcept;
   // After the descriptor of `seq`: COMPLETE, if STARTED went out (W-78, W-38).

@@ -39,12 +39,15 @@ TEST(AggregateTest, TakesTheSmallestOfEachOfferButNoneBelowTheFloor) {  // W-79
   EXPECT_EQ(aggregate(greedy, ProgressPolicy{}), (ProgressPolicy{250 * kUs, 65536, 1}));
 }
 
-wire::TensorHeader rows(int32_t count, int32_t bytes) { return wire::contiguous(wire::DType::u8, std::vector<int32_t>{count, bytes}); }
+wire::TensorHeader rows(int32_t count, int32_t bytes) {
+  return wire::contiguous(wire::DType::u8, std::vector<int32_t>{count, bytes});
+}
 
 // A writer and a tracker on one epoch, and a stream between them.
 struct ProgressTest : ::testing::Test {
   ProgressTest() {
-    auto created = files.create(10000, 7, {.slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1 << 20}}}, monotonic_ns());
+    auto created =
+        files.create(10000, 7, {.slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1 << 20}}}, monotonic_ns());
     map = created.map;
     writer.emplace(map);
     tracker.emplace(map);
@@ -59,7 +62,8 @@ struct ProgressTest : ::testing::Test {
   void on(const FrameProgress& message, const transport::MessageInfo&) { heard.push_back(message); }
   std::vector<FrameProgress> hear() {
     heard.clear();
-    while (in->poll([&](Bytes bytes, const transport::MessageInfo& info) { control::dispatch(bytes, info, *this, counts); }, 100) > 0) {
+    while (in->poll([&](Bytes bytes, const transport::MessageInfo& info) { control::dispatch(bytes, info, *this, counts); }, 100) >
+           0) {
     }
     return heard;
   }
@@ -72,7 +76,8 @@ struct ProgressTest : ::testing::Test {
   pool::CommitResult commit(pool::Claim& claim) {
     const uint64_t seq = claim.seq();
     const uint64_t length = claim.bytes().size();
-    const auto result = writer->commit(claim, reporter->early_info(claim) != nullptr ? *reporter->early_info(claim) : pool::FrameInfo{});
+    const auto result =
+        writer->commit(claim, reporter->early_info(claim) != nullptr ? *reporter->early_info(claim) : pool::FrameInfo{});
     if (result == pool::CommitResult::kOk) reporter->committed(&audience, *map, seq, length);
     return result;
   }
@@ -104,7 +109,8 @@ TEST_F(ProgressTest, TellsTheBeginningSomeOfTheWayAndTheEnd) {  // W-78, W-36
   t += 250 * kUs;
   EXPECT_EQ(report(frame, 70'000), ProgressResult::kSent);
   EXPECT_EQ(commit(frame), pool::CommitResult::kOk);
-  EXPECT_THAT(hear(), ElementsAre(told(0, 0, ProgressState::started), told(0, 70'000, ProgressState::progress), told(0, 1 << 20, ProgressState::complete)));
+  EXPECT_THAT(hear(), ElementsAre(told(0, 0, ProgressState::started), told(0, 70'000, ProgressState::progress),
+                                  told(0, 1 << 20, ProgressState::complete)));
   pool::Claim silent = claim();
   EXPECT_EQ(commit(silent), pool::CommitResult::kOk);
   EXPECT_THAT(hear(), IsEmpty()) << "no end of what was never begun";
@@ -121,7 +127,8 @@ TEST_F(ProgressTest, IsSentOnlyWhenIntervalAndStepHaveBothPassedAndThenTheNewest
   t += 10'000 * kUs;
   EXPECT_EQ(report(frame, 375'535), ProgressResult::kHeld) << "one byte short of the step";
   EXPECT_EQ(report(frame, 375'536), ProgressResult::kSent);
-  EXPECT_THAT(hear(), ElementsAre(told(0, 0, ProgressState::started), told(0, 310'000, ProgressState::progress), told(0, 375'536, ProgressState::progress)));
+  EXPECT_THAT(hear(), ElementsAre(told(0, 0, ProgressState::started), told(0, 310'000, ProgressState::progress),
+                                  told(0, 375'536, ProgressState::progress)));
 }
 
 TEST_F(ProgressTest, MeasuresAStepInRowsAsWell) {  // W-79

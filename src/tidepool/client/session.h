@@ -103,7 +103,17 @@ class Session {
   const std::shared_ptr<Handover>& handover() const noexcept { return handover_; }
 
  protected:
-  enum class Phase : uint8_t { kConnecting, kAttaching, kAttached, kRemapping, kFallback, kUnreachable, kBackoff, kDetaching, kClosed };
+  enum class Phase : uint8_t {
+    kConnecting,
+    kAttaching,
+    kAttached,
+    kRemapping,
+    kFallback,
+    kUnreachable,
+    kBackoff,
+    kDetaching,
+    kClosed,
+  };
   enum class TellDriver : uint8_t { kNo, kDetach };
 
   struct Lease {
