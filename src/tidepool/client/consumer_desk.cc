@@ -120,19 +120,21 @@ void ConsumerDesk::on(const wire::ConsumerConfig& config, bool own, uint32_t str
   // Ours echoes the Hello's mode, which may change by the next one.
   const auto mode = own ? std::nullopt : std::optional(config.mode);
   if (std::exchange(entry->config_mode, mode) != mode) touch();
-  entry->fallback_answered = true;
+  if (!own) {  // what ours answered was noted when it was sent; the Hello may be another one by now
+    entry->descriptor.answered = entry->descriptor.wish;
+    entry->control.answered = entry->control.wish;
+    entry->fallback_answered = true;
+    entry->open_since_ns = 0;
+    entry->config_due = false;  // somebody else has spoken: ours would only contradict
+    entry->answered_by_us = false;
+  }
   assign(entry->descriptor, rules_.descriptors ? endpoint_of(config.descriptor_channel, config.descriptor_stream_id) : Endpoint{},
          rules_.shared_descriptor, config.consumer_id);
   assign(entry->control, endpoint_of(config.control_channel, config.control_stream_id), rules_.shared_control, config.consumer_id);
-  entry->open_since_ns = 0;
-  if (own) return;
-  entry->config_due = false;  // somebody else has spoken: ours would only contradict
-  entry->answered_by_us = false;
 }
 
 // W-72, W-74: what a Config says about one plane.
 void ConsumerDesk::assign(Plane& plane, const Endpoint& endpoint, const Endpoint& shared, uint32_t consumer_id) {
-  plane.answered = plane.wish;
   if (endpoint.stream_id == 0 || same_stream(endpoint, shared)) {
     close(plane);
     return;

@@ -144,6 +144,19 @@ TEST_F(ConsumerDeskTest, EndsWhereTheLastConfigSaysWhoeverSentIt) {  // W-72, W-
   EXPECT_THAT(listeners(), ::testing::ElementsAre(31001));
 }
 
+TEST_F(ConsumerDeskTest, AnswersAWishThatCameWhileItsAnswerToTheLastOneWasOnItsWay) {  // W-70, W-74
+  hear(hello(42, kIpc, 31001));
+  t += 1050 * kMs;
+  desk->poll(kStream, t);
+  ASSERT_THAT(configs(), SizeIs(1));
+  hear(hello(42, kIpc, 31002));    // in the log before ours
+  hear(configs()[looped++], true);
+  pass(1050 * kMs);
+  ASSERT_THAT(configs(), SizeIs(2));
+  EXPECT_EQ(configs()[1], config(42, kIpc, 31002));
+  EXPECT_THAT(listeners(), ::testing::ElementsAre(31002));
+}
+
 TEST_F(ConsumerDeskTest, AnswersAtOnceWithoutADriver) {  // W-70, driver.md 13
   auto alone = rules();
   alone.answer_after_ns = 0;
@@ -352,6 +365,10 @@ TEST_F(ConsumerDeskTest, IgnoresConfigsThatAreMalformedOrNotForItsStream) {  // 
   EXPECT_THAT(listeners(), IsEmpty()) << "an assignment that policy forbids is not opened";
   keep_saying(hello(1, "aeron:udp?endpoint=10.0.0.1:7", 31001), 3 * kNsPerSecond);
   EXPECT_THAT(configs(), IsEmpty()) << "nor contradicted: that would only flap";
+  auto elsewhere = hello(9, kIpc, 31009);
+  elsewhere.stream_id = kStream + 1;
+  hear(elsewhere);
+  EXPECT_EQ(desk->consumer_count(), 1u);
 }
 
 TEST_F(ConsumerDeskTest, SendsThoseWithoutSharedMemoryToTheFallback) {  // W-77, D-67
