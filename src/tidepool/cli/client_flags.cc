@@ -2,12 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <initializer_list>
 #include <limits>
 #include <set>
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/cli/command.h"
 #include "tidepool/cli/toml_file.h"
 #include "tidepool/services/driver/config.h"
 
@@ -94,6 +97,19 @@ class Section {
     if (const auto id = number(plane + "_stream_id", 1, kMaxAeronStream); id && out.stream_id == 0) out.stream_id = static_cast<int32_t>(*id);
   }
 
+  // CFG-20: channel and id, both or neither; "" and 0 are none.
+  void request(const std::string& plane, client::Endpoint& out) {
+    const ConfigValue* const channel = find(plane + "_channel");
+    out.channel = text(plane + "_channel");
+    out.stream_id = static_cast<int32_t>(number(plane + "_stream_id", 0, kMaxAeronStream).value_or(0));
+    if (out.channel.empty() == (out.stream_id == 0)) return;
+    const ConfigValue* const given = out.channel.empty() ? find(plane + "_stream_id") : channel;
+    throw Error(Code::kInvalidArgument, given->origin(), ": ", name_, ".", plane, "_",
+                out.channel.empty() ? "stream_id" : "channel", " is set and ", name_, ".", plane, "_",
+                out.channel.empty() ? "channel" : "stream_id",
+                " is not: a request for a stream of one's own needs both, or neither");
+  }
+
   // Keys that nobody asked for: said and ignored (config.md 1). `later`: known to the configuration reference, of no use here.
   void report_unknown(std::initializer_list<std::string_view> later) const {
     if (value_ == nullptr) return;
@@ -167,6 +183,15 @@ void common_role(Section& section, const std::string& stream, const ConfigValue&
   section.number("qos_interval_ms", out.qos_interval_ms);
 }
 
+// What producers and consumers say about streams of single consumers.
+template <typename Options>
+void single_streams(Section& section, Options& out) {
+  section.number("progress_interval_us", out.progress_interval_us, 0);
+  section.number("progress_bytes_delta", out.progress_bytes_delta, 0);
+  section.number("progress_major_delta_units", out.progress_major_delta_units, 0);
+  out.payload_fallback_uri = section.text("payload_fallback_uri");
+}
+
 }  // namespace
 
 namespace {
@@ -236,6 +261,18 @@ void add_client_flags(CLI::App& verb, ClientFlags& flags) {
   add_discovery_flags(verb, flags.planes);
 }
 
+client::Endpoint parse_endpoint(const std::string& flag, const std::string& text, const std::string& channel) {
+  const size_t colon = text.rfind(':');
+  const std::string digits = colon == std::string::npos ? text : text.substr(colon + 1);
+  char* end = nullptr;
+  const unsigned long long id = std::strtoull(digits.c_str(), &end, 10);
+  if (digits.empty() || !std::isdigit(static_cast<unsigned char>(digits[0])) || *end != '\0' || id == 0 || id > kMaxAeronStream) {
+    throw UsageError(concat(flag, " is '", printable(text, 128), "': expected an Aeron stream id from 1 to ", kMaxAeronStream,
+                            ", or CHANNEL:ID such as aeron:ipc:31001"));
+  }
+  return {colon == std::string::npos ? channel : text.substr(0, colon), static_cast<int32_t>(id)};
+}
+
 ConfigValue read_config(const ClientFlags& flags) { return flags.config.empty() ? ConfigValue() : read_toml_file(flags.config); }
 
 client::ClientOptions client_options(const ClientFlags& flags, const ConfigValue& file, const client::Environment& environment) {
@@ -298,8 +335,9 @@ client::ProducerOptions producer_options(const std::string& stream, const Config
   common_role(section, stream, file, "producer_id", out);
   section.number("desired_node_id", out.desired_node_id);
   section.number("announce_interval_ms", out.announce_interval_ms);
-  section.report_unknown({"progress_interval_us", "progress_bytes_delta", "progress_major_delta_units", "mlock", "follow_consumer_config", "layout_version",
-                          "nslots", "shm_base_dir", "shm_namespace", "pools"});
+  if (const auto follow = section.flag("follow_consumer_config")) out.follow_consumer_config = follow;
+  single_streams(section, out);
+  section.report_unknown({"mlock", "layout_version", "nslots", "shm_base_dir", "shm_namespace", "pools"});
   return out;
 }
 
@@ -327,9 +365,13 @@ client::ConsumerOptions consumer_options(const std::string& stream, const Config
   if (const auto gap = section.number("max_outstanding_seq_gap", 0, UINT32_MAX)) out.max_outstanding_seq_gap = static_cast<uint32_t>(*gap);
   section.number("announce_freshness_ms", out.announce_freshness_ms);
   section.number("hello_interval_ms", out.hello_interval_ms);
-  section.report_unknown({"mode", "max_rate_hz", "use_shm", "supports_shm", "supports_progress", "progress_interval_us", "progress_bytes_delta",
-                          "progress_major_delta_units", "payload_fallback_uri", "requested_descriptor_channel", "requested_descriptor_stream_id",
-                          "requested_control_channel", "requested_control_stream_id", "mlock"});
+  section.choice<wire::Mode>("mode", {{"stream", wire::Mode::stream}, {"rate_limited", wire::Mode::rate_limited}}, out.mode);
+  if (const auto hz = section.number("max_rate_hz", 0, 65535)) out.max_rate_hz = static_cast<uint32_t>(*hz);
+  out.use_shm = section.flag("use_shm").value_or(true) && section.flag("supports_shm").value_or(true);
+  section.request("requested_descriptor", out.own_descriptors);
+  section.request("requested_control", out.own_control);
+  single_streams(section, out);
+  section.report_unknown({"supports_progress", "mlock"});  // progress: a command that shows it says so itself
   return out;
 }
 

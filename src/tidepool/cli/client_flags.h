@@ -34,6 +34,9 @@ struct ClientFlags {
 };
 void add_client_flags(CLI::App& verb, ClientFlags& flags);
 
+// "31001", or "aeron:ipc?term-length=1m:31001"; without a channel it is `channel`. Throws UsageError naming `flag`.
+client::Endpoint parse_endpoint(const std::string& flag, const std::string& text, const std::string& channel);
+
 // The file named by --config, or an empty tree. Throws Error.
 ConfigValue read_config(const ClientFlags& flags);
 

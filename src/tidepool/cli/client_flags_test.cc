@@ -99,6 +99,46 @@ TEST(ClientFlagsTest, ReadsTheRolesTables) {  // config.md 7.2, 7.3
   EXPECT_EQ(consumer.expected_layout_version, 0u);
 }
 
+TEST(ClientFlagsTest, ReadsWhatAConsumerAsksForAndAProducerOffers) {  // config.md 7.2, 7.3, CFG-20
+  const ConfigValue file =
+      lab("[producer]\nfollow_consumer_config = false\nprogress_interval_us = 500\nprogress_bytes_delta = 0\n"
+          "[consumer]\nmode = \"rate_limited\"\nmax_rate_hz = 25\nsupports_shm = false\npayload_fallback_uri = \"bridge://lab\"\n"
+          "requested_descriptor_channel = \"aeron:ipc\"\nrequested_descriptor_stream_id = 31001\nrequested_control_stream_id = 0\n"
+          "progress_major_delta_units = 4\n");
+  const auto producer = producer_options("", file, environment({}));
+  EXPECT_EQ(producer.follow_consumer_config, false);
+  EXPECT_EQ(producer.progress_interval_us, 500u);
+  EXPECT_EQ(producer.progress_bytes_delta, 0u);
+  const auto consumer = consumer_options("", file, environment({}));
+  EXPECT_EQ(consumer.mode, wire::Mode::rate_limited);
+  EXPECT_EQ(consumer.max_rate_hz, 25u);
+  EXPECT_FALSE(consumer.use_shm);
+  EXPECT_EQ(consumer.payload_fallback_uri, "bridge://lab");
+  EXPECT_EQ(consumer.own_descriptors.channel, "aeron:ipc");
+  EXPECT_EQ(consumer.own_descriptors.stream_id, 31001);
+  EXPECT_EQ(consumer.own_control.stream_id, 0);
+  EXPECT_EQ(consumer.progress_major_delta_units, 4u);
+  expect_error(Code::kInvalidArgument,
+               "lab.toml:2: consumer.requested_control_stream_id is set and consumer.requested_control_channel is not",
+               [&] { (void)consumer_options("", lab("[consumer]\nrequested_control_stream_id = 32001\n"), environment({})); });
+  expect_error(Code::kInvalidArgument,
+               "lab.toml:2: consumer.requested_descriptor_channel is set and consumer.requested_descriptor_stream_id is not", [&] {
+                 (void)consumer_options("", lab("[consumer]\nrequested_descriptor_channel = \"aeron:ipc\"\n"), environment({}));
+               });
+}
+
+TEST(ClientFlagsTest, ReadsAStreamOfOnesOwn) {  // CFG-20
+  const auto own = parse_endpoint("--own-stream", "31001", "aeron:ipc");
+  EXPECT_EQ(own.channel, "aeron:ipc");
+  EXPECT_EQ(own.stream_id, 31001);
+  const auto elsewhere = parse_endpoint("--own-stream", "aeron:udp?endpoint=host:40456:7", "aeron:ipc");
+  EXPECT_EQ(elsewhere.channel, "aeron:udp?endpoint=host:40456");
+  EXPECT_EQ(elsewhere.stream_id, 7);
+  for (const char* text : {"", "0", "-1", "aeron:ipc", "aeron:ipc:", "2147483648", "7x", "aeron:ipc: 7"}) {
+    EXPECT_THROW((void)parse_endpoint("--own-stream", text, "aeron:ipc"), UsageError) << text;
+  }
+}
+
 TEST(ClientFlagsTest, FindsStreamsByTheirNamesInTheFile) {  // P-11
   const ConfigValue file = lab("[streams.cam1]\nstream_id = 10000\n[streams.\"a.b\"]\nstream_id = 7\n[streams.bad]\nstream_id = \"x\"\n");
   EXPECT_EQ(stream_of("cam1", file), "10000");

@@ -9,6 +9,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <type_traits>
+#include <vector>
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
@@ -40,8 +41,12 @@ struct PublishArgs {
   bool loop = false;
   bool along_first_axis = false;
   bool no_descriptors = false;
+  bool progress = false;
   std::string name, summary;
 };
+
+// Of --progress: each frame comes in so many parts, over half the time to the next one.
+constexpr uint32_t kProgressSteps = 8;
 
 struct Tally {
   uint64_t frames = 0;
@@ -71,6 +76,24 @@ void check_fits(const wire::TensorHeader& tensor, const client::Producer& produc
   throw Error(Code::kInvalidArgument, text);
 }
 
+// What a device would do: the payload comes part by part, and each part is told. Sources fill a whole frame, so it is made
+// beside the slot. False: a signal came in between, or the lease was lost.
+bool fill_in_steps(double rate_hz, Bytes frame, client::Producer& producer, pool::Claim& claim, const client::FrameInfo& info) {
+  const uint64_t pause_ns = rate_hz > 0 ? static_cast<uint64_t>(0.5e9 / rate_hz / kProgressSteps) : 0;
+  if (producer.report_progress(claim, 0, info) == client::ProgressResult::kDetached) return false;
+  const MutableBytes to = claim.bytes();
+  for (uint32_t step = 0; step < kProgressSteps; ++step) {
+    const size_t from = to.size() * step / kProgressSteps;
+    const size_t until = to.size() * (step + 1) / kProgressSteps;
+    std::copy(frame.begin() + static_cast<std::ptrdiff_t>(from), frame.begin() + static_cast<std::ptrdiff_t>(until),
+              to.begin() + static_cast<std::ptrdiff_t>(from));
+    if (producer.report_progress(claim, until, info) == client::ProgressResult::kDetached) return false;
+    if (pause_ns != 0) sleep_ns(pause_ns);
+    if (stop_requested()) return false;
+  }
+  return true;
+}
+
 // Publish until the source, the count or a signal ends it. Detached, it waits: the client attaches again by itself.
 template <typename Source>
 void publish_frames(const PublishArgs& args, Source& source, client::Producer& producer, Progress& progress, Tally& tally) {
@@ -78,6 +101,7 @@ void publish_frames(const PublishArgs& args, Source& source, client::Producer& p
   Pacer pacer(args.rate_hz, monotonic_ns());
   tally.begin_ns = tally.end_ns = monotonic_ns();
   bool detached = false;
+  std::vector<std::byte> whole;  // --progress
   while (!stop_requested() && (args.frames == 0 || tally.frames < args.frames)) {
     if (!detached && !pacer.wait()) break;
     const Ready ready = source.next();
@@ -93,12 +117,21 @@ void publish_frames(const PublishArgs& args, Source& source, client::Producer& p
     }
     detached = false;
     const uint64_t seq = claim->seq();
-    if (!source.fill(claim->bytes(), seq, claim->epoch())) {
-      producer.abort(*claim);
-      continue;
-    }
     client::FrameInfo info;
-    info.timestamp_ns = monotonic_ns();  // the frame is complete now: what a reader measures from
+    if (args.progress) {
+      whole.resize(claim->bytes().size());
+      info.timestamp_ns = monotonic_ns();  // the header goes out with the first part
+      if (!source.fill(whole, seq, claim->epoch()) || !fill_in_steps(args.rate_hz, whole, producer, *claim, info)) {
+        producer.abort(*claim);
+        continue;
+      }
+    } else {
+      if (!source.fill(claim->bytes(), seq, claim->epoch())) {
+        producer.abort(*claim);
+        continue;
+      }
+      info.timestamp_ns = monotonic_ns();  // the frame is complete now: what a reader measures from
+    }
     info.trace_id = source.trace_id();
     const uint64_t epoch = claim->epoch();
     const size_t bytes = claim->bytes().size();
@@ -130,12 +163,16 @@ void print_result(const Context& context, const PublishArgs& args, const client:
     object["attaches"] = counters.attaches;
     object["descriptors_sent"] = counters.descriptors_sent;
     object["descriptors_dropped"] = counters.descriptors_dropped;
+    object["own_descriptors_sent"] = counters.own_descriptors_sent;
+    if (args.progress) object["progress_sent"] = counters.progress_sent;
     print_json_line(context, object.dump());
     return;
   }
   fmt::print(context.out, "stream {}: {} published in {:.2f} s ({:.1f} Hz, {}), {} failed", producer.stream_id(), format_count(tally.frames, "frame"), tally.seconds(),
              tally.seconds() > 0 ? static_cast<double>(tally.frames) / tally.seconds() : 0.0, format_rate(tally.bytes, tally.seconds()), tally.failed);
   if (!args.no_descriptors) fmt::print(context.out, "; descriptors: {} sent, {} dropped", counters.descriptors_sent, counters.descriptors_dropped);
+  if (counters.own_descriptors_sent > 0) fmt::print(context.out, ", {} to consumers' own streams", counters.own_descriptors_sent);
+  if (args.progress) fmt::print(context.out, "; progress: {} sent", counters.progress_sent);
   fmt::print(context.out, "\n");
 }
 
@@ -227,12 +264,18 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_option("--name", args->name, "announce the data under this name (default: --stream, if that is a name)")->type_name("NAME");
   verb->add_option("--summary", args->summary, "and this description")->type_name("TEXT");
   verb->add_flag("--no-descriptors", args->no_descriptors, "send no messages: for consumers that follow the ring");
+  verb->add_flag("--progress", args->progress,
+                 concat("fill each frame in ", kProgressSteps,
+                        " parts over half its period, and tell consumers that ask for it (made beside the slot, then copied)"));
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
-      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver gone)\n"
+      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver "
+      "gone)\n"
       "it waits, attaches again by itself and goes on; each interruption counts once in `failed`.\n"
-      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, descriptors_dropped.\n"
+      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, "
+      "descriptors_dropped,\n"
+      "own_descriptors_sent, progress_sent.\n"
       "Exit: 0 published, 1 failed, 2 usage.\n"
       "Examples:\n"
       "  tidepool publish --stream 10000 --pattern check --rate 1000 --frames 5000 --json\n"

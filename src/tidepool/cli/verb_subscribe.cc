@@ -43,7 +43,13 @@ struct SubscribeArgs {
   uint64_t frames = 0;     // 0: no limit
   double for_seconds = 0;  // 0: no limit
   uint64_t slow_ms = 0;
+  std::string own_stream, own_control;  // [CHANNEL:]ID
+  uint32_t max_rate_hz = 0;             // 0: no limit of ours
+  bool progress = false;
 };
+
+// Where streams of one's own are asked for, if only an id is given: small logs, since each consumer has one.
+constexpr const char* kOwnChannel = "aeron:ipc?term-length=1m";
 
 // What came, and what became of it. Every sequence number lands in one place: frames, a gap, late, or skipped.
 class Sink {
@@ -86,6 +92,19 @@ class Sink {
     if (const auto sent_ns = frame.timestamp_ns()) latencies.record(now_ns > *sent_ns ? now_ns - *sent_ns : 0);
   }
 
+  // Frames that are being written. A prefix can be judged where the pattern says what each byte is.
+  uint64_t prefixes_verified = 0, prefixes_bad = 0;
+  void take_progress(const client::ProgressView& view) {
+    if (args_.verify != "check" || view.prefix().empty()) return;
+    prefix_.resize(view.prefix().size());
+    if (!view.copy_to(prefix_)) return;
+    ++prefixes_verified;
+    if (const Mismatch wrong = find_check_mismatch(prefix_, view.seq()); wrong && ++prefixes_bad <= 5) {
+      log(LogLevel::kError, "verify", "stream ", view.stream_id(), " epoch ", view.epoch(), " seq ", view.seq(), ": byte ", *wrong,
+          " of the first ", prefix_.size(), " is wrong");
+    }
+  }
+
   double seconds() const noexcept { return last_ns > first_ns ? static_cast<double>(last_ns - first_ns) / 1e9 : 0; }
 
  private:
@@ -112,7 +131,7 @@ class Sink {
 
   const SubscribeArgs& args_;
   MixJudge mix_;
-  std::vector<std::byte> copy_;
+  std::vector<std::byte> copy_, prefix_;
 };
 
 // Until enough frames came, time is up or a signal came.
@@ -139,7 +158,8 @@ void receive(const SubscribeArgs& args, client::Consumer& consumer, uint64_t dea
   }
 }
 
-void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters, const Sink& sink) {
+void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters,
+                  int32_t own_stream_id, const Sink& sink) {
   const auto& drops = counters.drops;
   const uint64_t late = drops.drops_late + sink.overwritten;
   if (context.json) {
@@ -159,6 +179,14 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
     object["unmapped"] = counters.unmapped;
     object["bytes"] = sink.bytes;
     object["seconds"] = sink.seconds();
+    object["rate_skipped"] = counters.rate_skipped;
+    if (!args.own_stream.empty()) object["own_stream"] = own_stream_id != 0 ? json(own_stream_id) : json(nullptr);
+    if (args.progress) {
+      object["progress"] = {{"told", counters.progress},
+                            {"ignored", counters.progress_ignored},
+                            {"verified", sink.prefixes_verified},
+                            {"bad", sink.prefixes_bad}};
+    }
     if (!args.save.empty()) {
       object["saved"] = sink.saved;
       object["unsaved"] = sink.unsaved;
@@ -185,15 +213,28 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
   fmt::print(context.out, "\n  dropped: {} by gaps, {} late (uncommitted {}, changed {}, identity {}, header {}, payload {}, overwritten while read {})\n", drops.drops_gap,
              late, drops.uncommitted, drops.changed, drops.identity, drops.header_invalid, drops.payload_invalid, sink.overwritten);
   fmt::print(context.out, "  skipped by the producer: {}; epochs: {}; remaps: {}\n", drops.skipped, sink.epochs, counters.remaps);
+  if (!args.own_stream.empty()) {
+    fmt::print(context.out, "  own descriptor stream: {}\n",
+               own_stream_id != 0 ? std::to_string(own_stream_id) : std::string("none assigned, the shared one"));
+  }
+  if (counters.rate_skipped > 0)
+    fmt::print(context.out, "  passed over at more than {} Hz: {}\n", args.max_rate_hz, counters.rate_skipped);
+  if (args.progress) {
+    fmt::print(context.out, "  progress: {} told, {} ignored", counters.progress, counters.progress_ignored);
+    if (args.verify == "check")
+      fmt::print(context.out, ", {} prefixes verified, {} bad", sink.prefixes_verified, sink.prefixes_bad);
+    fmt::print(context.out, "\n");
+  }
   if (sink.latencies.count() > 0) {
     fmt::print(context.out, "  latency: p50 {}, p99 {}, p99.9 {}, max {}\n", format_ns(sink.latencies.at_percentile(50)), format_ns(sink.latencies.at_percentile(99)),
                format_ns(sink.latencies.at_percentile(99.9)), format_ns(sink.latencies.max()));
   }
 }
 
-Exit judge(const Context& context, const SubscribeArgs& args, const Sink& sink) {
-  if (sink.bad > 0) return Exit::kWrongData;
+Exit judge(const Context& context, const SubscribeArgs& args, const Sink& sink, const std::string& without_payload) {
+  if (sink.bad + sink.prefixes_bad > 0) return Exit::kWrongData;
   if (sink.frames == 0) {
+    if (!without_payload.empty()) print_error(context.err, without_payload);
     print_error(context.err, stop_requested() ? "no frame had arrived when the signal came" : "no frame arrived in the time given");
     return Exit::kNothing;
   }
@@ -210,6 +251,9 @@ Exit judge(const Context& context, const SubscribeArgs& args, const Sink& sink) 
 
 Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   if (args.follow != "ring" && args.from != "latest") throw UsageError("--from oldest needs --follow ring: descriptors tell of the future only");
+  if (args.follow == "ring" && !args.own_stream.empty())
+    throw UsageError("--own-stream is for --follow descriptors: by the ring none are read");
+  if (!args.own_control.empty() && !args.progress) throw UsageError("--own-control is a stream for --progress");
   if (!(args.for_seconds >= 0)) throw UsageError("--for is not a number");  // NaN passes every range
   if (!args.save.empty() && ::mkdir(args.save.c_str(), 0777) != 0 && errno != EEXIST) {
     throw Error(code_of_errno(errno), "make directory ", args.save, errno_text());
@@ -227,13 +271,24 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   consumer_settings.follow = args.follow == "ring" ? client::Follow::kRing : client::Follow::kDescriptors;
   consumer_settings.start = args.from == "oldest" ? pool::Start::kOldest : pool::Start::kLatest;
   consumer_settings.on_lap = args.on_lap == "latest" ? pool::OnLap::kSkipToLatest : pool::OnLap::kOldestValid;
+  const bool own_streams_are_meant = consumer_settings.follow == client::Follow::kDescriptors;
+  if (!own_streams_are_meant) consumer_settings.own_descriptors = {};  // the file's: by the ring there are none
+  if (!args.own_stream.empty()) consumer_settings.own_descriptors = parse_endpoint("--own-stream", args.own_stream, kOwnChannel);
+  if (!args.own_control.empty()) consumer_settings.own_control = parse_endpoint("--own-control", args.own_control, kOwnChannel);
+  if (args.max_rate_hz != 0) {
+    consumer_settings.mode = wire::Mode::rate_limited;
+    consumer_settings.max_rate_hz = args.max_rate_hz;
+  }
+  Sink sink(args);
+  if (args.progress) consumer_settings.on_progress = [&sink](const client::ProgressView& view) { sink.take_progress(view); };
   consumer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "subscribe", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
         change.why.empty() ? "" : ": " + change.why);
   };
 
-  Sink sink(args);
   client::ConsumerCounters counters;
+  int32_t own_stream_id = 0;
+  std::string without_payload;
   uint32_t stream_id = client::stream_number(consumer_settings.stream).value_or(0);
   try {
     auto client = client::Client::connect(options);
@@ -243,13 +298,16 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
     Progress progress(context);
     receive(args, consumer, deadline_ns, sink, progress);
     counters = consumer.counters();
+    own_stream_id = consumer.assigned_descriptors().stream_id;
+    const client::State state = consumer.state();
+    if (state == client::State::kFallback || state == client::State::kUnreachable) without_payload = consumer.status_text();
   } catch (const Error& error) {
     // Told to end before it was attached: the summary is due all the same.
     if (options.keep_waiting() || sink.frames > 0) throw;
     log(LogLevel::kInfo, "subscribe", "given up: ", error.what());
   }
-  print_result(context, args, stream_id, counters, sink);
-  return judge(context, args, sink);
+  print_result(context, args, stream_id, counters, own_stream_id, sink);
+  return judge(context, args, sink, without_payload);
 }
 
 }  // namespace
@@ -277,17 +335,35 @@ void add_subscribe(CLI::App& app, Context& context) {
   verb->add_option("--verify", args->verify, "compare every frame with this pattern")->type_name("PATTERN")->check(CLI::IsMember({"check", "mix"}));
   verb->add_option("--save", args->save, "write every frame as STREAM-EPOCH-SEQ.npy into this directory")->type_name("DIR");
   verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000).description(""));
+  verb->add_option("--max-rate", args->max_rate_hz,
+                   "at most so many frames a second; capped by the producer on a stream of one's own, else here")
+      ->type_name("HZ")
+      ->check(CLI::Range(1, 65535).description(""));
+  constexpr const char* kOwn = "Streams of one's own";
+  verb->add_option(
+          "--own-stream", args->own_stream,
+          concat("ask for a descriptor stream of its own (channel: ", kOwnChannel, "); declined, it stays on the shared one"))
+      ->type_name("[CHANNEL:]ID")
+      ->group(kOwn);
+  verb->add_option("--own-control", args->own_control, "ask for a stream of its own for --progress")
+      ->type_name("[CHANNEL:]ID")
+      ->group(kOwn);
+  verb->add_flag("--progress", args->progress,
+                 "hear of frames that are being written, and with --verify check read what is there of them");
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
       "Verified is what was whole after it was copied: a frame overwritten meanwhile is a late drop, never bad.\n"
       "It follows new epochs and restarted drivers by itself (remaps).\n"
-      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, late{...},\n"
-      "epoch_mismatch, unmapped, bytes, seconds, saved, unsaved, latency_ns{p50,p99,p999,max}.\n"
+      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, "
+      "late{...},\n"
+      "epoch_mismatch, unmapped, bytes, seconds, rate_skipped, own_stream, progress{told,ignored,verified,bad}, saved, unsaved,\n"
+      "latency_ns{p50,p99,p999,max}.\n"
       "Exit: 0 done, 1 failed, 2 usage, 3 nothing arrived, 4 wrong data (bad > 0).\n"
       "Examples:\n"
       "  tidepool subscribe --stream 10000 --for 10\n"
       "  tidepool subscribe --stream 10000 --follow ring --frames 5000 --verify check --json\n"
+      "  tidepool subscribe --stream 10000 --own-stream 31001 --max-rate 10 --for 10\n"
       "  tidepool subscribe --stream cam1 --config lab.toml --save frames --frames 25");
   verb->callback([args, &context] { context.action = [args, &context] { return run_subscribe(context, *args); }; });
 }

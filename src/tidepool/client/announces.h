@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "tidepool/wire/messages.h"
 
@@ -13,7 +15,12 @@ namespace tidepool::client {
 class ImageJoins {
  public:
   void joined(int32_t session_id, uint64_t now_ns) { joined_ns_.insert_or_assign(session_id, now_ns); }
-  void left(int32_t session_id) { joined_ns_.erase(session_id); }
+  void left(int32_t session_id) {
+    joined_ns_.erase(session_id);
+    left_.push_back(session_id);
+  }
+  // Who has left since the last call.
+  std::vector<int32_t> take_left() { return std::exchange(left_, {}); }
   // 0 for an image that was never reported: nothing is held against it.
   uint64_t joined_ns(int32_t session_id) const {
     const auto found = joined_ns_.find(session_id);
@@ -22,6 +29,7 @@ class ImageJoins {
 
  private:
   std::unordered_map<int32_t, uint64_t> joined_ns_;
+  std::vector<int32_t> left_;
 };
 
 // What one stream's announces are held against.

@@ -165,7 +165,7 @@ void Session::accept(const wire::ShmAttachResponse& response, const Now& now) {
   if (role_.expected_layout_version != 0 && regions.layout_version != role_.expected_layout_version) {
     wrong("layoutVersion", std::to_string(regions.layout_version), std::to_string(role_.expected_layout_version));
   }
-  map_ = open_map(regions, {});  // W-63: one window of grace right after an attach
+  map_granted(regions);
 
   Lease lease{.lease_id = *response.lease_id,
               .stream_id = *response.stream_id,
@@ -183,20 +183,28 @@ void Session::accept(const wire::ShmAttachResponse& response, const Now& now) {
   wanted_stream_id_ = lease.stream_id;  // what a dynamic driver gave is asked for from now on
   handover_->set_lease_deadline(lease.deadline_ns);
 
-  doorbell_ = open_doorbell(*map_, policy_);
+  if (map_) doorbell_ = open_doorbell(*map_, policy_);
   highest_epoch_ = std::max(highest_epoch_, lease.epoch);
   // The request was sent after any revocation that the granted epoch has already answered.
   mapped_stamp_ns_ = attempt_started_ns_;
   backoff_ns_ = 0;
   handover_->count_attach();
-  handover_->count_mapping();
+  if (map_) handover_->count_mapping();
   attached(now);
   publish();
-  set_phase(Phase::kAttached, concat("attached as client ", client_id_));
+  if (map_) {
+    set_phase(Phase::kAttached, concat("attached as client ", client_id_));
+  } else {
+    say_why_unmapped();
+  }
   if (!decided_) {
     decided_ = true;
     handover_->set_outcome(std::nullopt);
   }
+}
+
+void Session::map_granted(const pool::EpochRegions& regions) {
+  map_ = open_map(regions, {});  // W-63: one window of grace right after an attach
 }
 
 std::shared_ptr<shm::Doorbell> open_doorbell(const pool::EpochMap& map, const shm::MapPolicy& policy) {

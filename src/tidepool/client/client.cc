@@ -101,6 +101,8 @@ std::string_view name_of(State state) noexcept {
     case State::kBackoff: return "backoff";
     case State::kClosed: return "closed";
     case State::kRemapping: return "remapping";
+    case State::kFallback: return "fallback";
+    case State::kUnreachable: return "unreachable";
   }
   return "?";
 }

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "tidepool/client/progress_view.h"
 #include "tidepool/pool/frame_view.h"
 #include "tidepool/pool/pool_reader.h"
 #include "tidepool/pool/pool_writer.h"
@@ -77,6 +78,8 @@ enum class State : uint8_t {
   kBackoff,     // lost or refused: waits, then asks again by itself
   kClosed,
   kRemapping,   // lease held, a consumer waits for the next epoch's announce
+  kFallback,    // lease held, nothing mapped: a consumer's payload is at StateChange::fallback_uri (W-77)
+  kUnreachable, // lease held, shared memory is forbidden and no fallback is known: status_text() says what is missing
 };
 std::string_view name_of(State state) noexcept;
 
@@ -85,6 +88,7 @@ struct StateChange {
   uint32_t stream_id = 0;
   uint64_t epoch = 0;       // mapped epoch, 0 if none
   std::string why = {};     // a sentence
+  std::string fallback_uri = {};  // kFallback: aeron:... or bridge://ID
 };
 // Called on the conductor's thread; must not block or call back into the client.
 using StateHandler = std::function<void(const StateChange&)>;
@@ -103,6 +107,16 @@ struct DataSource {
   std::vector<wire::Attribute> attributes = {};  // key, format (a MIME type), value; keys unique
 };
 
+// Which streams are opened for one consumer alone, when somebody else names them (W-70, W-71). The same rules hold for what a
+// producer publishes on and what a consumer subscribes to; max_streams is the producer's.
+struct ConsumerStreamPolicy {
+  bool allow_udp = false;                        // aeron:udp too: whoever asks then says where packets go
+  int32_t min_stream_id = 1;
+  int32_t max_stream_id = 0x7FFFFFFF;
+  uint64_t max_term_length_bytes = 64u << 20;    // a request shall not fill /dev/shm
+  uint32_t max_streams = 64;                     // descriptor and control streams of all consumers together; 0: none
+};
+
 // Fields left at their default take the environment: PRODUCER_STREAM_ID, PRODUCER_PUBLISH_MODE, ... (config.md 7.2).
 struct ProducerOptions {
   std::string stream = "10000";  // a number, or a name (rulings P-11: announced data-source names, then discovery)
@@ -119,12 +133,23 @@ struct ProducerOptions {
   std::optional<uint32_t> announce_interval_ms = {};     // the client's announce_period_ms: activity refresh, metadata (W-62)
   std::optional<uint32_t> qos_interval_ms = {};          // 1000
   StateHandler on_state = {};
+  // ---- for single consumers (docs/protocols/consumer-streams.md) ----
+  ConsumerStreamPolicy consumer_streams = {};
+  std::optional<bool> follow_consumer_config = {};       // true: open what a driver or supervisor assigns (W-74)
+  std::string payload_fallback_uri = {};                 // told to consumers that cannot use shared memory; aeron: or bridge://
+  // Floors of report_progress(), whatever consumers ask for (W-79).
+  std::optional<uint32_t> progress_interval_us = {};       // 250
+  std::optional<uint32_t> progress_bytes_delta = {};       // 65536
+  std::optional<uint32_t> progress_major_delta_units = {}; // 0: none
 };
 
 enum class Follow : uint8_t {
   kDescriptors,  // the protocol's way: one Aeron message a frame; works with any producer
   kRing,         // shared memory alone: lowest latency, late join at the oldest frame
 };
+
+// Told of the progress of frames that are being written; runs inside poll() and wait().
+using ProgressHandler = std::function<void(const ProgressView&)>;
 
 // Fields left at their default take the environment: CONSUMER_STREAM_ID, ... (config.md 7.3).
 struct ConsumerOptions {
@@ -141,6 +166,20 @@ struct ConsumerOptions {
   std::optional<uint32_t> hello_interval_ms = {};         // 1000
   std::optional<uint32_t> qos_interval_ms = {};           // 1000
   StateHandler on_state = {};
+  // ---- what this consumer asks for (docs/protocols/consumer-streams.md) ----
+  wire::Mode mode = wire::Mode::stream;              // rate_limited: at most max_rate_hz; a ConsumerConfig may say otherwise
+  uint32_t max_rate_hz = 0;                          // of rate_limited: up to 65535; 0: unlimited
+  // A descriptor stream, a stream of FrameProgress of its own: channel and id, both or neither (CFG-20). The id that is
+  // assigned may be another; declined, it stays on the shared stream. own_descriptors is for kDescriptors only.
+  Endpoint own_descriptors = {};
+  Endpoint own_control = {};
+  ConsumerStreamPolicy consumer_streams = {};        // what it lets itself be assigned
+  bool use_shm = true;                               // false: nothing is mapped; the payload is at a fallback URI
+  std::string payload_fallback_uri = {};             // where the payload is without shared memory, if no Config says so
+  ProgressHandler on_progress = {};                  // set: FrameProgress is asked for and heard
+  std::optional<uint32_t> progress_interval_us = {};       // hints to the producer: 250
+  std::optional<uint32_t> progress_bytes_delta = {};       // 65536
+  std::optional<uint32_t> progress_major_delta_units = {}; // 0: unknown
 };
 
 enum class PollResult : uint8_t {
@@ -156,6 +195,13 @@ struct ProducerCounters {
   uint64_t attaches = 0;
   uint64_t descriptors_sent = 0;
   uint64_t descriptors_dropped = 0;  // not connected, back pressure, ...: the frame is in memory all the same (W-53)
+  uint64_t consumers = 0;            // that say hello at the moment
+  uint64_t consumer_streams = 0;     // open for single consumers at the moment
+  uint64_t configs_sent = 0;         // answers of ours to their requests
+  uint64_t own_descriptors_sent = 0;     // over streams of single consumers
+  uint64_t own_descriptors_dropped = 0;  // there, as above; what a rate cap leaves out is in neither
+  uint64_t progress_sent = 0;
+  uint64_t progress_dropped = 0;     // nobody took them
 };
 struct ConsumerCounters {
   uint64_t frames = 0;
@@ -164,6 +210,9 @@ struct ConsumerCounters {
   uint64_t unmapped = 0;         // descriptors while not mapped (W-61)
   uint64_t last_seq = 0;
   pool::DropCounts drops;        // over all epochs
+  uint64_t rate_skipped = 0;     // frames passed over by max_rate_hz: seen, and no drop (W-76)
+  uint64_t progress = 0;         // told to on_progress
+  uint64_t progress_ignored = 0; // stale, torn, out of bounds (W-80)
 };
 
 // Result of Producer::claim(): a claim or the reason for none.
@@ -190,6 +239,15 @@ struct FrameInfo {
   uint64_t trace_id = 0;                  // travels in the descriptor; 0: none
 };
 
+// What became of report_progress().
+enum class ProgressResult : uint8_t {
+  kSent,
+  kHeld,        // too soon, too little, or nobody took it: what goes out next carries the newer count
+  kNobody,      // no consumer wants progress: nothing was done
+  kInvalid,     // more than the payload, fewer than reported before, or the claim is not open
+  kDetached,
+};
+
 class Producer {
  public:
   Producer(Producer&&) noexcept;
@@ -202,6 +260,11 @@ class Producer {
   // Publish: commit, then the descriptor, then the doorbell.
   [[nodiscard]] pool::CommitResult commit(pool::Claim& claim, const FrameInfo& info = {}) noexcept;
   void abort(pool::Claim& claim) noexcept;
+  // The first `bytes_filled` bytes of an open claim are in place (and, for a device that writes them, visible to CPUs): tell
+  // consumers that want to read frames while they are written, as often as they and the floors of the options allow. The
+  // first report of a claim makes its shape readable; `info` is then the frame's, whatever commit() is given. commit() tells
+  // the end by itself. Costs one look at a flag while nobody wants it. Never blocks, allocates or throws.
+  ProgressResult report_progress(pool::Claim& claim, uint64_t bytes_filled, const FrameInfo& info = {}) noexcept;
   // Copy and publish in one call.
   [[nodiscard]] pool::ClaimError offer(const wire::TensorHeader& tensor, Bytes payload, const FrameInfo& info = {}) noexcept;
   [[nodiscard]] pool::ClaimError offer(const Tensor& tensor, Bytes payload, const FrameInfo& info = {}) noexcept;
@@ -242,6 +305,11 @@ class Consumer {
   std::string status_text() const;
   uint32_t stream_id() const noexcept;
   uint64_t epoch() const noexcept;  // mapped epoch, 0 if none
+  // Where the payload is while state() is kFallback (W-77); else empty.
+  std::string fallback_uri() const;
+  // What the last ConsumerConfig gave us to ourselves; stream_id 0: nothing.
+  Endpoint assigned_descriptors() const;
+  Endpoint assigned_control() const;
   ConsumerCounters counters() const noexcept;
 
  private:

@@ -36,6 +36,18 @@ struct Conductor::Ear {
   void on(const wire::ShmPoolAnnounce& message, const transport::MessageInfo& info) {
     for (const auto& session : conductor.sessions_) session->on(message, joins.joined_ns(info.session_id), now);
   }
+  Sender sender(const transport::MessageInfo& info, const control::Sender& ours) const {
+    return {.session_id = info.session_id, .us = info.session_id == ours.publication().session_id()};
+  }
+  void on(const wire::ConsumerHello& message, const transport::MessageInfo& info) {
+    for (const auto& session : conductor.sessions_) session->hear(message, sender(info, *conductor.planes_->control), now);
+  }
+  void on(const wire::ConsumerConfig& message, const transport::MessageInfo& info) {
+    for (const auto& session : conductor.sessions_) session->hear(message, sender(info, *conductor.planes_->control), now);
+  }
+  void on(const wire::QosConsumer& message, const transport::MessageInfo& info) {
+    for (const auto& session : conductor.sessions_) session->hear(message, sender(info, *conductor.planes_->qos), now);
+  }
   void on(const wire::DataSourceAnnounce& message, const transport::MessageInfo&) { conductor.names_.heard(message, now.monotonic_ns); }
 };
 
@@ -63,8 +75,14 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
   // Shared publications and the same channel text as everybody's (driver.md 2).
   planes.control_in = listen(*planes.connection, settings_.control, planes.control_joins);
   if (!same(settings_.announce, settings_.control)) planes.announce_in = listen(*planes.connection, settings_.announce, planes.announce_joins);
-  planes.control = std::make_unique<control::Sender>(planes.connection->add_publication(settings_.control.channel, settings_.control.stream_id));
+  planes.control_out = planes.connection->add_publication(settings_.control.channel, settings_.control.stream_id);
+  planes.control = std::make_unique<control::Sender>(planes.control_out);
   planes.qos = std::make_unique<control::Sender>(planes.connection->add_publication(settings_.qos.channel, settings_.qos.stream_id));
+  // Untethered: who is slow to hear others' QoS must not hold it up.
+  if (!same(settings_.qos, settings_.control)) {
+    planes.qos_in = planes.connection->add_subscription(transport::with_parameter(settings_.qos.channel, "tether", "false"),
+                                                        settings_.qos.stream_id);
+  }
   if (names_wanted_ && !same(settings_.metadata, settings_.control)) {
     planes.metadata_in = planes.connection->add_subscription(settings_.metadata.channel, settings_.metadata.stream_id);
   }
@@ -123,7 +141,12 @@ int Conductor::hear(const Now& now) {
   };
   listen_to(planes_->control_in.get(), *planes_->control_joins);
   listen_to(planes_->announce_in.get(), *planes_->announce_joins);
+  listen_to(planes_->qos_in.get(), *planes_->announce_joins);
   listen_to(planes_->metadata_in.get(), *planes_->announce_joins);
+  for (const int32_t session_id : planes_->control_joins->take_left()) {
+    for (const auto& session : sessions_) session->publisher_left(session_id);
+  }
+  planes_->announce_joins->take_left();
   return work;
 }
 
@@ -227,6 +250,21 @@ std::shared_ptr<transport::Publication> Conductor::descriptor_publication(const 
 std::shared_ptr<transport::Subscription> Conductor::descriptor_subscription() {
   if (!planes_) throw Error(Code::kUnavailable, lost_because_);
   return planes_->connection->add_subscription(transport::with_parameter(settings_.descriptor.channel, "tether", "false"), settings_.descriptor.stream_id);
+}
+
+std::shared_ptr<transport::Publication> Conductor::publication(const Endpoint& endpoint) {
+  if (!planes_) throw Error(Code::kUnavailable, lost_because_);
+  return planes_->connection->add_publication(endpoint.channel, endpoint.stream_id);
+}
+
+std::shared_ptr<transport::Publication> Conductor::control_publication() {
+  if (!planes_) throw Error(Code::kUnavailable, lost_because_);
+  return planes_->control_out;
+}
+
+std::shared_ptr<transport::Subscription> Conductor::subscription(const Endpoint& endpoint) {
+  if (!planes_) throw Error(Code::kUnavailable, lost_because_);
+  return planes_->connection->add_subscription(transport::with_parameter(endpoint.channel, "tether", "false"), endpoint.stream_id);
 }
 
 std::string Conductor::surroundings() {

@@ -53,11 +53,13 @@ class Conductor final : public Agent, private Port {
   // Everything that goes with the media driver.
   struct Planes {
     std::shared_ptr<transport::Connection> connection;
+    std::shared_ptr<transport::Publication> control_out;         // what `control` sends over; progress goes there directly
     std::unique_ptr<control::Sender> control;
     std::unique_ptr<control::Sender> qos;
     std::unique_ptr<control::Sender> metadata;                   // opened when somebody has metadata
     std::shared_ptr<transport::Subscription> control_in;
     std::shared_ptr<transport::Subscription> announce_in;        // nullptr: announces come on control
+    std::shared_ptr<transport::Subscription> qos_in;             // nullptr: QoS comes on control
     std::shared_ptr<transport::Subscription> metadata_in;        // nullptr: nobody wants names
     std::shared_ptr<transport::Publication> descriptors;         // opened for the first producer
     std::shared_ptr<ImageJoins> control_joins = std::make_shared<ImageJoins>();
@@ -101,6 +103,12 @@ class Conductor final : public Agent, private Port {
   transport::SendResult send(const wire::DataSourceMeta& message) override;
   std::shared_ptr<transport::Publication> descriptor_publication(const std::shared_ptr<transport::Publication>& instead_of) override;
   std::shared_ptr<transport::Subscription> descriptor_subscription() override;
+  transport::SendResult send(const wire::ConsumerConfig& message) override { return send_control(message); }
+  std::shared_ptr<transport::Publication> publication(const Endpoint& endpoint) override;
+  std::shared_ptr<transport::Publication> control_publication() override;
+  std::shared_ptr<transport::Subscription> subscription(const Endpoint& endpoint) override;
+  bool usable(const transport::Subscription& subscription) const override { return !subscription.closed(); }
+  bool connected(const transport::Subscription& subscription) const override { return subscription.connected(); }
   std::string surroundings() override;
 
   const Settings settings_;

@@ -9,7 +9,8 @@
 namespace tidepool::client {
 namespace {
 
-constexpr int kMessagesPerPoll = 256;        // of other streams on a shared plane, before poll() returns
+constexpr int kMessagesPerPoll = 256;        // of frames that are passed over, before poll() returns
+constexpr int kProgressPerPoll = 64;         // fragments of the control stream, between two frames
 constexpr uint32_t kSpinsBeforeParking = 50;
 // A parker is rung by its producer alone, so it looks up now and then for a new mapping.
 constexpr uint64_t kParkSliceNs = 50 * kNsPerMs;
@@ -27,11 +28,20 @@ void add(pool::DropCounts& to, const pool::DropCounts& from) noexcept {
 
 }  // namespace
 
-// Hears the descriptor subscription: one outcome for each poll.
-struct Consumer::Impl::Ear {
+// Hears FrameProgress, and nothing else that may come on a control stream.
+struct Consumer::Impl::ProgressEar {
   Impl& consumer;
-  PollResult outcome = PollResult::kEmpty;
-  void on(const wire::FrameDescriptor& descriptor, const transport::MessageInfo&) { outcome = consumer.described(descriptor); }
+  void on(const wire::FrameProgress& progress, const transport::MessageInfo&) {
+    ConsumerCells& cells = consumer.link->consumer;
+    switch (consumer.tracker_->judge(progress, consumer.progress_)) {
+      case ProgressTracker::Verdict::kTell:
+        cells.progress.add(1);
+        consumer.role_.on_progress(consumer.progress_);  // what it throws is caught and logged by the dispatcher
+        break;
+      case ProgressTracker::Verdict::kOther: break;  // the plane is shared (W-10)
+      default: cells.progress_ignored.add(1); break;
+    }
+  }
 };
 
 Consumer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& the_role)
@@ -43,7 +53,8 @@ Consumer::Impl::~Impl() {
   // Nothing of ours is used by the conductor from here on; then the lease goes back.
   end_epoch();
   map_.reset();
-  subscription_.reset();
+  feed_.clear();
+  progress_in_.reset();
   doorbell_.reset();
   engine->close(session);
 }
@@ -51,11 +62,9 @@ Consumer::Impl::~Impl() {
 void Consumer::Impl::take_over() noexcept {
   try {
     Attachment next = link->take(generation_);
-    if (next.subscription != subscription_) {
-      subscription_ = std::move(next.subscription);
-      last_seq_.reset();  // W-66: a switch of subscriptions starts tracking anew
-      pending_.reset();
-    }
+    feed_.take(next.subscription, next.own, next.leaving);
+    progress_in_ = std::move(next.progress);
+    thin_interval_ns_ = next.thin_interval_ns;
     doorbell_ = std::move(next.doorbell);
     if (next.map == map_) return;
     end_epoch();
@@ -78,6 +87,7 @@ void Consumer::Impl::start_epoch() {
   } else {
     reader_.emplace(map_);
   }
+  if (role_.on_progress) tracker_.emplace(map_);
   mapped_before_ = true;
   previous_epoch_ = map_->epoch();
 }
@@ -93,93 +103,145 @@ void Consumer::Impl::end_epoch() noexcept {
   reader_.reset();
   last_seq_.reset();
   pending_.reset();
+  feed_.end_epoch();
+  last_taken_ns_.reset();
+  tracker_.reset();
+  progress_ = {};
+}
+
+void Consumer::Impl::hear_progress() noexcept {
+  ProgressEar ear{*this};
+  progress_in_->poll([&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard_); },
+                     kProgressPerPoll);
 }
 
 PollResult Consumer::Impl::poll(bool look_ahead) noexcept {
   if (link->generation() != generation_) take_over();
+  if (progress_in_ && tracker_) hear_progress();
   return role_.follow == Follow::kRing ? poll_ring(look_ahead) : poll_descriptors();
 }
 
 PollResult Consumer::Impl::poll_ring(bool look_ahead) noexcept {
   if (!follower_) return PollResult::kDetached;
-  switch (follower_->poll(view, look_ahead)) {
-    case pool::RingFollower::Result::kFrame:
-      link->consumer.frames.add(1);
-      link->consumer.last_seq.set(view.seq());
-      // Frames that the producer skipped come to light with the next one, and are no drop.
-      if (follower_->drops().skipped != skipped_) show_drops(follower_->drops());
-      return PollResult::kFrame;
-    case pool::RingFollower::Result::kDropped: show_drops(follower_->drops()); return PollResult::kDropped;
-    case pool::RingFollower::Result::kDead: view = {}; return PollResult::kDetached;
-    case pool::RingFollower::Result::kEmpty: break;
+  for (int i = 0; i < kMessagesPerPoll; ++i) {
+    switch (follower_->poll(view, look_ahead)) {
+      case pool::RingFollower::Result::kFrame:
+        link->consumer.last_seq.set(view.seq());
+        // Frames that the producer skipped come to light with the next one, and are no drop.
+        if (follower_->drops().skipped != skipped_) show_drops(follower_->drops());
+        if (thin_interval_ns_ != 0 && passed_over(view)) continue;
+        link->consumer.frames.add(1);
+        return PollResult::kFrame;
+      case pool::RingFollower::Result::kDropped: show_drops(follower_->drops()); return PollResult::kDropped;
+      case pool::RingFollower::Result::kDead: view = {}; return PollResult::kDetached;
+      case pool::RingFollower::Result::kEmpty: return PollResult::kEmpty;
+    }
   }
   return PollResult::kEmpty;
 }
 
 PollResult Consumer::Impl::poll_descriptors() noexcept {
   if (pending_) {
-    const wire::FrameDescriptor descriptor = *pending_;
+    const DescriptorFeed::Heard heard = *pending_;
     pending_.reset();
-    return read(descriptor.seq, descriptor.trace_id);
+    if (const PollResult result = read(heard); result != PollResult::kEmpty) return result;
   }
-  if (subscription_) {
-    Ear ear{*this};
-    const auto sink = [&](Bytes message, const transport::MessageInfo& info) { control::dispatch(message, info, ear, heard_); };
-    for (int i = 0; i < kMessagesPerPoll && subscription_->poll(sink, 1) > 0; ++i) {
-      if (ear.outcome != PollResult::kEmpty) return ear.outcome;
+  const auto ask = [this](const wire::FrameDescriptor& descriptor) { return screen(descriptor); };
+  for (int i = 0; i < kMessagesPerPoll; ++i) {
+    DescriptorFeed::Heard heard;
+    const DescriptorFeed::Next next = feed_.next(heard, last_seq_, ask);
+    if (next == DescriptorFeed::Next::kStopped) {
+      want_remap(RemapReason::kNewerEpoch);
+      return PollResult::kDetached;
     }
+    if (next == DescriptorFeed::Next::kNone) break;
+    if (const PollResult result = described(heard); result != PollResult::kEmpty) return result;
   }
   if (map_ && map_->alive()) return PollResult::kEmpty;
   view = {};
   return PollResult::kDetached;
 }
 
-PollResult Consumer::Impl::described(const wire::FrameDescriptor& descriptor) noexcept {
+DescriptorFeed::Screen Consumer::Impl::screen(const wire::FrameDescriptor& descriptor) noexcept {
+  using Screen = DescriptorFeed::Screen;
   if (!map_ || !map_->alive()) {
     if (descriptor.stream_id == link->stream_id()) link->consumer.unmapped.add(1);  // W-61
-    return PollResult::kEmpty;
+    return Screen::kSkip;
   }
-  if (descriptor.stream_id != map_->stream_id()) return PollResult::kEmpty;  // W-10: the plane is shared
-  if (descriptor.epoch != map_->epoch()) {                                   // W-60
-    link->consumer.epoch_mismatch.add(1);
-    if (descriptor.epoch < map_->epoch()) return PollResult::kEmpty;
-    want_remap(RemapReason::kNewerEpoch);
-    return PollResult::kDetached;
-  }
+  if (descriptor.stream_id != map_->stream_id()) return Screen::kSkip;  // W-10: the plane is shared
+  if (descriptor.epoch == map_->epoch()) return Screen::kTake;
+  link->consumer.epoch_mismatch.add(1);  // W-60
+  return descriptor.epoch < map_->epoch() ? Screen::kSkip : Screen::kStop;
+}
+
+PollResult Consumer::Impl::described(const DescriptorFeed::Heard& heard) noexcept {
   // W-82: as received, before and regardless of the read.
+  const uint64_t seq = heard.descriptor.seq;
   uint64_t gap = 0;
   if (last_seq_) {
-    if (descriptor.seq == *last_seq_) return PollResult::kEmpty;  // W-66: a duplicate
-    if (descriptor.seq < *last_seq_) {
+    if (seq == *last_seq_) return PollResult::kEmpty;  // W-66: a duplicate
+    if (seq < *last_seq_) {
+      if (feed_.switching()) return PollResult::kEmpty;  // told already, by the stream that was read before
       want_remap(RemapReason::kSeqRegression);
       return PollResult::kDetached;
     }
-    gap = descriptor.seq - *last_seq_ - 1;
+    if (!heard.fresh) gap = seq - *last_seq_ - 1;
   }
-  last_seq_ = descriptor.seq;
-  link->consumer.last_seq.set(descriptor.seq);
-  if (gap == 0) return read(descriptor.seq, descriptor.trace_id);
+  feed_.moved_on();
+  last_seq_ = seq;
+  link->consumer.last_seq.set(seq);
+  if (gap == 0) return read(heard);
   drops_.drops_gap += gap;
   if (role_.max_outstanding_seq_gap != 0 && gap > role_.max_outstanding_seq_gap) {
     ++drops_.drops_gap;  // W-85 skips this frame too, and W-82 has every lost frame counted
     last_seq_.reset();
   } else {
-    pending_ = descriptor;  // first the loss, then the frame
+    pending_ = heard;  // first the loss, then the frame
   }
   show_drops(drops_);
   return PollResult::kDropped;
 }
 
-PollResult Consumer::Impl::read(uint64_t seq, uint64_t trace_id) noexcept {
-  const pool::ReadResult result = reader_->read(seq, view, trace_id);
+PollResult Consumer::Impl::read(const DescriptorFeed::Heard& heard) noexcept {
+  // W-76: nobody caps the shared stream for us. Over our own the producer does.
+  const bool thin = thin_interval_ns_ != 0 && !heard.own;
+  if (thin && heard.descriptor.timestamp_ns && too_soon(*heard.descriptor.timestamp_ns)) {
+    link->consumer.rate_skipped.add(1);
+    return PollResult::kEmpty;
+  }
+  const pool::ReadResult result = reader_->read(heard.descriptor.seq, view, heard.descriptor.trace_id);
   switch (result) {
-    case pool::ReadResult::kFrame: link->consumer.frames.add(1); return PollResult::kFrame;
+    case pool::ReadResult::kFrame:
+      if (thin && heard.descriptor.timestamp_ns) {
+        last_taken_ns_ = heard.descriptor.timestamp_ns;
+      } else if (thin && passed_over(view)) {
+        return PollResult::kEmpty;
+      }
+      link->consumer.frames.add(1);
+      return PollResult::kFrame;
     case pool::ReadResult::kDead: view = {}; return PollResult::kDetached;
     default: break;
   }
   drops_.count_late(result);  // W-84
   show_drops(drops_);
   return PollResult::kDropped;
+}
+
+bool Consumer::Impl::too_soon(uint64_t time_ns) noexcept {
+  return last_taken_ns_ && time_ns >= *last_taken_ns_ && time_ns - *last_taken_ns_ < thin_interval_ns_;
+}
+
+// The frame just read is one too many for our rate; by its time stamp, or the time now.
+bool Consumer::Impl::passed_over(const pool::FrameView& frame) noexcept {
+  const auto stamp = frame.timestamp_ns();
+  const uint64_t time_ns = stamp ? *stamp : monotonic_ns();
+  if (!too_soon(time_ns)) {
+    last_taken_ns_ = time_ns;
+    return false;
+  }
+  link->consumer.rate_skipped.add(1);
+  view = {};
+  return true;
 }
 
 void Consumer::Impl::want_remap(RemapReason reason) noexcept {
@@ -251,6 +313,9 @@ std::string Consumer::status_text() const {
 
 uint32_t Consumer::stream_id() const noexcept { return impl_->link->stream_id(); }
 uint64_t Consumer::epoch() const noexcept { return impl_->link->epoch(); }
+std::string Consumer::fallback_uri() const { return impl_->link->fallback_uri(); }
+Endpoint Consumer::assigned_descriptors() const { return impl_->link->assigned_descriptors(); }
+Endpoint Consumer::assigned_control() const { return impl_->link->assigned_control(); }
 
 ConsumerCounters Consumer::counters() const noexcept {
   const Handover& link = *impl_->link;
@@ -261,6 +326,9 @@ ConsumerCounters Consumer::counters() const noexcept {
   out.epoch_mismatch = cells.epoch_mismatch.get();
   out.unmapped = cells.unmapped.get();
   out.last_seq = cells.last_seq.get();
+  out.rate_skipped = cells.rate_skipped.get();
+  out.progress = cells.progress.get();
+  out.progress_ignored = cells.progress_ignored.get();
   out.drops = {.drops_gap = cells.drops_gap.get(),
                .drops_late = cells.drops_late.get(),
                .uncommitted = cells.uncommitted.get(),

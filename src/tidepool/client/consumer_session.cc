@@ -1,6 +1,7 @@
 // What a consumer's session does besides holding its lease: which epoch is mapped, and who is told that we are there
 // (wire.md 9, 10; driver.md 15.4).
 #include <algorithm>
+#include <utility>
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
@@ -14,14 +15,26 @@ constexpr uint32_t kStalePeriods = 5;  // before an established mapping is torn 
 
 }  // namespace
 
-void ConsumerSession::open_planes() {
-  if (role_.follow != Follow::kDescriptors) return;
-  if (!subscription_ || subscription_->closed()) subscription_ = port().descriptor_subscription();
+void ConsumerSession::open_planes() { streams_.open(); }
+
+Attachment ConsumerSession::planes() const {
+  const uint32_t hz = streams_.max_rate_hz();
+  return {.subscription = streams_.shared(),
+          .own = streams_.own(),
+          .leaving = streams_.leaving(),
+          .progress = streams_.progress(),
+          .thin_interval_ns = hz != 0 ? kNsPerSecond / hz : 0};
 }
 
-Attachment ConsumerSession::planes() const { return {.map = nullptr, .publication = nullptr, .subscription = subscription_, .doorbell = nullptr}; }
+void ConsumerSession::drop_planes() {
+  streams_.drop();
+  configs_.clear();
+}
 
 void ConsumerSession::attached(const Now& now) {
+  streams_.forget_assignments(now.monotonic_ns);
+  link().set_assigned({}, {});
+  configs_.clear();
   next_hello_ns_ = now.monotonic_ns;
   next_qos_ns_ = now.monotonic_ns;
   next_activity_ns_ = now.monotonic_ns + kFreshPeriods * settings().announce_period_ns;  // W-63: one window of grace
@@ -34,6 +47,7 @@ pool::Freshness ConsumerSession::freshness(const Now& now, uint32_t periods) con
 }
 
 void ConsumerSession::announced(const wire::ShmPoolAnnounce& announce, const Now& now) {
+  if (!streams_.use_shm()) return;  // W-77: nothing is mapped until a Config allows it again
   if (map_ && announce.epoch == map_->epoch()) {
     // W-58: look again at what we have; never map it anew.
     const bool grace = now.monotonic_ns < lease().attached_ns + kFreshPeriods * settings().announce_period_ns;
@@ -61,7 +75,13 @@ void ConsumerSession::map_announced(const wire::ShmPoolAnnounce& announce, const
     map_backoff_ns_ = std::clamp(map_backoff_ns_ * 2, settings().backoff_min_ns, settings().backoff_max_ns);
     next_map_ns_ = now.monotonic_ns + map_backoff_ns_;
     log(LogLevel::kWarn, "client", "cannot map epoch ", announce.epoch, " of ", stream_text(), ": ", error.what());
-    set_phase(Phase::kRemapping, error.what());
+    if (error.code() != Code::kUnavailable && !streams_.fallback_uri().empty()) {  // stale content alone passes by itself
+      awaited_ = {.min_epoch = announce.epoch + 1, .after_stamp_ns = 0, .deadline_ns = 0};
+      unmapped_because_ = error.what();
+      go_without_shm(unmapped_because_);
+    } else {
+      set_phase(Phase::kRemapping, error.what());
+    }
     return;
   }
   doorbell_ = open_doorbell(*map_, policy_);
@@ -101,11 +121,84 @@ void ConsumerSession::check_activity(const Now& now) {
 }
 
 void ConsumerSession::send_hello() {
-  wire::ConsumerHello hello;  // SHM, no progress, STREAM, no per-consumer request
+  wire::ConsumerHello hello;
   hello.stream_id = lease().stream_id;
   hello.consumer_id = lease().client_id;  // D-66
   hello.expected_layout_version = role_.expected_layout_version;
+  streams_.fill(hello);
   port().send(hello);
+}
+
+// ---- without shared memory (W-77) ------------------------------------------------------------------------------------------
+
+void ConsumerSession::map_granted(const pool::EpochRegions& regions) {
+  unmapped_because_.clear();
+  if (!role_.use_shm) return;
+  try {
+    Session::map_granted(regions);
+  } catch (const Error& error) {
+    if (role_.payload_fallback_uri.empty()) throw;
+    log(LogLevel::kWarn, "client", "cannot map epoch ", regions.epoch, " of ", stream_text(), ": ", error.what());
+    unmapped_because_ = error.what();
+    awaited_ = {.min_epoch = regions.epoch + 1, .after_stamp_ns = 0, .deadline_ns = 0};
+  }
+}
+
+void ConsumerSession::say_why_unmapped() {
+  go_without_shm(!unmapped_because_.empty() ? unmapped_because_ : "shared memory is switched off (use_shm)");
+}
+
+void ConsumerSession::go_without_shm(const std::string& why) {
+  let_go_of_map();
+  publish();
+  if (!streams_.fallback_uri().empty()) {
+    set_phase(Phase::kFallback, concat(why, "; the payload is at ", printable(streams_.fallback_uri(), 256)));
+  } else {
+    set_phase(Phase::kUnreachable,
+              concat(why, "; no payload fallback is known: set payload_fallback_uri, here, at the producer or at the driver"));
+  }
+}
+
+// ---- what others say (wire.md 10) ------------------------------------------------------------------------------------------
+
+void ConsumerSession::hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) {
+  somebody_is(hello.stream_id, hello.consumer_id, from, now);
+}
+void ConsumerSession::hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) {
+  somebody_is(qos.stream_id, qos.consumer_id, from, now);
+}
+
+void ConsumerSession::somebody_is(uint32_t stream_id, uint32_t consumer_id, const Sender& from, const Now& now) {
+  if (from.us || !has_lease() || phase_ == Phase::kDetaching || stream_id != lease().stream_id || consumer_id != lease().client_id)
+    return;
+  if (change_client_id(now, concat("somebody else goes by our consumer id ", consumer_id)) || std::exchange(said_collision_, true))
+    return;
+  log(LogLevel::kWarn, "client", "somebody else is consumer ", consumer_id, " of ", stream_text(),
+      " too: what is meant for one will reach both; give one of them another client_id, or 0 for a random one");
+}
+
+void ConsumerSession::hear(const wire::ConsumerConfig& config, const Sender&, const Now&) {
+  constexpr size_t kMaxConfigs = 64;
+  if (!has_lease() || config.stream_id != lease().stream_id || config.consumer_id != lease().client_id) return;
+  if (configs_.size() == kMaxConfigs) configs_.erase(configs_.begin());  // the last one counts
+  configs_.push_back(config);
+}
+
+void ConsumerSession::apply(const wire::ConsumerConfig& config, const Now& now) {
+  const bool used_shm = streams_.use_shm();
+  if (streams_.apply(config, now.monotonic_ns) != ConsumerStreams::Applied::kChanged) return;
+  link().set_assigned(streams_.descriptor_assigned(), streams_.control_assigned());
+  if (!streams_.use_shm()) {
+    go_without_shm(role_.use_shm ? "shared memory is forbidden by a ConsumerConfig" : "shared memory is switched off (use_shm)");
+  } else if (!used_shm) {
+    awaited_ = {};
+    publish();
+    set_phase(Phase::kRemapping, "a ConsumerConfig allows shared memory again");
+  } else if (phase_ == Phase::kFallback || phase_ == Phase::kUnreachable) {
+    go_without_shm(unmapped_because_);  // where the payload is may have changed
+  } else {
+    publish();
+  }
 }
 
 int ConsumerSession::poll_attached(const Now& now) {
@@ -121,15 +214,18 @@ int ConsumerSession::poll_attached(const Now& now) {
     lose(now, concat("no new epoch was announced for ", duration_text(kFreshPeriods * settings().announce_period_ns)), TellDriver::kDetach);
     return work + 1;
   }
-  if (subscription_ && subscription_->closed()) {
-    try {
-      subscription_ = port().descriptor_subscription();
+  for (const wire::ConsumerConfig& config : std::exchange(configs_, {})) {
+    apply(config, now);
+    ++work;
+  }
+  try {
+    if (streams_.poll(t)) {
       publish();
       ++work;
-    } catch (const Error& error) {
-      lose(now, concat("descriptors: ", error.what()), TellDriver::kDetach);
-      return work + 1;
     }
+  } catch (const Error& error) {
+    lose(now, concat("descriptors: ", error.what()), TellDriver::kDetach);
+    return work + 1;
   }
   if (map_ && t >= next_activity_ns_) check_activity(now);
   if (t >= next_hello_ns_) {  // W-68
@@ -145,7 +241,7 @@ int ConsumerSession::poll_attached(const Now& now) {
                                   .last_seq_seen = seen.last_seq.get(),
                                   .drops_gap = seen.drops_gap.get(),
                                   .drops_late = seen.drops_late.get(),
-                                  .mode = wire::Mode::stream});
+                                  .mode = streams_.mode()});
     next_qos_ns_ = t + role_.qos_interval_ns;
     ++work;
   }

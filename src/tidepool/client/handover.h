@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "tidepool/base/error.h"
+#include "tidepool/client/audience.h"
 #include "tidepool/client/client.h"
 #include "tidepool/pool/epoch_map.h"
 #include "tidepool/shm/doorbell.h"
@@ -39,10 +40,15 @@ class Cell {
 
 // Everything that an application thread works with. Replaced as a whole.
 struct Attachment {
-  std::shared_ptr<pool::EpochMap> map;                    // nullptr: detached
-  std::shared_ptr<transport::Publication> publication;    // a producer's descriptors; nullptr: none are sent
-  std::shared_ptr<transport::Subscription> subscription;  // a consumer's descriptors
-  std::shared_ptr<shm::Doorbell> doorbell;                // nullptr: the stream has none
+  std::shared_ptr<pool::EpochMap> map = {};                    // nullptr: detached
+  std::shared_ptr<transport::Publication> publication = {};    // a producer's descriptors; nullptr: none are sent
+  std::shared_ptr<const Audience> audience = {};               // a producer's single consumers; nullptr: none
+  std::shared_ptr<transport::Subscription> subscription = {};  // a consumer's descriptors: the shared ones,
+  std::shared_ptr<transport::Subscription> own = {};           // its own (W-72),
+  std::shared_ptr<transport::Subscription> leaving = {};       // and its own until now; any of them may be nullptr
+  std::shared_ptr<transport::Subscription> progress = {};      // FrameProgress; nullptr: not wanted
+  uint64_t thin_interval_ns = 0;                               // a consumer's own rate limit, for what nobody capped for it (W-76)
+  std::shared_ptr<shm::Doorbell> doorbell = {};                // nullptr: the stream has none
 };
 
 // Why an application thread wants its mapping replaced.
@@ -59,10 +65,16 @@ struct alignas(64) ProducerCells {
   // What descriptors_dropped is made of.
   Cell descriptors_not_connected, descriptors_back_pressured, descriptors_admin_action, descriptors_closed, descriptors_max_position,
       descriptors_errors;
+  Cell own_sent, own_dropped, progress_sent, progress_dropped;
 };
 struct alignas(64) ConsumerCells {
   Cell frames, last_seq, epoch_mismatch, unmapped;
   Cell drops_gap, drops_late, uncommitted, changed, identity, header_invalid, payload_invalid, skipped;
+  Cell rate_skipped, progress, progress_ignored;
+};
+// What a role's session knows of the streams of single consumers; written by the conductor.
+struct StreamCells {
+  Cell consumers, streams, configs_sent;
 };
 
 class Handover {
@@ -76,10 +88,11 @@ class Handover {
     }
     generation_.fetch_add(1, std::memory_order_release);  // [attach]
   }
-  void set_state(State state, uint64_t epoch, uint32_t stream_id, const std::string& why) {
+  void set_state(State state, uint64_t epoch, uint32_t stream_id, const std::string& why, const std::string& fallback_uri = {}) {
     {
       const std::lock_guard lock(mutex_);
       why_ = why;
+      fallback_uri_ = fallback_uri;
     }
     epoch_.set(epoch);
     stream_id_.set(stream_id);
@@ -90,6 +103,11 @@ class Handover {
     const std::lock_guard lock(mutex_);
     failure_ = std::move(failure);
     decided_ = true;
+  }
+  void set_assigned(const Endpoint& descriptors, const Endpoint& control) {
+    const std::lock_guard lock(mutex_);
+    assigned_descriptors_ = descriptors;
+    assigned_control_ = control;
   }
   void set_finished() noexcept { finished_.store(true, std::memory_order_release); }  // pairs with finished(): all is handed back
   void count_attach() noexcept { attaches_.add(1); }
@@ -107,6 +125,11 @@ class Handover {
     return publication_spent_.load(std::memory_order_relaxed) && publication_spent_.exchange(false, std::memory_order_relaxed);
   }
 
+  bool take_streams_spent() noexcept {
+    // relaxed both: a flag alone, no data with it
+    return streams_spent_.load(std::memory_order_relaxed) && streams_spent_.exchange(false, std::memory_order_relaxed);
+  }
+
   // ---- the application's thread ----
   uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }  // [attach]
   // Takes the newest attachment over; sets `generation` to what it corresponds to at least.
@@ -122,6 +145,8 @@ class Handover {
   }
   // The publication can carry no more (its log is used up, or it was closed): a new one is wanted (W-53).
   void ask_publication() noexcept { publication_spent_.store(true, std::memory_order_relaxed); }  // relaxed: a flag alone
+  // The same of a stream of a single consumer.
+  void ask_streams() noexcept { streams_spent_.store(true, std::memory_order_relaxed); }  // relaxed: a flag alone
   // Past this (CLOCK_MONOTONIC) the lease may have ended without the conductor having seen it; 0: no limit known.
   uint64_t lease_deadline_ns() const noexcept { return lease_deadline_ns_.get(); }
 
@@ -135,6 +160,18 @@ class Handover {
     const std::lock_guard lock(mutex_);
     return why_;
   }
+  std::string fallback_uri() const {
+    const std::lock_guard lock(mutex_);
+    return fallback_uri_;
+  }
+  Endpoint assigned_descriptors() const {
+    const std::lock_guard lock(mutex_);
+    return assigned_descriptors_;
+  }
+  Endpoint assigned_control() const {
+    const std::lock_guard lock(mutex_);
+    return assigned_control_;
+  }
   bool decided() const {
     const std::lock_guard lock(mutex_);
     return decided_;
@@ -147,6 +184,7 @@ class Handover {
 
   ProducerCells producer;
   ConsumerCells consumer;
+  StreamCells streams;
 
  private:
   alignas(64) std::atomic<uint64_t> generation_{0};
@@ -155,12 +193,15 @@ class Handover {
   alignas(64) mutable std::mutex mutex_;
   Attachment pending_;            // GUARDED_BY(mutex_)
   std::string why_;               // GUARDED_BY(mutex_)
+  std::string fallback_uri_;      // GUARDED_BY(mutex_)
+  Endpoint assigned_descriptors_, assigned_control_;  // GUARDED_BY(mutex_)
   bool decided_ = false;          // GUARDED_BY(mutex_)
   std::optional<Error> failure_;  // GUARDED_BY(mutex_)
 
   Cell state_, epoch_, stream_id_, attaches_, mappings_;
   std::atomic<bool> finished_{false};
   std::atomic<bool> publication_spent_{false};
+  std::atomic<bool> streams_spent_{false};
   std::atomic<uint8_t> remap_reason_{0};
   std::atomic<uint64_t> remap_epoch_{0};
 };

@@ -8,6 +8,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/client/endpoints.h"
 #include "tidepool/transport/media_driver.h"
 
 namespace tidepool::client {
@@ -199,7 +200,46 @@ RoleSettings common(wire::Role role, const Options& options, const Variables& va
   out.lock_memory = variables.flag("MLOCK").value_or(false);
   out.qos_interval_ns = variables.milliseconds("QOS_INTERVAL_MS", options.qos_interval_ms, 1000);
   out.on_state = options.on_state;
+  out.consumer_streams = options.consumer_streams;
+  if (out.consumer_streams.min_stream_id < 1 || out.consumer_streams.min_stream_id > out.consumer_streams.max_stream_id) {
+    bad("consumer_streams.min_stream_id", std::to_string(out.consumer_streams.min_stream_id), "1 to max_stream_id");
+  }
+  out.payload_fallback_uri = options.payload_fallback_uri;
+  if (out.payload_fallback_uri.empty()) out.payload_fallback_uri = variables.text("PAYLOAD_FALLBACK_URI").value_or("");
+  if (!out.payload_fallback_uri.empty() && !is_known_fallback(out.payload_fallback_uri)) {  // W-77
+    bad("payload_fallback_uri", out.payload_fallback_uri, "aeron:... or bridge://ID");
+  }
+  const auto hint = [&](const char* key, std::optional<uint32_t> option, uint32_t fallback) {
+    return option.value_or(static_cast<uint32_t>(variables.number(key, 0, kMaxId).value_or(fallback)));
+  };
+  out.progress_hints.interval_us = hint("PROGRESS_INTERVAL_US", options.progress_interval_us, 250);
+  out.progress_hints.bytes_delta = hint("PROGRESS_BYTES_DELTA", options.progress_bytes_delta, 65536);
+  out.progress_hints.major_delta_units = hint("PROGRESS_MAJOR_DELTA_UNITS", options.progress_major_delta_units, 0);
+  for (const uint32_t value :
+       {out.progress_hints.interval_us, out.progress_hints.bytes_delta, out.progress_hints.major_delta_units}) {
+    if (value == wire::kNull32) bad("a progress step", std::to_string(value), "0 to 4294967294");  // it would read as none
+  }
   stream_number(out.stream);  // refuse a bad one before anything is asked
+  return out;
+}
+
+// CFG-20: both or neither.
+Endpoint request(const Variables& variables, const std::string& plane, const Endpoint& option, std::string_view key) {
+  Endpoint out = option;
+  if (out.channel.empty() && out.stream_id == 0) {
+    out.channel = variables.text("REQUESTED_" + plane + "_CHANNEL").value_or("");
+    out.stream_id = static_cast<int32_t>(variables.number("REQUESTED_" + plane + "_STREAM_ID", 0, kMaxAeronStreamId).value_or(0));
+  }
+  if (out.stream_id < 0) bad(concat(key, " stream id"), std::to_string(out.stream_id), "1 to 2147483647");
+  if (out.channel.empty() != (out.stream_id == 0)) {
+    throw Error(Code::kInvalidArgument, key, " has ",
+                out.channel.empty() ? concat("stream id ", out.stream_id, " and no channel")
+                                    : concat("channel ", printable(out.channel), " and no stream id"),
+                ": a request for a stream of one's own needs both, or neither");
+  }
+  if (!out.channel.empty() && (!out.channel.starts_with("aeron:") || out.channel.size() > wire::kMaxUriBytes)) {
+    bad(concat(key, " channel"), out.channel, "an Aeron channel such as aeron:ipc");
+  }
   return out;
 }
 
@@ -289,6 +329,8 @@ RoleSettings resolve(const ProducerOptions& options, const Settings& client, con
   out.send_descriptors = options.send_descriptors;
   out.descriptor_timestamps = options.descriptor_timestamps;
   out.activity_interval_ns = variables.milliseconds("ANNOUNCE_INTERVAL_MS", options.announce_interval_ms, client.announce_period_ns / kNsPerMs);
+  out.follow_consumer_config = options.follow_consumer_config.value_or(variables.flag("FOLLOW_CONSUMER_CONFIG").value_or(true));
+  out.answer_hellos_after_ns = kNsPerSecond;
   return out;
 }
 
@@ -306,6 +348,23 @@ RoleSettings resolve(const ConsumerOptions& options, const Settings& client, con
   }
   out.freshness_ns = variables.milliseconds("ANNOUNCE_FRESHNESS_MS", options.announce_freshness_ms, 3 * client.announce_period_ns / kNsPerMs);
   out.hello_interval_ns = variables.milliseconds("HELLO_INTERVAL_MS", options.hello_interval_ms, 1000);
+  out.mode = options.mode;
+  if (out.mode == wire::Mode::stream) {
+    out.mode = variables.choice<wire::Mode>("MODE", {{"stream", wire::Mode::stream}, {"rate_limited", wire::Mode::rate_limited}})
+                   .value_or(out.mode);
+  }
+  if (out.mode == wire::Mode::unknown) bad("mode", "unknown", "stream or rate_limited");
+  out.max_rate_hz = options.max_rate_hz;
+  if (out.max_rate_hz == 0) out.max_rate_hz = static_cast<uint32_t>(variables.number("MAX_RATE_HZ", 0, 65535).value_or(0));
+  if (out.max_rate_hz > 65535)
+    bad("max_rate_hz", std::to_string(out.max_rate_hz), "0 (unlimited) to 65535");  // WX-27: a peer has 16 bits
+  out.use_shm = options.use_shm && variables.flag("USE_SHM").value_or(true) && variables.flag("SUPPORTS_SHM").value_or(true);
+  out.own_descriptors = request(variables, "DESCRIPTOR", options.own_descriptors, "own_descriptors");
+  out.own_control = request(variables, "CONTROL", options.own_control, "own_control");
+  if (out.follow == Follow::kRing && out.own_descriptors.stream_id != 0) {
+    throw Error(Code::kInvalidArgument, "own_descriptors is for consumers that follow descriptors: by the ring none are read");
+  }
+  out.on_progress = options.on_progress;
   return out;
 }
 

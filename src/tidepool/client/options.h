@@ -38,6 +38,12 @@ struct Settings {
 Settings resolve(const ClientOptions& options, const Environment& environment);
 DiscoverySettings resolve(const DiscoveryOptions& options, const Environment& environment);
 
+struct ProgressHints {
+  uint32_t interval_us = 250;
+  uint32_t bytes_delta = 65536;
+  uint32_t major_delta_units = 0;
+};
+
 // One role's settings: complete but for the stream's number.
 struct RoleSettings {
   wire::Role role = wire::Role::producer;
@@ -55,6 +61,8 @@ struct RoleSettings {
   bool send_descriptors = true;
   bool descriptor_timestamps = false;
   uint64_t activity_interval_ns = 0;
+  bool follow_consumer_config = true;
+  uint64_t answer_hellos_after_ns = 0;  // D-67: how long a driver has to answer first; 0: there is none
   // consumers
   Follow follow = Follow::kDescriptors;
   pool::Start start = pool::Start::kLatest;
@@ -62,6 +70,15 @@ struct RoleSettings {
   uint32_t max_outstanding_seq_gap = 0;
   uint64_t freshness_ns = 0;
   uint64_t hello_interval_ns = 0;
+  wire::Mode mode = wire::Mode::stream;
+  uint32_t max_rate_hz = 0;
+  bool use_shm = true;
+  Endpoint own_descriptors, own_control;  // id 0: not asked for
+  ProgressHandler on_progress;
+  // both
+  ConsumerStreamPolicy consumer_streams;
+  std::string payload_fallback_uri;
+  ProgressHints progress_hints;  // a producer's floors, a consumer's offer
 };
 RoleSettings resolve(const ProducerOptions& options, const Settings& client, const Environment& environment);
 RoleSettings resolve(const ConsumerOptions& options, const Settings& client, const Environment& environment);

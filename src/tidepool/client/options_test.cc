@@ -155,6 +155,70 @@ TEST(OptionsTest, OfARoleAreRefusedBeforeAnybodyIsAsked) {
   EXPECT_EQ(stream_number("1st"), std::nullopt) << "a name may begin with a digit";
 }
 
+TEST(OptionsTest, TakeRequestsForStreamsOfOnesOwnWholeOrNotAtAll) {  // CFG-20, W-70
+  const Settings client = resolve(ClientOptions{}, {});
+  const auto said = [&](const Endpoint& endpoint) {
+    return refusal([&] { (void)resolve(ConsumerOptions{.own_descriptors = endpoint}, client, {}); });
+  };
+  EXPECT_EQ(said({}), "accepted");
+  EXPECT_EQ(said({"aeron:ipc", 31001}), "accepted");
+  EXPECT_THAT(said({"aeron:ipc", 0}), HasSubstr("own_descriptors has channel aeron:ipc and no stream id"));
+  EXPECT_THAT(said({"", 31001}), HasSubstr("own_descriptors has stream id 31001 and no channel"));
+  EXPECT_THAT(said({"aeron:ipc", -1}), HasSubstr("1 to 2147483647"));
+  EXPECT_THAT(said({"udp://host", 31001}), HasSubstr("an Aeron channel"));
+  EXPECT_THAT(refusal([&] { (void)resolve(ConsumerOptions{.own_control = {"aeron:ipc", 0}}, client, {}); }),
+              HasSubstr("own_control"));
+  EXPECT_THAT(refusal([&] {
+                (void)resolve(ConsumerOptions{.follow = Follow::kRing, .own_descriptors = {"aeron:ipc", 31001}}, client, {});
+              }),
+              HasSubstr("by the ring"));
+  const auto env =
+      environment({{"CONSUMER_REQUESTED_DESCRIPTOR_CHANNEL", "aeron:ipc"}, {"CONSUMER_REQUESTED_DESCRIPTOR_STREAM_ID", "31002"}});
+  EXPECT_EQ(resolve(ConsumerOptions{}, client, env).own_descriptors.stream_id, 31002);
+  EXPECT_THAT(
+      refusal([&] { (void)resolve(ConsumerOptions{}, client, environment({{"CONSUMER_REQUESTED_CONTROL_STREAM_ID", "32001"}})); }),
+      HasSubstr("own_control"));
+}
+
+TEST(OptionsTest, TakeModesRatesHintsAndFallbacksOrSayWhatIsWrong) {  // config.md 7.2, 7.3, W-77, W-79
+  const Settings client = resolve(ClientOptions{}, {});
+  const RoleSettings plain = resolve(ConsumerOptions{}, client, {});
+  EXPECT_EQ(plain.mode, wire::Mode::stream);
+  EXPECT_EQ(plain.max_rate_hz, 0u);
+  EXPECT_TRUE(plain.use_shm);
+  EXPECT_EQ(plain.progress_hints.interval_us, 250u);
+  EXPECT_EQ(plain.progress_hints.bytes_delta, 65536u);
+  EXPECT_EQ(plain.progress_hints.major_delta_units, 0u);
+  const auto env = environment({{"CONSUMER_MODE", "rate_limited"},
+                                {"CONSUMER_MAX_RATE_HZ", "25"},
+                                {"CONSUMER_SUPPORTS_SHM", "false"},
+                                {"CONSUMER_PAYLOAD_FALLBACK_URI", "bridge://lab"},
+                                {"CONSUMER_PROGRESS_BYTES_DELTA", "1"},
+                                {"PRODUCER_FOLLOW_CONSUMER_CONFIG", "false"},
+                                {"PRODUCER_PROGRESS_INTERVAL_US", "1000"}});
+  const RoleSettings consumer = resolve(ConsumerOptions{}, client, env);
+  EXPECT_EQ(consumer.mode, wire::Mode::rate_limited);
+  EXPECT_EQ(consumer.max_rate_hz, 25u);
+  EXPECT_FALSE(consumer.use_shm);
+  EXPECT_EQ(consumer.payload_fallback_uri, "bridge://lab");
+  EXPECT_EQ(consumer.progress_hints.bytes_delta, 1u);
+  const RoleSettings producer = resolve(ProducerOptions{}, client, env);
+  EXPECT_FALSE(producer.follow_consumer_config);
+  EXPECT_EQ(producer.progress_hints.interval_us, 1000u);
+  EXPECT_TRUE(resolve(ProducerOptions{.follow_consumer_config = true}, client, env).follow_consumer_config);
+  EXPECT_THAT(refusal([&] { (void)resolve(ConsumerOptions{.max_rate_hz = 65536}, client, {}); }),
+              HasSubstr("0 (unlimited) to 65535"));
+  EXPECT_THAT(refusal([&] { (void)resolve(ConsumerOptions{.payload_fallback_uri = "http://x"}, client, {}); }),
+              HasSubstr("aeron:... or bridge://ID"));
+  EXPECT_THAT(refusal([&] { (void)resolve(ConsumerOptions{}, client, environment({{"CONSUMER_MODE", "fast"}})); }),
+              HasSubstr("stream, rate_limited"));
+  EXPECT_THAT(refusal([&] { (void)resolve(ProducerOptions{.progress_interval_us = 0xFFFFFFFF}, client, {}); }),
+              HasSubstr("4294967294"));
+  EXPECT_THAT(
+      refusal([&] { (void)resolve(ProducerOptions{.consumer_streams = {.min_stream_id = 9, .max_stream_id = 8}}, client, {}); }),
+      HasSubstr("min_stream_id"));
+}
+
 TEST(OptionsTest, WriteTimesAsPeopleDo) {
   EXPECT_EQ(duration_text(5 * kNsPerSecond), "5 s");
   EXPECT_EQ(duration_text(250 * kNsPerMs), "250 ms");

@@ -36,6 +36,7 @@ Producer::Impl::~Impl() {
   writer.reset();
   map.reset();
   publication.reset();
+  audience.reset();
   doorbell.reset();
   engine->close(session);
 }
@@ -45,9 +46,15 @@ void Producer::Impl::take_over() noexcept {
     Attachment next = link->take(generation);
     publication = std::move(next.publication);
     doorbell = std::move(next.doorbell);
-    if (next.map == map) return;  // a new publication alone: the writer goes on
-    writer.reset();
-    map = std::move(next.map);
+    if (next.audience != audience) adopt(std::move(next.audience));
+    const bool same_epoch = next.map == map;  // new publications alone: the writer goes on
+    if (!same_epoch) {
+      writer.reset();
+      reporter.reset();
+      map = std::move(next.map);
+    }
+    if (map && !reporter && audience && !audience->progress.empty()) reporter.emplace(map->slot_count());
+    if (same_epoch) return;
     if (map) writer.emplace(map);  // seq 0 of the new epoch (W-36)
     link->producer.next_seq.set(0);
   } catch (const std::exception& e) {
@@ -69,23 +76,62 @@ bool Producer::Impl::lease_is_over() const noexcept {
   return deadline_ns != 0 && monotonic_ns() > deadline_ns;
 }
 
-void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id) noexcept {
-  if (publication) {
+void Producer::Impl::adopt(std::shared_ptr<const Audience> next) {
+  // Who was there before goes on at its rate.
+  std::vector<uint64_t> times(next ? next->descriptors.size() : 0, 0);
+  bool capped = false;
+  for (size_t i = 0; i < times.size(); ++i) {
+    capped |= next->descriptors[i].min_interval_ns != 0;
+    for (size_t k = 0; k < sent_at_ns.size(); ++k) {
+      if (audience->descriptors[k].consumer_id == next->descriptors[i].consumer_id) times[i] = sent_at_ns[k];
+    }
+  }
+  sent_at_ns = std::move(times);
+  any_capped = capped;
+  audience = std::move(next);
+}
+
+// W-52, W-76: after the shared stream, which DescriptorFeed relies on.
+void Producer::Impl::send_to_listeners(const wire::FrameDescriptor& descriptor) noexcept {
+  const uint64_t now_ns = any_capped ? monotonic_ns() : 0;
+  for (size_t i = 0; i < sent_at_ns.size(); ++i) {
+    const Audience::Listener& listener = audience->descriptors[i];
+    if (listener.min_interval_ns != 0) {
+      if (sent_at_ns[i] != 0 && now_ns - sent_at_ns[i] < listener.min_interval_ns) continue;
+      sent_at_ns[i] = now_ns;
+    }
+    const transport::SendResult sent = control::send_descriptor(*listener.publication, descriptor, own_descriptors);
+    (sent == transport::SendResult::kOk ? link->producer.own_sent : link->producer.own_dropped).add(1);
+    if (sent == transport::SendResult::kClosed || sent == transport::SendResult::kMaxPosition) link->ask_streams();
+  }
+}
+
+void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id, uint32_t frame_meta_version,
+                                     uint64_t values_len_bytes) noexcept {
+  if (publication || !sent_at_ns.empty()) {
     wire::FrameDescriptor descriptor;
     descriptor.stream_id = map->stream_id();
     descriptor.epoch = map->epoch();
     descriptor.seq = seq;
     if (descriptor_timestamps) descriptor.timestamp_ns = monotonic_ns();
-    if (meta_version != 0) descriptor.meta_version = meta_version;
+    if (frame_meta_version != wire::kNull32) descriptor.meta_version = frame_meta_version;
     descriptor.trace_id = trace_id;
-    const transport::SendResult sent = control::send_descriptor(*publication, descriptor, descriptors);
-    if (sent == transport::SendResult::kOk) {
-      link->producer.descriptors_sent.add(1);
-    } else {
-      link->producer.descriptors_dropped.add(1);  // W-53: the frame is there all the same, and its seq is used
-      show_causes(descriptors, link->producer);
-      if (sent == transport::SendResult::kClosed || sent == transport::SendResult::kMaxPosition) link->ask_publication();
+    if (publication) {
+      const transport::SendResult sent = control::send_descriptor(*publication, descriptor, descriptors);
+      if (sent == transport::SendResult::kOk) {
+        link->producer.descriptors_sent.add(1);
+      } else {
+        link->producer.descriptors_dropped.add(1);  // W-53: the frame is there all the same, and its seq is used
+        show_causes(descriptors, link->producer);
+        if (sent == transport::SendResult::kClosed || sent == transport::SendResult::kMaxPosition) link->ask_publication();
+      }
     }
+    if (!sent_at_ns.empty()) send_to_listeners(descriptor);
+  }
+  if (reporter && reporter->used()) {
+    reporter->committed(audience.get(), *map, seq, values_len_bytes);
+    link->producer.progress_sent.set(reporter->sent());
+    link->producer.progress_dropped.set(reporter->dropped());
   }
   if (doorbell) doorbell->ring_if_parked();
   link->producer.frames.add(1);
@@ -133,10 +179,14 @@ pool::CommitResult Producer::commit(pool::Claim& claim, const FrameInfo& info) n
     return pool::CommitResult::kDetached;
   }
   const uint64_t seq = claim.seq();
-  const pool::CommitResult result =
-      p.writer->commit(claim, {.timestamp_ns = info.timestamp_ns, .meta_version = p.meta_version != 0 ? p.meta_version : wire::kNull32});
+  const uint64_t values_len_bytes = claim.bytes().size();
+  pool::FrameInfo frame = p.complete(info);
+  if (p.reporter && p.reporter->used()) {
+    if (const pool::FrameInfo* early = p.reporter->early_info(claim)) frame = *early;  // the header is out already
+  }
+  const pool::CommitResult result = p.writer->commit(claim, frame);
   if (result == pool::CommitResult::kOk) {
-    p.frame_committed(seq, info.trace_id);  // W-52: after the commit, once
+    p.frame_committed(seq, info.trace_id, frame.meta_version, values_len_bytes);  // W-52: after the commit, once
   } else {
     p.link->producer.failed.add(1);
   }
@@ -153,15 +203,28 @@ void Producer::abort(pool::Claim& claim) noexcept {
   }
 }
 
+ProgressResult Producer::report_progress(pool::Claim& claim, uint64_t bytes_filled, const FrameInfo& info) noexcept {
+  Impl& p = *impl_;
+  if (!claim) return ProgressResult::kInvalid;
+  if (!p.ready() || !claim.alive()) return ProgressResult::kDetached;
+  if (!p.audience || p.audience->progress.empty()) return ProgressResult::kNobody;  // W-78
+  if (!p.reporter) return ProgressResult::kDetached;
+  const ProgressResult result = p.reporter->report(*p.audience, *p.writer, claim, bytes_filled, p.complete(info), monotonic_ns());
+  if (result == ProgressResult::kSent && p.doorbell) p.doorbell->ring_if_parked();
+  p.link->producer.progress_sent.set(p.reporter->sent());
+  p.link->producer.progress_dropped.set(p.reporter->dropped());
+  return result;
+}
+
 pool::ClaimError Producer::offer(const wire::TensorHeader& tensor, Bytes payload, const FrameInfo& info) noexcept {
   Impl& p = *impl_;
   pool::ClaimError error = pool::ClaimError::kDetached;
   if (p.ready()) {
-    error = p.writer->offer(tensor, payload, {.timestamp_ns = info.timestamp_ns, .meta_version = p.meta_version != 0 ? p.meta_version : wire::kNull32});
+    error = p.writer->offer(tensor, payload, p.complete(info));
   }
   if (error == pool::ClaimError::kNone) {
     p.link->producer.next_seq.set(p.writer->next_seq());
-    p.frame_committed(p.writer->committed_seq(), info.trace_id);
+    p.frame_committed(p.writer->committed_seq(), info.trace_id, p.complete(info).meta_version, payload.size());
   } else {
     p.link->producer.failed.add(1);
   }
@@ -197,7 +260,14 @@ ProducerCounters Producer::counters() const noexcept {
           .failed = link.producer.failed.get(),
           .attaches = link.attaches(),
           .descriptors_sent = link.producer.descriptors_sent.get(),
-          .descriptors_dropped = link.producer.descriptors_dropped.get()};
+          .descriptors_dropped = link.producer.descriptors_dropped.get(),
+          .consumers = link.streams.consumers.get(),
+          .consumer_streams = link.streams.streams.get(),
+          .configs_sent = link.streams.configs_sent.get(),
+          .own_descriptors_sent = link.producer.own_sent.get(),
+          .own_descriptors_dropped = link.producer.own_dropped.get(),
+          .progress_sent = link.producer.progress_sent.get(),
+          .progress_dropped = link.producer.progress_dropped.get()};
 }
 
 }  // namespace tidepool::client

@@ -4,10 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tidepool/base/agent.h"
 #include "tidepool/client/client.h"
+#include "tidepool/client/descriptor_feed.h"
 #include "tidepool/client/engine.h"
+#include "tidepool/client/progress.h"
 #include "tidepool/control/dispatch.h"
 #include "tidepool/control/sender.h"
 
@@ -24,7 +27,13 @@ struct Producer::Impl {
   void take_over() noexcept;
   // With invoker nobody watches the lease between two polls, so each call looks at its end.
   bool lease_is_over() const noexcept;
-  void frame_committed(uint64_t seq, uint64_t trace_id) noexcept;
+  // `values_len_bytes`: of a frame whose progress may have been told.
+  void frame_committed(uint64_t seq, uint64_t trace_id, uint32_t frame_meta_version, uint64_t values_len_bytes) noexcept;
+  void adopt(std::shared_ptr<const Audience> next);
+  void send_to_listeners(const wire::FrameDescriptor& descriptor) noexcept;
+  pool::FrameInfo complete(const FrameInfo& info) const noexcept {
+    return {.timestamp_ns = info.timestamp_ns, .meta_version = meta_version != 0 ? meta_version : wire::kNull32};
+  }
   void set_data_source(DataSource source);
 
   std::shared_ptr<Engine> engine;  // first: what follows needs it to the last
@@ -40,6 +49,13 @@ struct Producer::Impl {
   std::shared_ptr<shm::Doorbell> doorbell;
   control::DescriptorCounts descriptors;
   uint32_t meta_version = 0;  // 0: none
+
+  // Single consumers. Nothing here costs a frame anything while nobody asked for more than the shared streams.
+  std::shared_ptr<const Audience> audience;  // nullptr: nobody
+  std::vector<uint64_t> sent_at_ns;          // by listener: when it had its last descriptor (W-76)
+  bool any_capped = false;
+  control::DescriptorCounts own_descriptors;
+  std::optional<ProgressReporter> reporter;  // of this epoch, once somebody wants progress
 };
 
 struct Consumer::Impl {
@@ -57,22 +73,27 @@ struct Consumer::Impl {
   pool::FrameView view;
 
  private:
-  struct Ear;
+  struct ProgressEar;
 
   void take_over() noexcept;
   void start_epoch();
   void end_epoch() noexcept;
   PollResult poll_ring(bool look_ahead) noexcept;
   PollResult poll_descriptors() noexcept;
-  PollResult described(const wire::FrameDescriptor& descriptor) noexcept;
-  PollResult read(uint64_t seq, uint64_t trace_id) noexcept;
+  DescriptorFeed::Screen screen(const wire::FrameDescriptor& descriptor) noexcept;
+  PollResult described(const DescriptorFeed::Heard& heard) noexcept;
+  PollResult read(const DescriptorFeed::Heard& heard) noexcept;
+  bool too_soon(uint64_t time_ns) noexcept;
+  bool passed_over(const pool::FrameView& frame) noexcept;
+  void hear_progress() noexcept;
   void want_remap(RemapReason reason) noexcept;
   void show_drops(const pool::DropCounts& of_epoch) noexcept;
 
   const RoleSettings role_;
   uint64_t generation_ = 0;
   std::shared_ptr<pool::EpochMap> map_;
-  std::shared_ptr<transport::Subscription> subscription_;
+  DescriptorFeed feed_;
+  std::shared_ptr<transport::Subscription> progress_in_;
   std::shared_ptr<shm::Doorbell> doorbell_;
   bool mapped_before_ = false;
   uint64_t previous_epoch_ = 0;
@@ -84,7 +105,13 @@ struct Consumer::Impl {
   std::optional<pool::PoolReader> reader_;
   pool::DropCounts drops_;              // of this epoch
   std::optional<uint64_t> last_seq_;    // W-83: 0 is a real sequence
-  std::optional<wire::FrameDescriptor> pending_;  // told as a gap; the frame itself comes with the next poll
+  std::optional<DescriptorFeed::Heard> pending_;  // told as a gap; the frame itself comes with the next poll
+  // A rate limit of our own (W-76)
+  uint64_t thin_interval_ns_ = 0;           // 0: none
+  std::optional<uint64_t> last_taken_ns_;   // time of the last frame taken, in whatever clock frames carry
+  // FrameProgress
+  std::optional<ProgressTracker> tracker_;
+  ProgressView progress_;
   control::DispatchCounts heard_;
 };
 

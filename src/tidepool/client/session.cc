@@ -43,18 +43,21 @@ void Session::set_phase(Phase phase, const std::string& why) {
     case Phase::kAttaching: state = State::kAttaching; break;
     case Phase::kAttached: state = State::kAttached; break;
     case Phase::kRemapping: state = State::kRemapping; break;
+    case Phase::kFallback: state = State::kFallback; break;
+    case Phase::kUnreachable: state = State::kUnreachable; break;
     case Phase::kBackoff: state = State::kBackoff; break;
     case Phase::kDetaching:
     case Phase::kClosed: state = State::kClosed; break;
   }
   const uint64_t epoch = map_ ? map_->epoch() : 0;
   const uint32_t stream_id = lease_ ? lease_->stream_id : wanted_stream_id_;
-  const bool changed = handover_->state() != state || handover_->epoch() != epoch;
-  handover_->set_state(state, epoch, stream_id, why);
+  const std::string fallback = phase == Phase::kFallback ? fallback_uri() : std::string();
+  const bool changed = handover_->state() != state || handover_->epoch() != epoch || handover_->fallback_uri() != fallback;
+  handover_->set_state(state, epoch, stream_id, why, fallback);
   log(LogLevel::kDebug, "client", wire::name_of(role_.role), " of stream ", stream_id, ": ", name_of(state), ", epoch ", epoch, ": ", why);
   if (!changed || !role_.on_state) return;
   try {
-    role_.on_state({state, stream_id, epoch, why});
+    role_.on_state({state, stream_id, epoch, why, fallback});
   } catch (const std::exception& e) {
     log(LogLevel::kError, "client", "on_state of stream ", stream_id, " threw: ", e.what());
   } catch (...) {
@@ -127,6 +130,8 @@ int Session::poll(const Now& now) {
       return 0;
     case Phase::kAttached:
     case Phase::kRemapping:
+    case Phase::kFallback:
+    case Phase::kUnreachable:
       if (!keep_alive(now)) return 1;
       if (lease_->last_announce_ns != 0 && t - lease_->last_announce_ns > kSilentPeriods * settings_.announce_period_ns) {
         highest_epoch_ = 0;  // a driver with lower epochs may be followed (driver.md 23, 9)
@@ -183,6 +188,13 @@ void Session::lose(const Now& now, const std::string& why, TellDriver tell) {
   back_off(now, why);
 }
 
+bool Session::change_client_id(const Now& now, const std::string& why) {
+  if (role_.client_id != 0 || !lease_) return false;
+  client_id_ = 0;  // drawn anew by the next attach
+  lose(now, why, TellDriver::kDetach);
+  return true;
+}
+
 void Session::send_detach(const Lease& lease, int64_t correlation_id) {
   detach_sent_ = port_.send(wire::ShmDetachRequest{.correlation_id = correlation_id,
                                                    .lease_id = lease.lease_id,
@@ -229,6 +241,8 @@ void Session::on(const wire::ShmLeaseRevoked& revoked, const Now& now) {
          TellDriver::kNo);
   } else if (revoked.role == wire::Role::producer && revoked.stream_id == lease_->stream_id) {
     producer_revoked(revoked, now);
+  } else if (revoked.role == wire::Role::consumer && revoked.stream_id == lease_->stream_id) {
+    consumer_revoked(revoked);
   }
 }
 

@@ -18,6 +18,8 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/client/announces.h"
+#include "tidepool/client/consumer_desk.h"
+#include "tidepool/client/consumer_streams.h"
 #include "tidepool/client/handover.h"
 #include "tidepool/client/options.h"
 #include "tidepool/transport/connection.h"
@@ -27,9 +29,9 @@ namespace tidepool::client {
 
 // What a session may do to the world: soft sends (W-53: never waiting), and the planes for frames. The conductor is the
 // real one; tests have their own.
-class Port {
+class Port : public DeskPort {
  public:
-  virtual ~Port() = default;
+  using DeskPort::send;
   virtual transport::SendResult send(const wire::ShmAttachRequest& message) = 0;
   virtual transport::SendResult send(const wire::ShmDetachRequest& message) = 0;
   virtual transport::SendResult send(const wire::ShmLeaseKeepalive& message) = 0;
@@ -44,6 +46,10 @@ class Port {
   virtual std::shared_ptr<transport::Publication> descriptor_publication(const std::shared_ptr<transport::Publication>& instead_of) = 0;
   // A consumer's own: tether=false, so that it never holds a producer back (design 2). Throws Error.
   virtual std::shared_ptr<transport::Subscription> descriptor_subscription() = 0;
+  // Of a consumer too, on any stream. Throws Error.
+  virtual std::shared_ptr<transport::Subscription> subscription(const Endpoint& endpoint) = 0;
+  virtual bool usable(const transport::Subscription& subscription) const = 0;     // not closed
+  virtual bool connected(const transport::Subscription& subscription) const = 0;  // somebody publishes there
 
   // Where we looked for a driver, and what to start: the lines below "no driver answered".
   virtual std::string surroundings() = 0;
@@ -52,6 +58,12 @@ class Port {
 struct Now {
   uint64_t monotonic_ns = 0;
   uint64_t realtime_ns = 0;
+};
+
+// Who sent a message on a shared plane.
+struct Sender {
+  int32_t session_id = 0;  // Aeron's
+  bool us = false;         // this client: everybody hears what it says (W-94)
 };
 
 class Session {
@@ -77,6 +89,12 @@ class Session {
   void on(const wire::ShmDriverShutdown& shutdown, const Now& now);
   void on(const wire::ShmPoolAnnounce& announce, uint64_t joined_ns, const Now& now);
 
+  // What consumers, producers and drivers say to each other (wire.md 10), by sessions that care.
+  virtual void hear(const wire::ConsumerHello&, const Sender&, const Now&) {}
+  virtual void hear(const wire::ConsumerConfig&, const Sender&, const Now&) {}
+  virtual void hear(const wire::QosConsumer&, const Sender&, const Now&) {}
+  virtual void publisher_left(int32_t /*session_id*/) {}  // of the control stream
+
   // The application has let go: give the lease back (D-65). finished() follows within a second.
   void close(const Now& now);
   bool finished() const noexcept { return phase_ == Phase::kClosed; }
@@ -93,7 +111,17 @@ class Session {
   }
 
  protected:
-  enum class Phase : uint8_t { kConnecting, kAttaching, kAttached, kRemapping, kBackoff, kDetaching, kClosed };
+  enum class Phase : uint8_t {
+    kConnecting,
+    kAttaching,
+    kAttached,
+    kRemapping,
+    kFallback,
+    kUnreachable,
+    kBackoff,
+    kDetaching,
+    kClosed,
+  };
   enum class TellDriver : uint8_t { kNo, kDetach };
 
   struct Lease {
@@ -119,6 +147,11 @@ class Session {
   virtual void announced(const wire::ShmPoolAnnounce& announce, const Now& now) = 0;      // an accepted one, lease held
   virtual void producer_revoked(const wire::ShmLeaseRevoked& revoked, const Now& now) = 0; // another's, on our stream
   virtual int poll_attached(const Now& now) = 0;
+  virtual void consumer_revoked(const wire::ShmLeaseRevoked&) {}  // another's, on our stream
+  // Map what the driver granted. Throws Error; a consumer may do without (W-77), then say_why_unmapped() follows.
+  virtual void map_granted(const pool::EpochRegions& regions);
+  virtual void say_why_unmapped() {}
+  virtual std::string fallback_uri() const { return {}; }  // in Phase::kFallback
 
   // ---- what they build on ----
   bool has_lease() const noexcept { return lease_.has_value(); }
@@ -132,6 +165,8 @@ class Session {
   // Hand the map and the planes, as they are now, to the application.
   void publish();
   void let_go_of_map() noexcept;  // marks it dead first (rulings P-4)
+  // Somebody else goes by our client id: attach again under another one (W-69). False: it is configured, and stays.
+  bool change_client_id(const Now& now, const std::string& why);
   std::shared_ptr<pool::EpochMap> open_map(const pool::EpochRegions& regions, const pool::Freshness& freshness) const;
   std::string stream_text() const;
 
@@ -195,11 +230,18 @@ class ProducerSession final : public Session {
  public:
   using Session::Session;
   void set_data_source(DataSource source, uint32_t meta_version);
+  void hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) override;
+  void hear(const wire::ConsumerConfig& config, const Sender& from, const Now& now) override;
+  void hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) override;
+  void publisher_left(int32_t session_id) override { desk_.left(session_id); }
 
  private:
   void open_planes() override;
   Attachment planes() const override;
-  void drop_planes() override { publication_.reset(); }
+  void drop_planes() override;
+  void consumer_revoked(const wire::ShmLeaseRevoked& revoked) override { desk_.ended(revoked.client_id); }
+  int serve_consumers(const Now& now);
+  ConsumerDesk::Rules desk_rules() const;
   void attached(const Now& now) override;
   void announced(const wire::ShmPoolAnnounce& announce, const Now& now) override;
   void producer_revoked(const wire::ShmLeaseRevoked&, const Now&) override {}  // another lease's: none of our business
@@ -207,6 +249,10 @@ class ProducerSession final : public Session {
   int send_metadata(const Now& now);
 
   std::shared_ptr<transport::Publication> publication_;
+  ConsumerDesk desk_{desk_rules(), port()};
+  std::shared_ptr<const Audience> audience_;
+  // Opening streams drives Aeron, which a message handler must not: applied in the next poll.
+  std::vector<std::pair<wire::ConsumerConfig, bool>> configs_;
   uint32_t meta_version_ = 0;  // 0: nothing to announce
   uint64_t next_activity_ns_ = 0;
   uint64_t next_qos_ns_ = 0;
@@ -216,11 +262,20 @@ class ProducerSession final : public Session {
 class ConsumerSession final : public Session {
  public:
   using Session::Session;
+  void hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) override;
+  void hear(const wire::ConsumerConfig& config, const Sender& from, const Now& now) override;
+  void hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) override;
 
  private:
   void open_planes() override;
   Attachment planes() const override;
-  void drop_planes() override { subscription_.reset(); }
+  void drop_planes() override;
+  void map_granted(const pool::EpochRegions& regions) override;
+  void say_why_unmapped() override;
+  std::string fallback_uri() const override { return streams_.fallback_uri(); }
+  void apply(const wire::ConsumerConfig& config, const Now& now);
+  void go_without_shm(const std::string& why);
+  void somebody_is(uint32_t stream_id, uint32_t consumer_id, const Sender& from, const Now& now);
   void attached(const Now& now) override;
   void announced(const wire::ShmPoolAnnounce& announce, const Now& now) override;
   void producer_revoked(const wire::ShmLeaseRevoked& revoked, const Now& now) override;
@@ -238,7 +293,10 @@ class ConsumerSession final : public Session {
   void send_hello();
   pool::Freshness freshness(const Now& now, uint32_t periods) const;
 
-  std::shared_ptr<transport::Subscription> subscription_;
+  ConsumerStreams streams_{role_, settings(), port()};
+  std::vector<wire::ConsumerConfig> configs_;  // applied in the next poll: opening streams drives Aeron
+  std::string unmapped_because_;               // of a mapping that failed, while the fallback stands for it
+  bool said_collision_ = false;
   Awaited awaited_;
   uint64_t next_hello_ns_ = 0;
   uint64_t next_qos_ns_ = 0;

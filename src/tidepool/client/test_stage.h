@@ -16,8 +16,19 @@
 
 namespace tidepool::client::testing {
 
-using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello, wire::QosConsumer,
+using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello, wire::ConsumerConfig, wire::QosConsumer,
                           wire::QosProducer, wire::DataSourceAnnounce, wire::DataSourceMeta>;
+
+// Stand for Aeron's, where a session only holds them: nothing may be sent to or polled from them.
+struct FakePublication final : transport::Publication {
+  explicit FakePublication(Endpoint to) : at(std::move(to)) {}
+  Endpoint at;
+};
+struct FakeSubscription final : transport::Subscription {
+  explicit FakeSubscription(Endpoint to) : at(std::move(to)) {}
+  Endpoint at;
+  bool has_publisher = false;
+};
 
 // Keeps what a session sends.
 class FakePort final : public Port {
@@ -36,8 +47,22 @@ class FakePort final : public Port {
   }
   std::shared_ptr<transport::Subscription> descriptor_subscription() override {
     if (!plane_error.empty()) throw Error(plane_code, plane_error);
-    return nullptr;
+    return planes_are_real ? open({"shared", 1100}) : nullptr;
   }
+  transport::SendResult send(const wire::ConsumerConfig& message) override { return keep(message); }
+  std::shared_ptr<transport::Publication> publication(const Endpoint& endpoint) override {
+    if (!plane_error.empty()) throw Error(plane_code, plane_error);
+    auto made = std::make_shared<FakePublication>(endpoint);
+    publications.push_back(made);
+    return made;
+  }
+  std::shared_ptr<transport::Publication> control_publication() override { return control; }
+  std::shared_ptr<transport::Subscription> subscription(const Endpoint& endpoint) override {
+    if (!plane_error.empty()) throw Error(plane_code, plane_error);
+    return open(endpoint);
+  }
+  bool usable(const transport::Subscription&) const override { return true; }
+  bool connected(const transport::Subscription& subscription) const override { return static_cast<const FakeSubscription&>(subscription).has_publisher; }
   std::string surroundings() override { return "control channel aeron:ipc stream 1000\n  start one:  tidepool driver"; }
 
   // All messages of one kind, oldest first.
@@ -59,7 +84,17 @@ class FakePort final : public Port {
   Code plane_code = Code::kUnavailable;
   std::vector<Sent> messages;
 
+  bool planes_are_real = false;  // the shared descriptors are a FakeSubscription, too
+  std::shared_ptr<FakePublication> control = std::make_shared<FakePublication>(Endpoint{"control", 1000});
+  std::vector<std::weak_ptr<FakePublication>> publications;    // for single consumers, in the order of opening
+  std::vector<std::weak_ptr<FakeSubscription>> subscriptions;  // likewise, and the shared ones
+
  private:
+  std::shared_ptr<transport::Subscription> open(const Endpoint& endpoint) {
+    auto made = std::make_shared<FakeSubscription>(endpoint);
+    subscriptions.push_back(made);
+    return made;
+  }
   template <typename Message>
   transport::SendResult keep(const Message& message) {
     if (result == transport::SendResult::kOk) messages.emplace_back(message);
