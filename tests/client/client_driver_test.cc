@@ -283,7 +283,7 @@ TEST_P(BothWays, AParkedConsumerIsWokenByItsProducer) {  // P-3, R-41
   ::munmap(page, 4096);
 }
 
-TEST_P(BothWays, AConsumerOfAStreamWithoutAProducerStaysAttached) {  // W-63, D-41, D-61
+TEST_P(BothWays, AConsumerOfAStreamWithoutAProducerStaysAttached) {  // W-62, W-63, D-41, D-61
   const Lab lab;
   Client client = lab.connect();
   Consumer consumer = client.consumer(following());
@@ -566,7 +566,8 @@ pid_t run(const Lab& lab, const char* program, std::vector<std::string> argument
   arguments.insert(arguments.begin(), program);
   std::vector<std::string> environment = {"CLIENT_AERON_DIR=" + lab.directory.aeron(), "CLIENT_ALLOWED_BASE_DIRS=" + lab.directory.path(),
                                           concat("CLIENT_CONTROL_CHANNEL=", kChannel), concat("CLIENT_ANNOUNCE_PERIOD_MS=", kPeriodMs),
-                                          concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000"};
+                                          concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000",
+                                          "PRODUCER_SHM_BASE_DIR=" + lab.directory.path()};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
     if (const char* value = ::getenv(name)) environment.push_back(concat(name, "=", value));
   }
@@ -612,6 +613,25 @@ TEST(ExamplesTest, ProduceAndConsumeUnderstandEachOther) {  // P-12
   ::kill(producer, SIGKILL);
   ::waitpid(producer, nullptr, 0);
   EXPECT_THAT(text_of(consumed), HasSubstr(": 614400 bytes, mean "));
+}
+
+TEST(ExamplesTest, ADeviceFillsSlotsThatItWasTold) {  // W-41, P-1, issue 4
+  Lab lab(false);
+  lab.start_media_driver();
+  const std::string produced = lab.directory.path() + "/produced";
+  const pid_t device = run(lab, TIDEPOOL_EXAMPLE_DEVICE, {"10000"}, produced);
+  {
+    Client client = lab.connect();
+    Consumer consumer = client.consumer({.announce_only = true});
+    for (int frames = 0; frames < 40; ++frames) {
+      ASSERT_TRUE(poll_until([&] { return consumer.wait(100ms) == PollResult::kFrame; })) << consumer.status_text() << text_of(produced);
+      const Bytes bytes = consumer.frame().bytes();
+      ASSERT_EQ(bytes.size(), 614400u);
+      EXPECT_TRUE(bytes[0] == bytes[614399] || !consumer.frame().still_valid());
+    }
+  }
+  ::kill(device, SIGKILL);
+  ::waitpid(device, nullptr, 0);
 }
 
 TEST(ExamplesTest, SayWhatIsWrong) {  // R-15, P-13

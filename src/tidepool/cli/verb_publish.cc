@@ -41,6 +41,7 @@ struct PublishArgs {
   bool along_first_axis = false;
   bool no_descriptors = false;
   std::string name, summary;
+  OwnPoolsFlags own_pools;
 };
 
 struct Tally {
@@ -148,7 +149,11 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
     if (wire::extent_bytes(source.tensor()) == 0) throw UsageError("--stdin needs frames of at least 1 byte: --shape has a 0 in it");
   }
   const ConfigValue file = read_config(args.client);
-  if (!args.stream.empty()) ::unsetenv("PRODUCER_STREAM_ID");  // a flag goes over the environment (rulings P-12)
+  // A flag goes over the environment (rulings P-12).
+  if (!args.stream.empty()) ::unsetenv("PRODUCER_STREAM_ID");
+  if (args.own_pools.slots != 0) ::unsetenv("PRODUCER_NSLOTS");
+  if (!args.own_pools.base_dir.empty()) ::unsetenv("PRODUCER_SHM_BASE_DIR");
+  if (!args.own_pools.name_space.empty()) ::unsetenv("PRODUCER_SHM_NAMESPACE");
   client::ClientOptions options = client_options(args.client, file, client::process_environment);
   options.name = "tidepool publish";
   options.keep_waiting = [] { return !stop_requested(); };
@@ -156,6 +161,7 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   const bool named = !args.stream.empty() && !client::stream_number(args.stream);
   producer_settings.name = args.name.empty() && named ? args.stream : args.name;
   producer_settings.summary = args.summary;
+  own_pools_options(args.own_pools, file, client::process_environment, wire::extent_bytes(source.tensor()), producer_settings);
   producer_settings.send_descriptors = !args.no_descriptors;
   producer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "publish", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
@@ -227,6 +233,7 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_option("--name", args->name, "announce the data under this name (default: --stream, if that is a name)")->type_name("NAME");
   verb->add_option("--summary", args->summary, "and this description")->type_name("TEXT");
   verb->add_flag("--no-descriptors", args->no_descriptors, "send no messages: for consumers that follow the ring");
+  add_own_pools_flags(*verb, args->own_pools);
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
@@ -237,6 +244,7 @@ void add_publish(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tidepool publish --stream 10000 --pattern check --rate 1000 --frames 5000 --json\n"
       "  tidepool publish --stream cam1 --config lab.toml --video in.mp4 --rate 25 --loop\n"
+      "  tidepool publish --stream 10000 --no-driver --pattern check        (no tidepool driver needed)\n"
       "  tidepool publish --stream 10000 --npy cube.npy --frames-along-first-axis --rate 10\n"
       "  camera-dump | tidepool publish --stream 10000 --stdin --shape 1080,1920,3 --rate 0");
   verb->callback([args, &context] { context.action = [args, &context] { return run_publish(context, *args); }; });

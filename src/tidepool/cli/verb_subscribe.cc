@@ -40,6 +40,7 @@ struct SubscribeArgs {
   std::string on_lap = "oldest";
   std::string verify;
   std::string save;
+  bool no_driver = false;
   uint64_t frames = 0;     // 0: no limit
   double for_seconds = 0;  // 0: no limit
   uint64_t slow_ms = 0;
@@ -227,6 +228,7 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   consumer_settings.follow = args.follow == "ring" ? client::Follow::kRing : client::Follow::kDescriptors;
   consumer_settings.start = args.from == "oldest" ? pool::Start::kOldest : pool::Start::kLatest;
   consumer_settings.on_lap = args.on_lap == "latest" ? pool::OnLap::kSkipToLatest : pool::OnLap::kOldestValid;
+  consumer_settings.announce_only = args.no_driver;
   consumer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "subscribe", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
         change.why.empty() ? "" : ": " + change.why);
@@ -277,6 +279,7 @@ void add_subscribe(CLI::App& app, Context& context) {
   verb->add_option("--verify", args->verify, "compare every frame with this pattern")->type_name("PATTERN")->check(CLI::IsMember({"check", "mix"}));
   verb->add_option("--save", args->save, "write every frame as STREAM-EPOCH-SEQ.npy into this directory")->type_name("DIR");
   verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000).description(""));
+  verb->add_flag("--no-driver", args->no_driver, "ask nobody for a lease: map what is announced (publish --no-driver, or any producer)");
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
@@ -287,6 +290,7 @@ void add_subscribe(CLI::App& app, Context& context) {
       "Exit: 0 done, 1 failed, 2 usage, 3 nothing arrived, 4 wrong data (bad > 0).\n"
       "Examples:\n"
       "  tidepool subscribe --stream 10000 --for 10\n"
+      "  tidepool subscribe --stream 10000 --no-driver --wait --frames 100\n"
       "  tidepool subscribe --stream 10000 --follow ring --frames 5000 --verify check --json\n"
       "  tidepool subscribe --stream cam1 --config lab.toml --save frames --frames 25");
   verb->callback([args, &context] { context.action = [args, &context] { return run_subscribe(context, *args); }; });

@@ -121,6 +121,7 @@ PollResult Consumer::Impl::poll_descriptors() noexcept {
   if (pending_) {
     const wire::FrameDescriptor descriptor = *pending_;
     pending_.reset();
+    described_version = descriptor.meta_version;
     return read(descriptor.seq, descriptor.trace_id);
   }
   if (subscription_) {
@@ -159,6 +160,7 @@ PollResult Consumer::Impl::described(const wire::FrameDescriptor& descriptor) no
   }
   last_seq_ = descriptor.seq;
   link->consumer.last_seq.set(descriptor.seq);
+  described_version = descriptor.meta_version;
   if (gap == 0) return read(descriptor.seq, descriptor.trace_id);
   drops_.drops_gap += gap;
   if (role_.max_outstanding_seq_gap != 0 && gap > role_.max_outstanding_seq_gap) {
@@ -248,6 +250,29 @@ State Consumer::state() const noexcept { return impl_->link->state(); }
 std::string Consumer::status_text() const {
   const Handover& link = *impl_->link;
   return concat(name_of(link.state()), ", stream ", link.stream_id(), ", epoch ", link.epoch(), ": ", link.why());
+}
+
+std::shared_ptr<const Metadata> Consumer::metadata() const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->newest() : nullptr;
+}
+std::shared_ptr<const Metadata> Consumer::metadata(uint32_t version) const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->version(version) : nullptr;
+}
+std::optional<uint32_t> Consumer::frame_meta_version() const noexcept {
+  if (!impl_->view) return std::nullopt;
+  if (const auto version = impl_->view.meta_version()) return version;
+  return impl_->described_version;
+}
+std::shared_ptr<const Metadata> Consumer::frame_metadata() const {
+  const auto& cache = impl_->session->metadata();
+  const auto version = frame_meta_version();
+  return cache && version ? cache->of_frame(impl_->view.epoch(), *version) : nullptr;
+}
+MetadataCounters Consumer::metadata_counters() const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->counters() : MetadataCounters{};
 }
 
 uint32_t Consumer::stream_id() const noexcept { return impl_->link->stream_id(); }

@@ -52,6 +52,11 @@ struct RoleSettings {
   bool send_descriptors = true;
   bool descriptor_timestamps = false;
   uint64_t activity_interval_ns = 0;
+  uint64_t blob_repeat_ns = 0;
+  std::optional<OwnPools> own_pools;
+  ClockDomain clock_domain = ClockDomain::kMonotonic;
+  // Why CLOCK_REALTIME may not be announced now (W-91); a seam for tests.
+  std::function<std::optional<std::string>()> clock_trouble;
   // consumers
   Follow follow = Follow::kDescriptors;
   pool::Start start = pool::Start::kLatest;
@@ -59,9 +64,20 @@ struct RoleSettings {
   uint32_t max_outstanding_seq_gap = 0;
   uint64_t freshness_ns = 0;
   uint64_t hello_interval_ns = 0;
+  bool announce_only = false;
+  bool metadata = true;
+  uint64_t max_metadata_bytes = 0;
+  uint64_t max_blob_bytes = 0;
+  MetadataHandler on_metadata;
+
+  // Nobody is asked for a lease.
+  bool alone() const noexcept { return own_pools.has_value() || announce_only; }
 };
 RoleSettings resolve(const ProducerOptions& options, const Settings& client, const Environment& environment);
 RoleSettings resolve(const ConsumerOptions& options, const Settings& client, const Environment& environment);
+
+// Throws Error kInvalidArgument for what no message can carry, and for keys or blob types that are not unique (wire.md 14).
+void check(const DataSource& source);
 
 // The number that `stream` is, or nullopt: it is a name. Throws Error kInvalidArgument for an empty one and for numbers that
 // are no stream id.
