@@ -27,7 +27,7 @@ Attribute gain(const std::string& value) { return {"gain", "text/plain", value};
 
 struct MetadataCacheTest : ::testing::Test {
   MetadataCache::Options options() {
-    return {.stream_id = kStream, .max_bytes = 4096, .max_blob_bytes = 1024, .silence_ns = kSilenceNs, .on_change = [this](const auto& changed) {
+    return {.stream_id = kStream, .max_bytes = 8192, .max_blob_bytes = 1024, .silence_ns = kSilenceNs, .on_change = [this](const auto& changed) {
               told.push_back(changed);
             }};
   }
@@ -201,16 +201,16 @@ TEST_F(MetadataCacheTest, HoldsABoundedNumberOfVersionsTheNewest) {  // W-93
 }
 
 TEST_F(MetadataCacheTest, HoldsABoundedNumberOfBytes) {  // W-93
-  hear(meta(1, {gain(std::string(2000, 'a'))}));
-  hear(meta(2, {gain(std::string(2000, 'b'))}));
-  EXPECT_EQ(cache.version(1), nullptr) << "both are more than 4096 bytes";
+  hear(meta(1, {gain(std::string(5000, 'a'))}));
+  hear(meta(2, {gain(std::string(5000, 'b'))}));
+  EXPECT_EQ(cache.version(1), nullptr) << "both are more than 8192 bytes";
   EXPECT_NE(cache.version(2), nullptr);
-  hear(meta(3, {gain(std::string(4096, 'c'))}));
+  hear(meta(3, {gain(std::string(8192, 'c'))}));
   EXPECT_EQ(cache.version(3), nullptr) << "one that is more alone is not kept";
   EXPECT_NE(cache.version(2), nullptr) << "and costs nobody else his place";
   EXPECT_EQ(cache.counters().too_large, 1u);
   // What is said again of one version replaces it: sizes do not add up.
-  for (int i = 0; i < 100; ++i) hear(meta(2, {gain(std::string(2000, static_cast<char>('a' + i % 20)))}));
+  for (int i = 0; i < 100; ++i) hear(meta(2, {gain(std::string(5000, static_cast<char>('a' + i % 20)))}));
   EXPECT_NE(cache.version(2), nullptr);
 }
 

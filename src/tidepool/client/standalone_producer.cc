@@ -126,6 +126,9 @@ bool ProducerSession::stands_aside(const wire::ShmPoolAnnounce& announce, const 
   return true;
 }
 
-void ProducerSession::overheard(const wire::ShmPoolAnnounce& announce, const Now& now) { (void)stands_aside(announce, now); }
+void ProducerSession::overheard(const wire::ShmPoolAnnounce& announce, const Now& now) {
+  // Who waits for the lock waits for its holder, whose announces these are.
+  if (phase_ == Phase::kAttaching || rival_until_ns_ != 0) (void)stands_aside(announce, now);
+}
 
 }  // namespace tidepool::client
