@@ -303,11 +303,14 @@ TEST_F(ChaosTest, EverybodySurvivesKillsOfEverybodyElse) {
 TEST_F(ChaosTest, ASubscriberWithoutADriverFollowsAProducerThatIsKilled) {
   ::setenv("PRODUCER_ANNOUNCE_INTERVAL_MS", std::to_string(kPeriodMs).c_str(), 1);
   start(Role::kMediaDriver);
-  Child subscriber = Child::start({TIDEPOOL_BINARY, "subscribe", "--stream", std::to_string(kStream), "--no-driver", "--wait", "--for", "60", "--frames",
-                                   "100000", "--verify", "mix", "--json", "--aeron-dir", aeron_dir()}, {.capture_errors = true});
+  Child subscriber = Child::start({TIDEPOOL_BINARY, "subscribe", "--stream", std::to_string(kStream), "--no-driver", "--wait",
+                                   "--for", "60", "--frames", "100000", "--verify", "mix", "--json", "--aeron-dir", aeron_dir()},
+                                  {.capture_errors = true});
   const auto publish = [&] {
-    return Child::start({TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir", dir_ + "/pools", "--pattern", "mix",
-                         "--shape", "64,512", "--rate", "500", "--wait", "--json", "--aeron-dir", aeron_dir()}, {.capture_errors = true});
+    return Child::start(
+        {TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir", dir_ + "/pools", "--pattern",
+         "mix", "--shape", "64,512", "--rate", "500", "--wait", "--json", "--aeron-dir", aeron_dir()},
+        {.capture_errors = true});
   };
   client::ConsumerOptions watching;
   watching.stream = std::to_string(kStream);
@@ -330,8 +333,9 @@ TEST_F(ChaosTest, ASubscriberWithoutADriverFollowsAProducerThatIsKilled) {
     epoch = witness.frame().epoch();
   }
   // A second producer beside the living one has no chance, and says so.
-  Child second = Child::start({TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir", dir_ + "/pools", "--pattern", "mix",
-                               "--attach-timeout-ms", "200", "--aeron-dir", aeron_dir()}, {.capture_errors = true});
+  Child second = Child::start({TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir",
+                               dir_ + "/pools", "--pattern", "mix", "--attach-timeout-ms", "200", "--aeron-dir", aeron_dir()},
+                              {.capture_errors = true});
   EXPECT_EQ(second.wait(), 1);
   EXPECT_NE(second.complaints().find("has a producer"), std::string::npos) << second.complaints();
 

@@ -564,10 +564,11 @@ TEST(ClientWithDriverTest, AStreamMayBeTheDriversChoice) {  // driver.md 12
 // A program of its own that finds this lab by its environment (P-12).
 pid_t run(const Lab& lab, const char* program, std::vector<std::string> arguments, const std::string& output) {
   arguments.insert(arguments.begin(), program);
-  std::vector<std::string> environment = {"CLIENT_AERON_DIR=" + lab.directory.aeron(), "CLIENT_ALLOWED_BASE_DIRS=" + lab.directory.path(),
-                                          concat("CLIENT_CONTROL_CHANNEL=", kChannel), concat("CLIENT_ANNOUNCE_PERIOD_MS=", kPeriodMs),
-                                          concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000",
-                                          "PRODUCER_SHM_BASE_DIR=" + lab.directory.path()};
+  std::vector<std::string> environment = {
+      "CLIENT_AERON_DIR=" + lab.directory.aeron(),        "CLIENT_ALLOWED_BASE_DIRS=" + lab.directory.path(),
+      concat("CLIENT_CONTROL_CHANNEL=", kChannel),        concat("CLIENT_ANNOUNCE_PERIOD_MS=", kPeriodMs),
+      concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000",
+      "PRODUCER_SHM_BASE_DIR=" + lab.directory.path()};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
     if (const char* value = ::getenv(name)) environment.push_back(concat(name, "=", value));
   }
@@ -624,7 +625,8 @@ TEST(ExamplesTest, ADeviceFillsSlotsThatItWasTold) {  // W-41, P-1, issue 4
     Client client = lab.connect();
     Consumer consumer = client.consumer({.announce_only = true});
     for (int frames = 0; frames < 40; ++frames) {
-      ASSERT_TRUE(poll_until([&] { return consumer.wait(100ms) == PollResult::kFrame; })) << consumer.status_text() << text_of(produced);
+      ASSERT_TRUE(poll_until([&] { return consumer.wait(100ms) == PollResult::kFrame; }))
+          << consumer.status_text() << text_of(produced);
       const Bytes bytes = consumer.frame().bytes();
       ASSERT_EQ(bytes.size(), 614400u);
       EXPECT_TRUE(bytes[0] == bytes[614399] || !consumer.frame().still_valid());

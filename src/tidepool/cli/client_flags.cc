@@ -9,6 +9,7 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/cli/command.h"
 #include "tidepool/cli/toml_file.h"
 #include "tidepool/services/driver/config.h"
 
@@ -274,7 +275,8 @@ client::ConsumerOptions consumer_options(const std::string& stream, const Config
 
 void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags) {
   constexpr const char* kGroup = "Without a tensor-pool driver";
-  verb.add_flag("--no-driver", flags.no_driver, "make the stream's pools here and announce them; --stream must be a number")->group(kGroup);
+  verb.add_flag("--no-driver", flags.no_driver, "make the stream's pools here and announce them; --stream must be a number")
+      ->group(kGroup);
   verb.add_option("--pools", flags.pools, "slot sizes of the pools, powers of two from 64 (default: one that holds a frame)")
       ->type_name("STRIDE,...")
       ->needs("--no-driver")
@@ -284,8 +286,14 @@ void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags) {
       ->check(CLI::Range(uint32_t{1}, uint32_t{1} << 31).description(""))
       ->needs("--no-driver")
       ->group(kGroup);
-  verb.add_option("--base-dir", flags.base_dir, "where the pools lie (default /dev/shm)")->type_name("DIR")->needs("--no-driver")->group(kGroup);
-  verb.add_option("--namespace", flags.name_space, "namespace below it (default: default)")->type_name("NAME")->needs("--no-driver")->group(kGroup);
+  verb.add_option("--base-dir", flags.base_dir, "where the pools lie (default /dev/shm)")
+      ->type_name("DIR")
+      ->needs("--no-driver")
+      ->group(kGroup);
+  verb.add_option("--namespace", flags.name_space, "namespace below it (default: default)")
+      ->type_name("NAME")
+      ->needs("--no-driver")
+      ->group(kGroup);
   verb.add_option_function<std::string>(
           "--clock", [&flags](const std::string& name) { flags.realtime = name == "realtime"; },
           "of time stamps: monotonic (default) or realtime, which needs a host whose clock is synchronised")
@@ -295,8 +303,8 @@ void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags) {
       ->group(kGroup);
 }
 
-void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, const client::Environment& environment, uint64_t frame_bytes,
-                       client::ProducerOptions& options) {
+void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, const client::Environment& environment,
+                       uint64_t frame_bytes, client::ProducerOptions& options) {
   if (!flags.no_driver) return;
   client::OwnPools pools;
   Section section(file, "producer", environment);
@@ -306,13 +314,16 @@ void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, cons
   pools.pools.clear();
   if (const ConfigValue* listed = section.find("pools"); listed != nullptr && flags.pools.empty()) {
     const ConfigArray* array = listed->as_array();
-    if (array == nullptr) throw Error(Code::kInvalidArgument, listed->origin(), ": producer.pools is no array: expected [{ pool_id = 1, stride_bytes = 1048576 }]");
+    if (array == nullptr)
+      throw Error(Code::kInvalidArgument, listed->origin(),
+                  ": producer.pools is no array: expected [{ pool_id = 1, stride_bytes = 1048576 }]");
     for (const ConfigValue& entry : *array) {
       const auto value = [&](const char* key, uint64_t min, uint64_t max) {
         const ConfigValue* found = entry.find(key);
         const int64_t* number = found != nullptr ? found->as_integer() : nullptr;
         if (number == nullptr || *number < 0 || static_cast<uint64_t>(*number) < min || static_cast<uint64_t>(*number) > max) {
-          throw Error(Code::kInvalidArgument, entry.origin(), ": producer.pools[].", key, ": expected a number from ", min, " to ", max);
+          throw Error(Code::kInvalidArgument, entry.origin(), ": producer.pools[].", key, ": expected a number from ", min, " to ",
+                      max);
         }
         return static_cast<uint64_t>(*number);
       };
@@ -326,14 +337,17 @@ void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, cons
     uint64_t stride = 0;
     const auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), stride);
     if (error != std::errc{} || last != text.data() + text.size() || stride < 64 || stride > uint64_t{1} << 31) {
-      throw UsageError(concat("--pools has '", printable(text, 32), "': expected powers of two from 64 to 2147483648, separated by commas"));
+      throw UsageError(
+          concat("--pools has '", printable(text, 32), "': expected powers of two from 64 to 2147483648, separated by commas"));
     }
-    pools.pools.push_back({.pool_id = static_cast<uint16_t>(pools.pools.size() + 1), .stride_bytes = static_cast<uint32_t>(stride)});
+    pools.pools.push_back(
+        {.pool_id = static_cast<uint16_t>(pools.pools.size() + 1), .stride_bytes = static_cast<uint32_t>(stride)});
     at = end + 1;
   }
   if (pools.pools.empty()) {
     const uint64_t stride = pool::PoolWriter::needed_stride_bytes(frame_bytes);
-    if (stride > uint64_t{1} << 31) throw UsageError(concat("a frame of ", frame_bytes, " bytes is larger than any pool's slot can be, 2147483648"));
+    if (stride > uint64_t{1} << 31)
+      throw UsageError(concat("a frame of ", frame_bytes, " bytes is larger than any pool's slot can be, 2147483648"));
     pools.pools.push_back({.pool_id = 1, .stride_bytes = static_cast<uint32_t>(stride)});
   }
   if (flags.slots != 0) pools.slot_count = flags.slots;

@@ -5,7 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <type_traits>
@@ -41,6 +45,7 @@ struct PublishArgs {
   bool along_first_axis = false;
   bool no_descriptors = false;
   std::string name, summary;
+  std::vector<std::string> attributes, blobs;
   OwnPoolsFlags own_pools;
 };
 
@@ -54,16 +59,39 @@ struct Tally {
 };
 
 // A frame that no pool can hold will never fit: better said before the first one than counted for ever.
-void check_fits(const wire::TensorHeader& tensor, const client::Producer& producer) {
+void check_fits(const PublishArgs& args, const wire::TensorHeader& tensor, const client::Producer& producer) {
   const auto geometry = producer.geometry();
   if (!geometry) return;  // detached in this very moment: claim() will say
   const uint64_t bytes = wire::extent_bytes(tensor);
   uint32_t largest = 0;
   for (const auto& pool : geometry->pools) largest = std::max(largest, pool.stride_bytes);
   if (bytes <= largest) return;
-  throw Error(Code::kInvalidArgument, "a frame of ", format_shape(tensor.dims.data(), tensor.ndims), " ", wire::name_of(tensor.dtype), " takes ", bytes,
-              " bytes, the largest slots of stream ", producer.stream_id(), " hold ", largest, "\nraise payload_pools[].stride_bytes of the stream's profile to ",
-              pool::PoolWriter::needed_stride_bytes(bytes), " and restart the driver, or publish a smaller --shape");
+  throw Error(
+      Code::kInvalidArgument, "a frame of ", format_shape(tensor.dims.data(), tensor.ndims), " ", wire::name_of(tensor.dtype),
+      " takes ", bytes, " bytes, the largest slots of stream ", producer.stream_id(), " hold ", largest, "\n",
+      args.own_pools.no_driver ? "give --pools a stride of " : "raise payload_pools[].stride_bytes of the stream's profile to ",
+      pool::PoolWriter::needed_stride_bytes(bytes), args.own_pools.no_driver ? "" : " and restart the driver",
+      ", or publish a smaller --shape");
+}
+
+// "KEY=VALUE", cut at the first '='.
+std::pair<std::string, std::string> pair_of(const std::string& flag, const std::string& text, const char* expected) {
+  const size_t at = text.find('=');
+  if (at == 0 || at == std::string::npos) throw UsageError(concat(flag, " is '", printable(text, 64), "': expected ", expected));
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+std::shared_ptr<const client::Blob> blob_of(const std::string& text) {
+  const auto [type, path] = pair_of("--blob", text, "TYPE=FILE, the type a number");
+  client::Blob blob;
+  const auto [end, error] = std::from_chars(type.data(), type.data() + type.size(), blob.type);
+  if (error != std::errc{} || end != type.data() + type.size())
+    throw UsageError(concat("--blob is '", printable(text, 64), "': expected TYPE=FILE, the type a number"));
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(code_of_errno(errno), "open blob ", path, errno_text());
+  blob.bytes.assign(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) throw Error(Code::kUnavailable, "read blob ", path, ": the file cannot be read to its end");
+  return std::make_shared<const client::Blob>(std::move(blob));
 }
 
 [[noreturn]] void refuse(const client::ClaimResult& claim, const wire::TensorHeader& tensor) {
@@ -161,6 +189,11 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   const bool named = !args.stream.empty() && !client::stream_number(args.stream);
   producer_settings.name = args.name.empty() && named ? args.stream : args.name;
   producer_settings.summary = args.summary;
+  for (const auto& text : args.attributes) {
+    auto [key, value] = pair_of("--attribute", text, "KEY=VALUE");
+    producer_settings.attributes.push_back({std::move(key), "text/plain", std::move(value)});
+  }
+  for (const auto& text : args.blobs) producer_settings.blobs.push_back(blob_of(text));
   own_pools_options(args.own_pools, file, client::process_environment, wire::extent_bytes(source.tensor()), producer_settings);
   producer_settings.send_descriptors = !args.no_descriptors;
   producer_settings.on_state = [](const client::StateChange& change) {
@@ -169,7 +202,7 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   };
   auto client = client::Client::connect(options);
   client::Producer producer = client.producer(producer_settings);
-  check_fits(source.tensor(), producer);
+  check_fits(args, source.tensor(), producer);
 
   Tally tally;
   {
@@ -232,14 +265,22 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_flag("--frames-along-first-axis", args->along_first_axis, "--npy: one frame for each index of the first axis");
   verb->add_option("--name", args->name, "announce the data under this name (default: --stream, if that is a name)")->type_name("NAME");
   verb->add_option("--summary", args->summary, "and this description")->type_name("TEXT");
+  verb->add_option("--attribute", args->attributes, "and this of it, as text/plain; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--blob", args->blobs, "and a file's bytes, under a number; may be repeated")
+      ->type_name("TYPE=FILE")
+      ->allow_extra_args(false);
   verb->add_flag("--no-descriptors", args->no_descriptors, "send no messages: for consumers that follow the ring");
   add_own_pools_flags(*verb, args->own_pools);
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
-      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver gone)\n"
+      "Frames are filled where consumers read them: nothing is copied. When the lease is lost (driver restarted, media driver "
+      "gone)\n"
       "it waits, attaches again by itself and goes on; each interruption counts once in `failed`.\n"
-      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, descriptors_dropped.\n"
+      "--json: frames, failed, seconds, stream_id, epoch, first_seq, last_seq, bytes, attaches, descriptors_sent, "
+      "descriptors_dropped.\n"
       "Exit: 0 published, 1 failed, 2 usage.\n"
       "Examples:\n"
       "  tidepool publish --stream 10000 --pattern check --rate 1000 --frames 5000 --json\n"

@@ -41,6 +41,7 @@ struct SubscribeArgs {
   std::string verify;
   std::string save;
   bool no_driver = false;
+  uint64_t max_blob_bytes = 0;
   uint64_t frames = 0;     // 0: no limit
   double for_seconds = 0;  // 0: no limit
   uint64_t slow_ms = 0;
@@ -140,7 +141,27 @@ void receive(const SubscribeArgs& args, client::Consumer& consumer, uint64_t dea
   }
 }
 
-void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters, const Sink& sink) {
+// As JSON: values that are text as they are, others as their length.
+nlohmann::ordered_json json_of(const client::Metadata& metadata) {
+  using json = nlohmann::ordered_json;
+  json attributes = json::object(), blobs = json::object();
+  for (const auto& a : metadata.attributes) {
+    const bool text = a.format == "text/plain" || a.format == "application/json";
+    attributes[printable(a.key, 256)] = {{"format", printable(a.format, 256)},
+                                         {"bytes", a.value.size()},
+                                         {"value", text ? json(printable(a.value, 4096)) : json(nullptr)}};
+  }
+  for (const auto& blob : metadata.blobs) blobs[std::to_string(blob->type)] = blob->bytes.size();
+  return {{"version", metadata.version},
+          {"epoch", metadata.epoch},
+          {"name", printable(metadata.name, 256)},
+          {"summary", printable(metadata.summary, 4096)},
+          {"attributes", attributes},
+          {"blobs", blobs}};
+}
+
+void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters,
+                  const client::Metadata* metadata, const Sink& sink) {
   const auto& drops = counters.drops;
   const uint64_t late = drops.drops_late + sink.overwritten;
   if (context.json) {
@@ -160,6 +181,7 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
     object["unmapped"] = counters.unmapped;
     object["bytes"] = sink.bytes;
     object["seconds"] = sink.seconds();
+    object["metadata"] = metadata != nullptr ? json_of(*metadata) : json(nullptr);
     if (!args.save.empty()) {
       object["saved"] = sink.saved;
       object["unsaved"] = sink.unsaved;
@@ -186,6 +208,18 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
   fmt::print(context.out, "\n  dropped: {} by gaps, {} late (uncommitted {}, changed {}, identity {}, header {}, payload {}, overwritten while read {})\n", drops.drops_gap,
              late, drops.uncommitted, drops.changed, drops.identity, drops.header_invalid, drops.payload_invalid, sink.overwritten);
   fmt::print(context.out, "  skipped by the producer: {}; epochs: {}; remaps: {}\n", drops.skipped, sink.epochs, counters.remaps);
+  if (metadata != nullptr) {
+    fmt::print(context.out, "  {}{}{}", metadata->name.empty() ? "metadata" : printable(metadata->name, 64),
+               metadata->summary.empty() ? "" : ", ", printable(metadata->summary, 256));
+    for (const auto& a : metadata->attributes) {
+      fmt::print(context.out, "; {} = {}", printable(a.key, 64),
+                 a.format == "text/plain" ? printable(a.value, 64)
+                                          : fmt::format("{} of {}", format_count(a.value.size(), "byte"), printable(a.format, 64)));
+    }
+    for (const auto& blob : metadata->blobs)
+      fmt::print(context.out, "; blob {}: {}", blob->type, format_count(blob->bytes.size(), "byte"));
+    fmt::print(context.out, " (version {})\n", metadata->version);
+  }
   if (sink.latencies.count() > 0) {
     fmt::print(context.out, "  latency: p50 {}, p99 {}, p99.9 {}, max {}\n", format_ns(sink.latencies.at_percentile(50)), format_ns(sink.latencies.at_percentile(99)),
                format_ns(sink.latencies.at_percentile(99.9)), format_ns(sink.latencies.max()));
@@ -229,6 +263,7 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   consumer_settings.start = args.from == "oldest" ? pool::Start::kOldest : pool::Start::kLatest;
   consumer_settings.on_lap = args.on_lap == "latest" ? pool::OnLap::kSkipToLatest : pool::OnLap::kOldestValid;
   consumer_settings.announce_only = args.no_driver;
+  consumer_settings.max_blob_bytes = args.max_blob_bytes;
   consumer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "subscribe", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
         change.why.empty() ? "" : ": " + change.why);
@@ -236,6 +271,7 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
 
   Sink sink(args);
   client::ConsumerCounters counters;
+  std::shared_ptr<const client::Metadata> metadata;
   uint32_t stream_id = client::stream_number(consumer_settings.stream).value_or(0);
   try {
     auto client = client::Client::connect(options);
@@ -245,12 +281,13 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
     Progress progress(context);
     receive(args, consumer, deadline_ns, sink, progress);
     counters = consumer.counters();
+    metadata = consumer.metadata();
   } catch (const Error& error) {
     // Told to end before it was attached: the summary is due all the same.
     if (options.keep_waiting() || sink.frames > 0) throw;
     log(LogLevel::kInfo, "subscribe", "given up: ", error.what());
   }
-  print_result(context, args, stream_id, counters, sink);
+  print_result(context, args, stream_id, counters, metadata.get(), sink);
   return judge(context, args, sink);
 }
 
@@ -279,14 +316,20 @@ void add_subscribe(CLI::App& app, Context& context) {
   verb->add_option("--verify", args->verify, "compare every frame with this pattern")->type_name("PATTERN")->check(CLI::IsMember({"check", "mix"}));
   verb->add_option("--save", args->save, "write every frame as STREAM-EPOCH-SEQ.npy into this directory")->type_name("DIR");
   verb->add_option("--slow", args->slow_ms, "sleep after each frame, to be a slow consumer")->type_name("MS")->check(CLI::Range(0, 3'600'000).description(""));
-  verb->add_flag("--no-driver", args->no_driver, "ask nobody for a lease: map what is announced (publish --no-driver, or any producer)");
+  verb->add_option("--max-blob-bytes", args->max_blob_bytes,
+                   "take blobs of the producer's metadata up to this size (default: none)")
+      ->type_name("BYTES")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 30).description(""));
+  verb->add_flag("--no-driver", args->no_driver,
+                 "ask nobody for a lease: map what is announced (publish --no-driver, or any producer)");
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
       "Verified is what was whole after it was copied: a frame overwritten meanwhile is a late drop, never bad.\n"
       "It follows new epochs and restarted drivers by itself (remaps).\n"
-      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, late{...},\n"
-      "epoch_mismatch, unmapped, bytes, seconds, saved, unsaved, latency_ns{p50,p99,p999,max}.\n"
+      "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, "
+      "late{...},\n"
+      "epoch_mismatch, unmapped, bytes, seconds, metadata{...}, saved, unsaved, latency_ns{p50,p99,p999,max}.\n"
       "Exit: 0 done, 1 failed, 2 usage, 3 nothing arrived, 4 wrong data (bad > 0).\n"
       "Examples:\n"
       "  tidepool subscribe --stream 10000 --for 10\n"

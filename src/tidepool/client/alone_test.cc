@@ -13,14 +13,14 @@
 namespace tidepool::client {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::kPeriodNs;
 using testing::kStream;
 using testing::Stage;
 using transport::testing::poll_until;
 using transport::testing::TestDir;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using wire::ShmPoolAnnounce;
 
 template <typename Call>
@@ -48,7 +48,8 @@ struct OwnPoolsTest : ::testing::Test {
   RoleSettings role() const { return resolve(options(), *stage.settings, {}); }
   // As Stage::enter(), for settings that were touched.
   std::unique_ptr<ProducerSession> enter(RoleSettings settings, uint64_t limit_ns = 5 * kNsPerSecond) {
-    auto out = std::make_unique<ProducerSession>(std::move(settings), kStream, *stage.settings, stage.port, std::make_shared<Handover>(), stage.t + limit_ns);
+    auto out = std::make_unique<ProducerSession>(std::move(settings), kStream, *stage.settings, stage.port,
+                                                 std::make_shared<Handover>(), stage.t + limit_ns);
     out->connected(stage.now());
     return out;
   }
@@ -78,11 +79,12 @@ struct OwnPoolsTest : ::testing::Test {
   }
 
   Stage stage;
-  pool::EpochRegions map_regions{.stream_id = kStream,
-                                 .epoch = 1,
-                                 .header_nslots = 8,
-                                 .header_region_uri = "shm:file?path=/x/header.ring",
-                                 .pools = {{.pool_id = 1, .nslots = 8, .stride_bytes = 64, .region_uri = "shm:file?path=/x/1.pool"}}};
+  pool::EpochRegions map_regions{
+      .stream_id = kStream,
+      .epoch = 1,
+      .header_nslots = 8,
+      .header_region_uri = "shm:file?path=/x/header.ring",
+      .pools = {{.pool_id = 1, .nslots = 8, .stride_bytes = 64, .region_uri = "shm:file?path=/x/1.pool"}}};
   std::unique_ptr<ProducerSession> session;
 };
 
@@ -101,7 +103,8 @@ TEST_F(OwnPoolsTest, AreMadeWholeAndThenAnnouncedAtOnceAndOnceASecond) {  // W-1
   EXPECT_EQ(first.pools[1].stride_bytes, 65536u);
   EXPECT_EQ(first.header_region_uri, concat("shm:file?path=", stage.files.stream_path(kStream), "/", first.epoch, "/header.ring"));
   // What was announced is complete: it maps as a stranger would map it.
-  const auto opened = pool::EpochMap::open(pool::EpochRegions::of(first), shm::Access::kReadOnly, stage.settings->policy, {.now_ns = stage.t, .max_age_ns = 1});
+  const auto opened = pool::EpochMap::open(pool::EpochRegions::of(first), shm::Access::kReadOnly, stage.settings->policy,
+                                           {.now_ns = stage.t, .max_age_ns = 1});
   EXPECT_EQ(opened->creator_pid(), static_cast<uint64_t>(::getpid()));
   stage.pass(*session, 5 * kPeriodNs);
   EXPECT_EQ(announces().size(), 6u);
@@ -142,7 +145,8 @@ TEST_F(OwnPoolsTest, HaveOneMaker) {  // W-35, W-33
   second_role.client_id = 78;
   auto second = enter(std::move(second_role));
   EXPECT_EQ(second->handover()->state(), State::kBackoff);
-  EXPECT_THAT(second->handover()->why(), AllOf(HasSubstr("stream 10000 has a producer"), HasSubstr("producer of stream 10000 without a driver (pid ")));
+  EXPECT_THAT(second->handover()->why(),
+              AllOf(HasSubstr("stream 10000 has a producer"), HasSubstr("producer of stream 10000 without a driver (pid ")));
   // In time it gives up and says so.
   stage.pass(*second, 6 * kPeriodNs);
   ASSERT_TRUE(second->handover()->failure());
@@ -164,8 +168,8 @@ TEST_F(OwnPoolsTest, AreNotMadeWhereADriverMakesThem) {  // W-15, P-7
   stage.pass(*session, 6 * kPeriodNs);
   ASSERT_TRUE(link().failure());
   EXPECT_EQ(link().failure()->code(), Code::kRejected);
-  EXPECT_THAT(link().failure()->what(), AllOf(HasSubstr("cannot produce stream 10000: namespace default below"), HasSubstr("driver lab-a (pid "),
-                                              HasSubstr("produce through that driver")));
+  EXPECT_THAT(link().failure()->what(), AllOf(HasSubstr("cannot produce stream 10000: namespace default below"),
+                                              HasSubstr("driver lab-a (pid "), HasSubstr("produce through that driver")));
   EXPECT_THAT(epochs(), IsEmpty());
 }
 
@@ -260,7 +264,8 @@ TEST_F(OwnPoolsTest, TakeAnotherProducerOfTheirEpochForARival) {  // W-35
 
 TEST_F(OwnPoolsTest, AreNoneOfADriversBusiness) {  // W-15
   begin();
-  session->on(wire::ShmDriverShutdown{.timestamp_ns = stage.t, .reason = wire::ShutdownReason::normal, .error_message = {}}, stage.now());
+  session->on(wire::ShmDriverShutdown{.timestamp_ns = stage.t, .reason = wire::ShutdownReason::normal, .error_message = {}},
+              stage.now());
   session->on(stage.revoke(0, wire::Role::producer, 77), stage.now());  // 0 is no lease
   stage.pass(*session, 20 * kPeriodNs);                                   // no driver is missed
   EXPECT_EQ(link().state(), State::kAttached);
@@ -335,7 +340,9 @@ TEST_F(RealtimeTest, IsNotAnnouncedWhileTheClockIsNotDisciplined) {  // W-91
 
 TEST(OwnPoolsOptionsTest, AreCheckedBeforeAnythingIsTouched) {  // W-16, W-20, W-91, CFG-1
   const Stage stage;
-  const auto error_of = [&](const ProducerOptions& options) { return std::string(thrown_by([&] { (void)resolve(options, *stage.settings, {}); }).what()); };
+  const auto error_of = [&](const ProducerOptions& options) {
+    return std::string(thrown_by([&] { (void)resolve(options, *stage.settings, {}); }).what());
+  };
   ProducerOptions options;
   options.own_pools = OwnPools{};
   EXPECT_EQ(error_of(options), "nothing was thrown");
@@ -556,7 +563,8 @@ TEST_F(AnnounceOnlyTest, LetsGoWhenADriverEndsTheStream) {  // W-59, D-59, D-61
   EXPECT_EQ(map(), nullptr) << "a later epoch it must be";
   hear(stage.announce(stage.make_epoch(101)));
   ASSERT_NE(map(), nullptr);
-  session->on(wire::ShmDriverShutdown{.timestamp_ns = stage.t, .reason = wire::ShutdownReason::normal, .error_message = {}}, stage.now());
+  session->on(wire::ShmDriverShutdown{.timestamp_ns = stage.t, .reason = wire::ShutdownReason::normal, .error_message = {}},
+              stage.now());
   EXPECT_EQ(map(), nullptr);
   stage.pass(*session, kPeriodNs);
   hear(stage.announce(stage.make_epoch(50)));
@@ -579,8 +587,8 @@ TEST_F(AnnounceOnlyTest, SaysThatNothingWasAnnounced) {  // P-13
   stage.pass(*session, 5 * kPeriodNs);
   ASSERT_TRUE(link().failure());
   EXPECT_EQ(link().failure()->code(), Code::kUnavailable);
-  EXPECT_THAT(link().failure()->what(), AllOf(HasSubstr("cannot follow stream 10000: nothing usable was announced within 5 s"), HasSubstr("stream 1000"),
-                                              HasSubstr("--wait")));
+  EXPECT_THAT(link().failure()->what(), AllOf(HasSubstr("cannot follow stream 10000: nothing usable was announced within 5 s"),
+                                              HasSubstr("stream 1000"), HasSubstr("--wait")));
   EXPECT_TRUE(session->finished());
 }
 

@@ -23,14 +23,17 @@ Error ConsumerSession::nothing_came() const {
   const std::string within = duration_text(settings().attach_timeout_ns);
   if (map_error_) return map_error_->within("cannot map ", stream_text(), " within ", within);
   const std::string refused = refused_ ? concat("; one was heard and not used: ", name_of(*refused_)) : std::string();
-  return Error(Code::kUnavailable, "cannot follow ", stream_text(), ": nothing usable was announced within ", within, refused, "\n  announce channel ",
-               settings().announce.channel, " stream ", settings().announce.stream_id, " and control stream ", settings().control.stream_id, ", media driver in ",
-               settings().aeron_dir, "\n  start its producer or driver, or wait for ever:  --wait");
+  return Error(Code::kUnavailable, "cannot follow ", stream_text(), ": nothing usable was announced within ", within, refused,
+               "\n  announce channel ", settings().announce.channel, " stream ", settings().announce.stream_id,
+               " and control stream ", settings().control.stream_id, ", media driver in ", settings().aeron_dir,
+               "\n  start its producer or driver, or wait for ever:  --wait");
 }
 
 void ConsumerSession::forget_the_silent(const Now& now) {
   // As after the loss of a driver (D-62): a successor may count its epochs from below.
-  if (map_ || lease().last_announce_ns == 0 || now.monotonic_ns - lease().last_announce_ns <= kSilentPeriods * settings().announce_period_ns) return;
+  if (map_ || lease().last_announce_ns == 0 ||
+      now.monotonic_ns - lease().last_announce_ns <= kSilentPeriods * settings().announce_period_ns)
+    return;
   lease().last_announce_ns = 0;
   highest_epoch_ = 0;
   awaited_.min_epoch = 0;

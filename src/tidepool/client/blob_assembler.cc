@@ -9,8 +9,9 @@
 namespace tidepool::client {
 
 BlobAssembler::Parts::iterator BlobAssembler::find(uint32_t meta_version, int32_t session_id) {
-  return std::find_if(parts_.begin(), parts_.end(),
-                      [&](const Part& part) { return part.announce.meta_version == meta_version && part.session_id == session_id; });
+  return std::find_if(parts_.begin(), parts_.end(), [&](const Part& part) {
+    return part.announce.meta_version == meta_version && part.session_id == session_id;
+  });
 }
 
 void BlobAssembler::discard(Parts::iterator part, uint64_t& cause) {
@@ -71,7 +72,8 @@ void BlobAssembler::heard(const wire::MetaBlobChunk& chunk, int32_t session_id, 
   if (part->announce.checksum != 0) part->crc = crc32c(std::as_bytes(std::span(chunk.bytes)), part->crc);
 }
 
-std::optional<BlobAssembler::Finished> BlobAssembler::heard(const wire::MetaBlobComplete& complete, int32_t session_id, uint64_t now_ns) {
+std::optional<BlobAssembler::Finished> BlobAssembler::heard(const wire::MetaBlobComplete& complete, int32_t session_id,
+                                                            uint64_t now_ns) {
   if (limits_.max_blob_bytes == 0) return std::nullopt;
   expire(now_ns);
   const auto part = find(complete.meta_version, session_id);

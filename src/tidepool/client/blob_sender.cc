@@ -56,12 +56,15 @@ int BlobSender::step(Port& port, uint32_t stream_id, uint64_t now_ns) {
         const size_t room = port.metadata_message_bytes();
         taken = std::min<uint64_t>({wire::MetaBlobChunk::kMaxChunkBytes, blob.bytes.size() - offset_,
                                     room > kChunkOverheadBytes ? room - kChunkOverheadBytes : 1});
-        result = port.send(wire::MetaBlobChunk{
-            .stream_id = stream_id, .meta_version = meta_version_, .chunk_offset = offset_, .bytes = blob.bytes.substr(offset_, taken)});
+        result = port.send(wire::MetaBlobChunk{.stream_id = stream_id,
+                                               .meta_version = meta_version_,
+                                               .chunk_offset = offset_,
+                                               .bytes = blob.bytes.substr(offset_, taken)});
         break;
       }
       case Next::kComplete:
-        result = port.send(wire::MetaBlobComplete{.stream_id = stream_id, .meta_version = meta_version_, .checksum = checksums_[index_]});
+        result = port.send(
+            wire::MetaBlobComplete{.stream_id = stream_id, .meta_version = meta_version_, .checksum = checksums_[index_]});
         break;
       case Next::kRest: return sent;
     }

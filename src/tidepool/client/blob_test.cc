@@ -43,7 +43,8 @@ TEST(Crc32cTest, IsCastagnolisOfAnyLengthAndInParts) {  // W-90
   std::string text;
   for (int i = 0; i < 300; ++i) text += static_cast<char>(i * 7);
   const Bytes bytes = std::as_bytes(std::span(text));
-  for (size_t cut = 0; cut <= bytes.size(); ++cut) ASSERT_EQ(crc32c(bytes.subspan(cut), crc32c(bytes.first(cut))), crc32c(bytes)) << cut;
+  for (size_t cut = 0; cut <= bytes.size(); ++cut)
+    ASSERT_EQ(crc32c(bytes.subspan(cut), crc32c(bytes.first(cut))), crc32c(bytes)) << cut;
 }
 
 struct BlobAssemblerTest : ::testing::Test {
@@ -236,7 +237,9 @@ TEST_F(BlobAssemblerTest, TakesNothingWhenNothingIsWanted) {  // WX-9: off by de
 
 // ---- sending ---------------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const Blob> blob(uint32_t type, std::string bytes) { return std::make_shared<const Blob>(Blob{.type = type, .bytes = std::move(bytes)}); }
+std::shared_ptr<const Blob> blob(uint32_t type, std::string bytes) {
+  return std::make_shared<const Blob>(Blob{.type = type, .bytes = std::move(bytes)});
+}
 std::string noise(size_t length) {
   std::string out(length, '\0');
   for (size_t i = 0; i < length; ++i) out[i] = static_cast<char>(i * 31 + (i >> 8));
@@ -274,7 +277,8 @@ struct BlobSenderTest : ::testing::Test {
 };
 
 TEST_F(BlobSenderTest, SendsEachBlobWholeOneAfterTheOther) {  // W-90
-  const std::vector<std::shared_ptr<const Blob>> blobs = {blob(1, noise(200'000)), blob(2, ""), blob(3, noise(65536)), blob(4, "x")};
+  const std::vector<std::shared_ptr<const Blob>> blobs = {blob(1, noise(200'000)), blob(2, ""), blob(3, noise(65536)),
+                                                          blob(4, "x")};
   sender.set(blobs, kVersion, kNsPerSecond);
   run();
   const auto got = received();
@@ -301,7 +305,9 @@ TEST_F(BlobSenderTest, GivesOthersTheirTurn) {
 TEST_F(BlobSenderTest, GoesOnWhereBackPressureStoppedIt) {  // W-90, W-53
   sender.set({blob(1, noise(1 << 20))}, kVersion, 0);
   for (int i = 0; i < 100; ++i) {
-    port.result = i % 3 == 1 ? transport::SendResult::kBackPressured : i % 3 == 2 ? transport::SendResult::kAdminAction : transport::SendResult::kOk;
+    port.result = i % 3 == 1   ? transport::SendResult::kBackPressured
+                  : i % 3 == 2 ? transport::SendResult::kAdminAction
+                               : transport::SendResult::kOk;
     sender.step(port, kStream, now_ns);
   }
   const auto got = received();

@@ -59,7 +59,9 @@ void Client::watch_qos() {
   impl_->post([](Conductor& conductor) { conductor.want_qos(); });
 }
 
-StreamQos Client::qos(uint32_t stream_id) const { return impl_->conductor().qos().of_stream(stream_id, monotonic_ns(), kQosSilenceNs); }
+StreamQos Client::qos(uint32_t stream_id) const {
+  return impl_->conductor().qos().of_stream(stream_id, monotonic_ns(), kQosSilenceNs);
+}
 
 std::string_view name_of(State state) noexcept {
   switch (state) {

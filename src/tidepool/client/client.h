@@ -96,20 +96,20 @@ struct Tensor {
 // The pools of a producer that runs without a tensor-pool driver: it makes the files, owns the epoch and announces it
 // (docs/protocols/client.md).
 struct OwnPools {
-  uint32_t slot_count = 64;                          // power of two; of the header ring and of every pool
+  uint32_t slot_count = 64;  // power of two; of the header ring and of every pool
   std::vector<pool::PoolClass> pools = {pool::PoolClass{}};  // one of 1 MiB slots
   std::string base_dir = "/dev/shm";
-  std::string name_space = "default";                // a driver may not hold it
+  std::string name_space = "default";  // a driver may not hold it
   mode_t permissions_mode = 0660;
-  bool prefault = true;                              // reserve and touch every page before anybody is told
-  bool hugepages = false;                            // base_dir is on hugetlbfs
-  uint32_t epochs_kept = 2;                          // after a crash: newest epochs of the stream that are left alone (W-67)
-  bool cleanup_on_exit = true;                       // remove the epoch when the producer ends in order
+  bool prefault = true;  // reserve and touch every page before anybody is told
+  bool hugepages = false;  // base_dir is on hugetlbfs
+  uint32_t epochs_kept = 2;  // after a crash: newest epochs of the stream that are left alone (W-67)
+  bool cleanup_on_exit = true;  // remove the epoch when the producer ends in order
 };
 
 // Which clock announces and frames are stamped with (wire.md 15).
 enum class ClockDomain : uint8_t {
-  kMonotonic,       // CLOCK_MONOTONIC: comparable on this host
+  kMonotonic,  // CLOCK_MONOTONIC: comparable on this host
   kRealtimeSynced,  // CLOCK_REALTIME: comparable between hosts; refused while this host's is not disciplined (W-91)
 };
 
@@ -124,11 +124,11 @@ struct ProducerOptions {
   std::string summary = {};
   std::vector<wire::Attribute> attributes = {};  // see DataSource
   std::vector<std::shared_ptr<const Blob>> blobs = {};
-  uint32_t blob_repeat_ms = 10'000;        // blobs are sent again so often, for latecomers; 0: once
+  uint32_t blob_repeat_ms = 10'000;  // blobs are sent again so often, for latecomers; 0: once
   // Without a driver: the stream's number must be given, and nobody else may produce it. Empty: a driver gives the pools.
   std::optional<OwnPools> own_pools = {};
   ClockDomain clock_domain = ClockDomain::kMonotonic;  // other than monotonic with own_pools only: else the driver announces
-  uint32_t clock_error_budget_us = 100'000;            // kRealtimeSynced: the largest error that counts as disciplined
+  uint32_t clock_error_budget_us = 100'000;  // kRealtimeSynced: the largest error that counts as disciplined
   bool send_descriptors = true;            // false: ring followers only
   bool descriptor_timestamps = false;      // fill FrameDescriptor.timestampNs (W-54)
   std::optional<uint32_t> expected_layout_version = {};  // 1; 0: any
@@ -154,9 +154,9 @@ struct ConsumerOptions {
   uint32_t max_outstanding_seq_gap = 256;            // kDescriptors: resync beyond it (W-85); 0 is off
   // No lease, no driver needed: what is announced is mapped (W-55). Waits for a first announce as attaching would.
   bool announce_only = false;
-  bool metadata = true;                              // listen to what the producer says of its data: metadata()
-  uint64_t max_metadata_bytes = 16 << 20;            // of all versions kept, blobs included
-  uint64_t max_blob_bytes = 0;                       // of one blob; 0: blobs are ignored
+  bool metadata = true;  // listen to what the producer says of its data: metadata()
+  uint64_t max_metadata_bytes = 16 << 20;  // of all versions kept, blobs included
+  uint64_t max_blob_bytes = 0;  // of one blob; 0: blobs are ignored
   MetadataHandler on_metadata = {};
   std::optional<uint32_t> expected_layout_version = {};   // 1; 0: any
   std::optional<uint32_t> announce_freshness_ms = {};     // 3 announce periods
@@ -190,22 +190,22 @@ struct ConsumerCounters {
 
 // What the client as a whole went through. All of it is survived by itself; these numbers say how often.
 struct ClientCounters {
-  uint64_t media_driver_losses = 0;   // silent, gone or replaced
-  uint64_t reconnects = 0;            // to a media driver, after a loss
+  uint64_t media_driver_losses = 0;  // silent, gone or replaced
+  uint64_t reconnects = 0;  // to a media driver, after a loss
   uint64_t failed_reconnects = 0;
-  uint64_t attach_requests = 0;       // sent; attach_repeats of them once more for want of an answer
+  uint64_t attach_requests = 0;  // sent; attach_repeats of them once more for want of an answer
   uint64_t attach_repeats = 0;
-  uint64_t attaches = 0;              // leases granted and mapped, and epochs of own_pools
-  uint64_t unanswered = 0;            // attempts that ended without an answer
-  uint64_t unusable = 0;              // grants with a field or region that failed its checks
-  uint64_t refused_unsupported = 0;   // attempts refused by the driver, by its code
+  uint64_t attaches = 0;  // leases granted and mapped, and epochs of own_pools
+  uint64_t unanswered = 0;  // attempts that ended without an answer
+  uint64_t unusable = 0;  // grants with a field or region that failed its checks
+  uint64_t refused_unsupported = 0;  // attempts refused by the driver, by its code
   uint64_t refused_invalid_params = 0;
   uint64_t refused_rejected = 0;
   uint64_t refused_internal_error = 0;
-  uint64_t backoffs = 0;              // pauses before another attempt
-  uint64_t driver_losses = 0;         // leases ended by the driver's shutdown or silence
-  uint64_t leases_revoked = 0;        // by the driver, one by one: expired, revoked
-  uint64_t leases_lost = 0;           // by ourselves: no keepalive went out, a later epoch, no epoch to map
+  uint64_t backoffs = 0;  // pauses before another attempt
+  uint64_t driver_losses = 0;  // leases ended by the driver's shutdown or silence
+  uint64_t leases_revoked = 0;  // by the driver, one by one: expired, revoked
+  uint64_t leases_lost = 0;  // by ourselves: no keepalive went out, a later epoch, no epoch to map
 };
 
 // The payload slots of one epoch, for a device SDK that wants to know its buffers beforehand. Claims hand out these very
@@ -226,7 +226,7 @@ class SlotBuffers {
   bool alive() const noexcept { return map_ && map_->alive(); }
 
   struct Place {
-    size_t pool = 0;   // index in pools()
+    size_t pool = 0;  // index in pools()
     uint32_t slot = 0;
   };
   // Which of these buffers a claim is; nullopt: one of another epoch.
@@ -291,7 +291,7 @@ class Producer {
   std::optional<pool::Geometry> geometry() const;
   // The slots of the current epoch; nullopt: detached.
   std::optional<SlotBuffers> buffers() const;
-  uint32_t meta_version() const noexcept;     // that frames carry now; 0: none
+  uint32_t meta_version() const noexcept;  // that frames carry now; 0: none
   ProducerCounters counters() const noexcept;
 
  private:
@@ -323,10 +323,10 @@ class Consumer {
 
   // What the producer says of its data. From any thread; each call takes a lock, so ask when the version changes, not for
   // each frame. nullptr: not heard (yet: producers say it once a second), or ConsumerOptions::metadata is off.
-  std::shared_ptr<const Metadata> metadata() const;                  // the newest version
+  std::shared_ptr<const Metadata> metadata() const;  // the newest version
   std::shared_ptr<const Metadata> metadata(uint32_t version) const;
-  std::shared_ptr<const Metadata> frame_metadata() const;            // of frame(): its version, its epoch; the polling thread
-  std::optional<uint32_t> frame_meta_version() const noexcept;       // from the frame, else from its descriptor
+  std::shared_ptr<const Metadata> frame_metadata() const;  // of frame(): its version, its epoch; the polling thread
+  std::optional<uint32_t> frame_meta_version() const noexcept;  // from the frame, else from its descriptor
   MetadataCounters metadata_counters() const;
 
  private:

@@ -8,10 +8,12 @@
 namespace tidepool::client {
 
 std::optional<std::string> clock_trouble(int state, const timex& now, uint64_t budget_ns) {
-  if (state < 0) return concat("the kernel does not say whether the clock is synchronised", errno_text(), ": expected adjtimex() to be allowed");
+  if (state < 0)
+    return concat("the kernel does not say whether the clock is synchronised", errno_text(), ": expected adjtimex() to be allowed");
   // What ntpd, chronyd, phc2sys and timesyncd clear when they have the clock in hand, and the kernel sets again 16 s of error later.
   if (state == TIME_ERROR || (now.status & STA_UNSYNC) != 0) {
-    return "the host's wall clock is not synchronised: start chronyd, ntpd, systemd-timesyncd or phc2sys and wait until it is (timedatectl, adjtimex --print)";
+    return "the host's wall clock is not synchronised: start chronyd, ntpd, systemd-timesyncd or phc2sys and wait until it is "
+           "(timedatectl, adjtimex --print)";
   }
   const uint64_t error_ns = now.maxerror < 0 ? UINT64_MAX : static_cast<uint64_t>(now.maxerror) * kNsPerUs;
   if (error_ns > budget_ns) {

@@ -33,7 +33,8 @@ TEST(ClockDisciplineTest, IsMissingWhileTheKernelSaysThatNobodyKeepsTheClock) { 
 }
 
 TEST(ClockDisciplineTest, IsMissingBeyondTheErrorBudget) {  // W-91
-  EXPECT_THAT(clock_trouble(TIME_OK, kept(100'001), kBudgetNs).value_or(""), HasSubstr("may be off by 100001 us: expected at most 100000 us"));
+  EXPECT_THAT(clock_trouble(TIME_OK, kept(100'001), kBudgetNs).value_or(""),
+              HasSubstr("may be off by 100001 us: expected at most 100000 us"));
   EXPECT_NE(clock_trouble(TIME_OK, kept(-1), kBudgetNs), std::nullopt);
 }
 

@@ -86,14 +86,18 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
 
 // Each Aeron stream is heard once, however many planes it carries: a blob's chunks heard twice would overlap.
 void Conductor::open_wanted(Planes& planes) {
-  const auto heard = [&](const Endpoint& endpoint) { return same(endpoint, settings_.control) || same(endpoint, settings_.announce); };
+  const auto heard = [&](const Endpoint& endpoint) {
+    return same(endpoint, settings_.control) || same(endpoint, settings_.announce);
+  };
   const bool shared = same(settings_.metadata, settings_.qos);
   // tether=false: a process that stands still must not stop others' metadata; what it missed is said again.
   const auto open = [&](const Endpoint& endpoint) {
     return planes.connection->add_subscription(transport::with_parameter(endpoint.channel, "tether", "false"), endpoint.stream_id);
   };
-  if (names_wanted_ && !planes.metadata_in && !heard(settings_.metadata) && !(shared && planes.qos_in)) planes.metadata_in = open(settings_.metadata);
-  if (qos_wanted_ && !planes.qos_in && !heard(settings_.qos) && !(shared && planes.metadata_in)) planes.qos_in = open(settings_.qos);
+  if (names_wanted_ && !planes.metadata_in && !heard(settings_.metadata) && !(shared && planes.qos_in))
+    planes.metadata_in = open(settings_.metadata);
+  if (qos_wanted_ && !planes.qos_in && !heard(settings_.qos) && !(shared && planes.metadata_in))
+    planes.qos_in = open(settings_.qos);
 }
 
 std::shared_ptr<transport::Subscription> Conductor::listen(transport::Connection& connection, const Endpoint& endpoint,

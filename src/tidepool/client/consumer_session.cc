@@ -15,8 +15,8 @@ constexpr uint32_t kStalePeriods = 5;  // before an established mapping is torn 
 
 }  // namespace
 
-ConsumerSession::ConsumerSession(RoleSettings role, uint32_t stream_id, const Settings& settings, Port& port, std::shared_ptr<Handover> handover,
-                                 uint64_t first_deadline_ns)
+ConsumerSession::ConsumerSession(RoleSettings role, uint32_t stream_id, const Settings& settings, Port& port,
+                                 std::shared_ptr<Handover> handover, uint64_t first_deadline_ns)
     : Session(std::move(role), stream_id, settings, port, std::move(handover), first_deadline_ns) {
   if (!role_.metadata) return;
   metadata_ = std::make_shared<MetadataCache>(MetadataCache::Options{.stream_id = stream_id,

@@ -49,29 +49,30 @@ struct Metadata {
   // nullptr: none of that type.
   std::shared_ptr<const Blob> blob(uint32_t type) const noexcept;
 };
-// Called on the conductor's thread when something about a version became known; must not block or call back into the client.
+// Called on the conductor's thread when something about a version became known, perhaps before Client::consumer() has returned; must
+// not block or call back into the client.
 using MetadataHandler = std::function<void(const std::shared_ptr<const Metadata>&)>;
 
 struct BlobCounters {
   uint64_t completed = 0;
-  uint64_t repeated = 0;     // heard again, as producers send them for latecomers
+  uint64_t repeated = 0;  // heard again, as producers send them for latecomers
   // Begun and not completed, by cause (W-90).
-  uint64_t gaps = 0;         // a chunk is missing, or another blob began in between
+  uint64_t gaps = 0;  // a chunk is missing, or another blob began in between
   uint64_t overlaps = 0;
   uint64_t overruns = 0;
-  uint64_t incomplete = 0;   // ended early, or not continued for long
+  uint64_t incomplete = 0;  // ended early, or not continued for long
   uint64_t checksums = 0;
-  uint64_t too_large = 0;    // refused: above ConsumerOptions::max_blob_bytes
-  uint64_t orphans = 0;      // chunks and ends of blobs whose beginning was not heard
+  uint64_t too_large = 0;  // refused: above ConsumerOptions::max_blob_bytes
+  uint64_t orphans = 0;  // chunks and ends of blobs whose beginning was not heard
   uint64_t discarded() const noexcept { return gaps + overlaps + overruns + incomplete + checksums + too_large; }
 };
 
 struct MetadataCounters {
-  uint64_t changes = 0;     // of what is known
-  uint64_t repeats = 0;     // said again, as producers do each second
-  uint64_t old = 0;         // ignored: an epoch or version that has passed (W-89)
-  uint64_t too_large = 0;   // ignored: above ConsumerOptions::max_metadata_bytes
-  uint64_t forgotten = 0;   // versions let go to stay within the bounds
+  uint64_t changes = 0;  // of what is known
+  uint64_t repeats = 0;  // said again, as producers do each second
+  uint64_t old = 0;  // ignored: an epoch or version that has passed (W-89)
+  uint64_t too_large = 0;  // ignored: above ConsumerOptions::max_metadata_bytes
+  uint64_t forgotten = 0;  // versions let go to stay within the bounds
   BlobCounters blobs;
 };
 

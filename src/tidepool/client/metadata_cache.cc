@@ -44,7 +44,9 @@ std::shared_ptr<const Blob> Metadata::blob(uint32_t type) const noexcept {
 MetadataCache::MetadataCache(Options options)
     : options_(std::move(options)), blobs_({.max_blob_bytes = options_.max_blob_bytes, .patience_ns = options_.silence_ns}) {}
 
-bool MetadataCache::is_silent(uint64_t now_ns) const noexcept { return now_ns > heard_ns_ && now_ns - heard_ns_ > options_.silence_ns; }
+bool MetadataCache::is_silent(uint64_t now_ns) const noexcept {
+  return now_ns > heard_ns_ && now_ns - heard_ns_ > options_.silence_ns;
+}
 
 bool MetadataCache::is_passed(int32_t session_id) const noexcept {
   return std::find(passed_.begin(), passed_.end(), session_id) != passed_.end();
@@ -92,7 +94,8 @@ std::shared_ptr<const Metadata> MetadataCache::keep(Metadata next) {
   ++counters_.changes;
   while (versions_.size() > kMaxVersions || bytes_ > options_.max_bytes) {
     // The oldest, but never the one that is news: a blob of an old version goes with it.
-    const auto oldest = versions_.begin()->first == version && versions_.size() > 1 ? std::next(versions_.begin()) : versions_.begin();
+    const auto oldest =
+        versions_.begin()->first == version && versions_.size() > 1 ? std::next(versions_.begin()) : versions_.begin();
     bytes_ -= bytes_of(*oldest->second);
     versions_.erase(oldest);
     ++counters_.forgotten;
@@ -203,8 +206,9 @@ void MetadataCache::heard(const wire::MetaBlobComplete& complete, int32_t sessio
     Metadata next = draft(finished->meta_version);
     const uint32_t type = finished->blob->type;
     std::erase_if(next.blobs, [&](const auto& blob) { return blob->type == type; });  // said anew: the last one counts
-    next.blobs.insert(std::upper_bound(next.blobs.begin(), next.blobs.end(), type, [](uint32_t t, const auto& blob) { return t < blob->type; }),
-                      std::move(finished->blob));
+    next.blobs.insert(
+        std::upper_bound(next.blobs.begin(), next.blobs.end(), type, [](uint32_t t, const auto& blob) { return t < blob->type; }),
+        std::move(finished->blob));
     changed = keep(std::move(next));
   }
   tell(changed);

@@ -27,9 +27,11 @@ Attribute gain(const std::string& value) { return {"gain", "text/plain", value};
 
 struct MetadataCacheTest : ::testing::Test {
   MetadataCache::Options options() {
-    return {.stream_id = kStream, .max_bytes = 8192, .max_blob_bytes = 1024, .silence_ns = kSilenceNs, .on_change = [this](const auto& changed) {
-              told.push_back(changed);
-            }};
+    return {.stream_id = kStream,
+            .max_bytes = 8192,
+            .max_blob_bytes = 1024,
+            .silence_ns = kSilenceNs,
+            .on_change = [this](const auto& changed) { told.push_back(changed); }};
   }
   template <typename Message>
   void hear(const Message& message, int32_t session = kSession) {
@@ -234,7 +236,8 @@ TEST_F(MetadataCacheTest, SurvivesAHandlerThatThrows) {
 TEST_F(MetadataCacheTest, PutsWholeBlobsWithTheirVersionByType) {  // W-90
   hear(announce(3, 1));
   const auto send = [&](uint32_t version, uint32_t type, const std::string& bytes) {
-    hear(wire::MetaBlobAnnounce{.stream_id = kStream, .meta_version = version, .blob_type = type, .total_len = bytes.size(), .checksum = 0});
+    hear(wire::MetaBlobAnnounce{
+        .stream_id = kStream, .meta_version = version, .blob_type = type, .total_len = bytes.size(), .checksum = 0});
     hear(wire::MetaBlobChunk{.stream_id = kStream, .meta_version = version, .chunk_offset = 0, .bytes = bytes});
     hear(wire::MetaBlobComplete{.stream_id = kStream, .meta_version = version, .checksum = 0});
   };

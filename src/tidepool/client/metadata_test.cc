@@ -22,14 +22,14 @@ namespace {
 using namespace std::chrono_literals;
 using pool::ClaimError;
 using pool::CommitResult;
+using ::testing::AllOf;
 using testing::client_options;
+using ::testing::HasSubstr;
 using testing::kChannel;
 using testing::kPeriodMs;
 using transport::testing::poll_until;
 using transport::testing::TestDir;
 using transport::testing::TestMediaDriver;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 
 const wire::TensorHeader kFrame = wire::contiguous(wire::DType::u8, std::vector<int32_t>{64});
 
@@ -48,7 +48,9 @@ struct NoDriverTest : ::testing::Test {
   ProducerOptions producing(const std::string& stream = "10000") const {
     ProducerOptions out;
     out.stream = stream;
-    out.own_pools = OwnPools{.slot_count = 8, .pools = {{.pool_id = 1, .stride_bytes = 256}, {.pool_id = 2, .stride_bytes = 4096}}, .base_dir = shm.path()};
+    out.own_pools = OwnPools{.slot_count = 8,
+                             .pools = {{.pool_id = 1, .stride_bytes = 256}, {.pool_id = 2, .stride_bytes = 4096}},
+                             .base_dir = shm.path()};
     out.qos_interval_ms = kPeriodMs;
     return out;
   }
@@ -141,7 +143,8 @@ TEST_F(NoDriverTest, ASecondProducerIsRefusedAndWelcomeWhenTheFirstHasGone) {  /
   Client other = Client::connect(hasty);
   const Error error = thrown_by([&] { (void)other.producer(producing()); });
   EXPECT_EQ(error.code(), Code::kRejected);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("cannot produce stream 10000: stream 10000 has a producer"), HasSubstr("stop that one or take another stream")));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("cannot produce stream 10000: stream 10000 has a producer"),
+                                  HasSubstr("stop that one or take another stream")));
   EXPECT_EQ(publish(*first), CommitResult::kOk);
   first.reset();
   Producer second = connect().producer(producing());
@@ -287,10 +290,14 @@ TEST_F(NoDriverTest, AProducerThatSaysNothingHasNoMetadata) {  // W-87
 TEST_F(NoDriverTest, ADataSourceThatNoMessageCanCarryIsRefused) {  // wire.md 14, W-93
   Client client = connect();
   Producer producer = client.producer(producing());
-  const auto error_of = [&](const DataSource& source) { return std::string(thrown_by([&] { producer.set_data_source(source); }).what()); };
-  EXPECT_THAT(error_of({.attributes = {{"gain", "text/plain", "1"}, {"gain", "text/plain", "2"}}}), HasSubstr("attribute key is 'gain': expected each key once"));
+  const auto error_of = [&](const DataSource& source) {
+    return std::string(thrown_by([&] { producer.set_data_source(source); }).what());
+  };
+  EXPECT_THAT(error_of({.attributes = {{"gain", "text/plain", "1"}, {"gain", "text/plain", "2"}}}),
+              HasSubstr("attribute key is 'gain': expected each key once"));
   EXPECT_THAT(error_of({.name = std::string(wire::kMaxNameBytes + 1, 'n')}), HasSubstr("name"));
-  EXPECT_THAT(error_of({.attributes = {{"k", "f", std::string(wire::kMaxAttributeBytes + 1, 'v')}}}), HasSubstr("attributes.value"));
+  EXPECT_THAT(error_of({.attributes = {{"k", "f", std::string(wire::kMaxAttributeBytes + 1, 'v')}}}),
+              HasSubstr("attributes.value"));
   const auto blob = std::make_shared<const Blob>(Blob{.type = 3});
   EXPECT_THAT(error_of({.blobs = {blob, blob}}), HasSubstr("blob type is '3'"));
   EXPECT_THAT(error_of({.blobs = {nullptr}}), HasSubstr("nullptr"));
@@ -305,7 +312,8 @@ TEST_F(NoDriverTest, BlobsArriveWholeAlsoForLatecomers) {  // W-90
   std::string bytes(3 << 20, '\0');
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761u >> 24);
   ProducerOptions options = producing();
-  options.blobs = {std::make_shared<const Blob>(Blob{.type = 1, .bytes = bytes}), std::make_shared<const Blob>(Blob{.type = 2, .bytes = {}})};
+  options.blobs = {std::make_shared<const Blob>(Blob{.type = 1, .bytes = bytes}),
+                   std::make_shared<const Blob>(Blob{.type = 2, .bytes = {}})};
   options.blob_repeat_ms = 100;
   Producer producer = one.producer(options);
   for (int i = 0; i < 2; ++i) {
@@ -353,15 +361,18 @@ TEST_F(NoDriverTest, WhoProducesAndWhoLagsIsToldByQos) {  // W-86
   const uint64_t seen = lagging.counters().last_seq;
   for (int i = 0; i < 20; ++i) {
     ASSERT_EQ(publish(producer), CommitResult::kOk);
-    ASSERT_TRUE(poll_until([&] { return attentive.counters().last_seq + 1 == producer.next_seq() || (void(attentive.poll()), false); }));
+    ASSERT_TRUE(
+        poll_until([&] { return attentive.counters().last_seq + 1 == producer.next_seq() || (void(attentive.poll()), false); }));
   }
   // Both sides' reports have caught up with what they did.
   ASSERT_TRUE(poll_until([&] {
     const StreamQos qos = watching.qos(10000);
     return qos.producers[0].next_seq == producer.next_seq() &&
-           std::count_if(qos.consumers.begin(), qos.consumers.end(), [](const ConsumerQos& c) { return c.lag_frames == 0u; }) == 1 &&
-           std::count_if(qos.consumers.begin(), qos.consumers.end(),
-                         [&](const ConsumerQos& c) { return c.last_seq_seen == seen && c.lag_frames == producer.next_seq() - seen - 1; }) == 1;
+           std::count_if(qos.consumers.begin(), qos.consumers.end(), [](const ConsumerQos& c) { return c.lag_frames == 0u; }) ==
+               1 &&
+           std::count_if(qos.consumers.begin(), qos.consumers.end(), [&](const ConsumerQos& c) {
+             return c.last_seq_seen == seen && c.lag_frames == producer.next_seq() - seen - 1;
+           }) == 1;
   }));
   EXPECT_GE(watching.qos(10000).producers[0].frames, 20u);
   // It reads on and finds what it lost; the loss is in its next reports.
@@ -369,7 +380,8 @@ TEST_F(NoDriverTest, WhoProducesAndWhoLagsIsToldByQos) {  // W-86
     while (lagging.poll() != PollResult::kEmpty) {
     }
     const StreamQos qos = watching.qos(10000);
-    return std::any_of(qos.consumers.begin(), qos.consumers.end(), [](const ConsumerQos& c) { return c.drops_gap + c.drops_late > 0; });
+    return std::any_of(qos.consumers.begin(), qos.consumers.end(),
+                       [](const ConsumerQos& c) { return c.drops_gap + c.drops_late > 0; });
   }));
   EXPECT_TRUE(watching.qos(10001).producers.empty());
   EXPECT_TRUE(one.qos(10000).producers.empty()) << "who did not ask listens to nothing";

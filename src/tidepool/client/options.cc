@@ -129,7 +129,8 @@ OwnPools own_pools(const OwnPools& option, const Variables& variables) {
   OwnPools out = option;
   if (out.base_dir == defaults.base_dir) out.base_dir = variables.text("SHM_BASE_DIR").value_or(out.base_dir);
   if (out.name_space == defaults.name_space) out.name_space = variables.text("SHM_NAMESPACE").value_or(out.name_space);
-  if (out.slot_count == defaults.slot_count) out.slot_count = static_cast<uint32_t>(variables.number("NSLOTS", 1, 1u << 31).value_or(out.slot_count));
+  if (out.slot_count == defaults.slot_count)
+    out.slot_count = static_cast<uint32_t>(variables.number("NSLOTS", 1, 1u << 31).value_or(out.slot_count));
   pool::Geometry{.slot_count = out.slot_count, .pools = out.pools}.check(true);
   return out;
 }
@@ -185,7 +186,8 @@ void check(const DataSource& source) {
   const wire::DataSourceAnnounce announce{.name = source.name, .summary = source.summary};
   const wire::DataSourceMeta meta{.attributes = source.attributes};
   for (const std::string_view field : {wire::over_limit(announce), wire::over_limit(meta)}) {
-    if (!field.empty()) throw Error(Code::kInvalidArgument, "data source: ", field, " is beyond what a message may carry (docs/formats/messages.md)");
+    if (!field.empty())
+      throw Error(Code::kInvalidArgument, "data source: ", field, " is beyond what a message may carry (docs/formats/messages.md)");
   }
   std::set<uint32_t> types;
   for (const auto& blob : source.blobs) {
@@ -266,8 +268,9 @@ RoleSettings resolve(const ProducerOptions& options, const Settings& client, con
   }
   out.clock_domain = options.clock_domain;
   if (out.clock_domain != ClockDomain::kMonotonic && !out.own_pools) {
-    throw Error(Code::kInvalidArgument, "clock_domain is realtime-synced: expected own_pools with it, since with a driver it is the driver that "
-                                        "announces, and its clock is monotonic");
+    throw Error(Code::kInvalidArgument,
+                "clock_domain is realtime-synced: expected own_pools with it, since with a driver it is the driver that "
+                "announces, and its clock is monotonic");
   }
   const uint64_t budget_ns = uint64_t{options.clock_error_budget_us} * kNsPerUs;
   out.clock_trouble = [budget_ns] { return clock_trouble(budget_ns); };

@@ -30,14 +30,16 @@ OwnEpochs::OwnEpochs(const OwnPools& pools, uint32_t stream_id, uint64_t min_age
   const shm::Directory& directory = files_->namespace_directory();
   // Where there is a driver, it is the only one that makes and removes files (wire.md 1).
   if (const auto driver = shm::FileLock::holder(directory, "driver.lock")) {
-    throw Error(Code::kRejected, "namespace ", pools_.name_space, " below ", pools_.base_dir, " belongs to ", printable(driver->description(), 200),
+    throw Error(Code::kRejected, "namespace ", pools_.name_space, " below ", pools_.base_dir, " belongs to ",
+                printable(driver->description(), 200),
                 ": produce through that driver (without own pools), or name another namespace");
   }
   try {
     lock_ = shm::FileLock::acquire(directory, lock_name(stream_id), concat("producer of stream ", stream_id, " without a driver"));
   } catch (const Error& error) {
     if (error.code() != Code::kRejected) throw;
-    throw Error(Code::kRejected, "stream ", stream_id, " has a producer: ", error.what(), ": a stream has one at a time, stop that one or take another stream");
+    throw Error(Code::kRejected, "stream ", stream_id, " has a producer: ", error.what(),
+                ": a stream has one at a time, stop that one or take another stream");
   }
 }
 
@@ -61,7 +63,8 @@ void OwnEpochs::finish() {
     done_ = job_.get();
     more_to_collect_ = done_->more_to_collect;
   } catch (const std::exception& e) {
-    done_ = Done{.created = std::nullopt, .failure = Error(Code::kInternal, "make an epoch of stream ", stream_id_, ": ", e.what())};
+    done_ =
+        Done{.created = std::nullopt, .failure = Error(Code::kInternal, "make an epoch of stream ", stream_id_, ": ", e.what())};
   }
 }
 

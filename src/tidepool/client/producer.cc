@@ -16,7 +16,8 @@ Producer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& rol
       realtime(role.clock_domain == ClockDomain::kRealtimeSynced) {
   take_over();
   const DataSource& source = role.source;
-  if (!source.name.empty() || !source.summary.empty() || !source.attributes.empty() || !source.blobs.empty()) set_data_source(source);
+  if (!source.name.empty() || !source.summary.empty() || !source.attributes.empty() || !source.blobs.empty())
+    set_data_source(source);
 }
 
 Producer::Impl::~Impl() {
@@ -121,8 +122,7 @@ pool::CommitResult Producer::commit(pool::Claim& claim, const FrameInfo& info) n
     return pool::CommitResult::kDetached;
   }
   const uint64_t seq = claim.seq();
-  const pool::CommitResult result =
-      p.writer->commit(claim, p.slot_info(info));
+  const pool::CommitResult result = p.writer->commit(claim, p.slot_info(info));
   if (result == pool::CommitResult::kOk) {
     p.frame_committed(seq, info.trace_id);  // W-52: after the commit, once
   } else {

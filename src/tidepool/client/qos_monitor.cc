@@ -12,7 +12,8 @@ auto& entry_of(Map& peers, const Id& id, bool& fresh) {
   fresh = found == peers.end();
   if (!fresh) return found->second;
   if (peers.size() >= QosMonitor::kMaxPeers) {
-    peers.erase(std::min_element(peers.begin(), peers.end(), [](const auto& a, const auto& b) { return a.second.heard_ns < b.second.heard_ns; }));
+    peers.erase(std::min_element(peers.begin(), peers.end(),
+                                 [](const auto& a, const auto& b) { return a.second.heard_ns < b.second.heard_ns; }));
   }
   return peers[id];
 }
@@ -77,7 +78,8 @@ StreamQos QosMonitor::of_stream(uint32_t stream_id, uint64_t now_ns, uint64_t ma
     if (age(peer->second.heard_ns) > max_age_ns) continue;
     ConsumerQos qos = peer->second.qos;
     qos.age_ns = age(peer->second.heard_ns);
-    const auto producer = std::find_if(out.producers.begin(), out.producers.end(), [&](const ProducerQos& p) { return p.epoch == qos.epoch; });
+    const auto producer =
+        std::find_if(out.producers.begin(), out.producers.end(), [&](const ProducerQos& p) { return p.epoch == qos.epoch; });
     if (qos.epoch != 0 && producer != out.producers.end()) {
       // A consumer's report may be newer than its producer's.
       qos.lag_frames = producer->next_seq > qos.last_seq_seen ? producer->next_seq - qos.last_seq_seen - 1 : 0;

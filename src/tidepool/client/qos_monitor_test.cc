@@ -12,10 +12,18 @@ constexpr uint64_t kForEver = UINT64_MAX;
 
 struct QosMonitorTest : ::testing::Test {
   void produce(uint64_t epoch, uint64_t next_seq, uint32_t id = 77) {
-    monitor.heard(wire::QosProducer{.stream_id = kStream, .producer_id = id, .epoch = epoch, .current_seq = next_seq, .watermark = std::nullopt}, now_ns);
+    monitor.heard(
+        wire::QosProducer{
+            .stream_id = kStream, .producer_id = id, .epoch = epoch, .current_seq = next_seq, .watermark = std::nullopt},
+        now_ns);
   }
   void consume(uint64_t epoch, uint64_t last_seq, uint64_t gap = 0, uint64_t late = 0, uint32_t id = 42) {
-    monitor.heard(wire::QosConsumer{.stream_id = kStream, .consumer_id = id, .epoch = epoch, .last_seq_seen = last_seq, .drops_gap = gap, .drops_late = late,
+    monitor.heard(wire::QosConsumer{.stream_id = kStream,
+                                    .consumer_id = id,
+                                    .epoch = epoch,
+                                    .last_seq_seen = last_seq,
+                                    .drops_gap = gap,
+                                    .drops_late = late,
                                     .mode = wire::Mode::stream},
                   now_ns);
   }

@@ -48,7 +48,7 @@ class Port {
   virtual transport::SendResult send(const wire::MetaBlobChunk& message) = 0;
   virtual transport::SendResult send(const wire::MetaBlobComplete& message) = 0;
   virtual transport::SendResult send(const wire::ShmPoolAnnounce& message) = 0;  // own pools only (W-15)
-  virtual size_t metadata_message_bytes() = 0;                                  // the longest that the metadata stream takes; 0: no stream
+  virtual size_t metadata_message_bytes() = 0;  // the longest that the metadata stream takes; 0: no stream
 
   // For a producer's descriptors; one for all producers of a connection. `instead_of`: one that can carry no more, or nullptr.
   // Throws Error.
@@ -116,7 +116,7 @@ class Session {
     uint64_t failing_since_ns = 0;   // 0: the last keepalive went out
     uint64_t last_announce_ns = 0;   // 0: none since the attach (silence counts only after a first one)
     uint32_t node_id = 0;            // 0: none given
-    bool own = false;                // nobody granted it (RoleSettings::alone()): no keepalives, no detach
+    bool own = false;  // nobody granted it (RoleSettings::alone()): no keepalives, no detach
   };
 
   // ---- what the roles add ----
@@ -237,12 +237,12 @@ class ProducerSession final : public Session {
   uint64_t clock_now(const Now& now) const noexcept;  // in the declared domain
 
   std::shared_ptr<transport::Publication> publication_;
-  std::unique_ptr<OwnEpochs> own_;   // without a driver
+  std::unique_ptr<OwnEpochs> own_;  // without a driver
   uint64_t next_announce_ns_ = 0;
   uint64_t next_collect_ns_ = 0;
-  std::string clock_trouble_;        // why nothing is announced; empty: nothing is wrong
-  uint64_t own_epoch_ = 0;           // the newest that we made
-  uint64_t rival_until_ns_ = 0;      // somebody else announces our stream: not before
+  std::string clock_trouble_;  // why nothing is announced; empty: nothing is wrong
+  uint64_t own_epoch_ = 0;  // the newest that we made
+  uint64_t rival_until_ns_ = 0;  // somebody else announces our stream: not before
   std::string rival_;
   BlobSender blobs_;
   uint32_t meta_version_ = 0;  // 0: nothing to announce

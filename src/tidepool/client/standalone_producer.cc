@@ -27,7 +27,8 @@ void ProducerSession::begin_alone(const Now& now) {
   rival_until_ns_ = 0;
   try {
     if (role_.clock_domain != ClockDomain::kMonotonic) {
-      if (const auto trouble = role_.clock_trouble()) throw Error(Code::kUnsupported, "time stamps of CLOCK_REALTIME may not be announced (W-91): ", *trouble);
+      if (const auto trouble = role_.clock_trouble())
+        throw Error(Code::kUnsupported, "time stamps of CLOCK_REALTIME may not be announced (W-91): ", *trouble);
     }
     if (!own_) own_ = std::make_unique<OwnEpochs>(*role_.own_pools, wanted_stream_id(), kAgePeriods * role_.activity_interval_ns);
     own_->make(now.monotonic_ns, now.realtime_ns);
@@ -87,8 +88,10 @@ int ProducerSession::announce_own(const Now& now) {
     if (trouble.value_or("") != clock_trouble_) {
       clock_trouble_ = trouble.value_or("");
       log(clock_trouble_.empty() ? LogLevel::kInfo : LogLevel::kWarn, "client", stream_text(),
-          clock_trouble_.empty() ? " is announced again: the clock is synchronised" : concat(" is not announced for now (W-91): ", clock_trouble_));
-      set_phase(Phase::kAttached, clock_trouble_.empty() ? std::string("announced again") : concat("not announced: ", clock_trouble_));
+          clock_trouble_.empty() ? " is announced again: the clock is synchronised"
+                                 : concat(" is not announced for now (W-91): ", clock_trouble_));
+      set_phase(Phase::kAttached,
+                clock_trouble_.empty() ? std::string("announced again") : concat("not announced: ", clock_trouble_));
     }
     if (trouble) {
       next_announce_ns_ = t + role_.activity_interval_ns;
@@ -101,7 +104,8 @@ int ProducerSession::announce_own(const Now& now) {
   announce.producer_id = lease().client_id;
   announce.epoch = regions.epoch;
   announce.announce_timestamp_ns = clock_now(now);
-  announce.clock_domain = role_.clock_domain == ClockDomain::kMonotonic ? wire::ClockDomain::monotonic : wire::ClockDomain::realtime_synced;
+  announce.clock_domain =
+      role_.clock_domain == ClockDomain::kMonotonic ? wire::ClockDomain::monotonic : wire::ClockDomain::realtime_synced;
   announce.layout_version = regions.layout_version;
   announce.header_nslots = regions.header_nslots;
   announce.header_slot_bytes = regions.header_slot_bytes;
@@ -109,7 +113,8 @@ int ProducerSession::announce_own(const Now& now) {
   announce.header_region_uri = regions.header_region_uri;
   const transport::SendResult sent = port().send(announce);
   if (sent == transport::SendResult::kTooLong) {
-    log(LogLevel::kError, "client", "the announce of ", stream_text(), " is longer than the announce channel takes: raise its term-length or have fewer pools");
+    log(LogLevel::kError, "client", "the announce of ", stream_text(),
+        " is longer than the announce channel takes: raise its term-length or have fewer pools");
   }
   next_announce_ns_ = t + (sent == transport::SendResult::kOk || sent == transport::SendResult::kTooLong
                                ? role_.activity_interval_ns
@@ -120,7 +125,8 @@ int ProducerSession::announce_own(const Now& now) {
 bool ProducerSession::stands_aside(const wire::ShmPoolAnnounce& announce, const Now& now) {
   if (announce.producer_id == client_id() && announce.epoch <= own_epoch_) return false;  // ours, coming back (W-94)
   rival_until_ns_ = now.monotonic_ns + kRivalPeriods * role_.activity_interval_ns;
-  rival_ = concat("it is announced by producer ", announce.producer_id, " with epoch ", announce.epoch, ", which is not ours: a stream has one producer (W-35), "
+  rival_ = concat("it is announced by producer ", announce.producer_id, " with epoch ", announce.epoch,
+                  ", which is not ours: a stream has one producer (W-35), "
                   "stop that one or take another stream; it goes on by itself when that one has been silent for ",
                   duration_text(kRivalPeriods * role_.activity_interval_ns));
   return true;

@@ -16,9 +16,9 @@
 
 namespace tidepool::client::testing {
 
-using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello, wire::QosConsumer,
-                          wire::QosProducer, wire::DataSourceAnnounce, wire::DataSourceMeta, wire::MetaBlobAnnounce, wire::MetaBlobChunk,
-                          wire::MetaBlobComplete, wire::ShmPoolAnnounce>;
+using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello,
+                          wire::QosConsumer, wire::QosProducer, wire::DataSourceAnnounce, wire::DataSourceMeta,
+                          wire::MetaBlobAnnounce, wire::MetaBlobChunk, wire::MetaBlobComplete, wire::ShmPoolAnnounce>;
 
 // Keeps what a session sends.
 class FakePort final : public Port {
