@@ -344,6 +344,53 @@ TEST_P(StartOrder, EndsWithFramesArriving) {  // P-13, D-56: M media driver, D d
   EXPECT_TRUE(arrived);
 }
 
+class NoDriverStartOrder : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(ClientWithDriver, NoDriverStartOrder, ::testing::Values("MPC", "MCP", "PMC", "CMP", "PCM", "CPM"),
+                         [](const auto& order) { return std::string(order.param); });
+
+TEST_P(NoDriverStartOrder, EndsWithFramesArriving) {  // W-14, W-15, W-55, P-13: M media driver, P producer, C consumer; no driver at all
+  Lab lab(false);
+  std::atomic<bool> done{false}, arrived{false};
+  std::atomic<int> ready{0};
+  client::ClientOptions options = lab.options();
+  options.wait = true;
+  options.keep_waiting = [&] {
+    ++ready;
+    return !done;
+  };
+  std::vector<std::jthread> threads;
+  for (const char who : std::string(GetParam())) {
+    const int before = ready;
+    switch (who) {
+      case 'M': lab.start_media_driver(); break;
+      case 'P':
+        threads.emplace_back([&] {
+          Client client = Client::connect(options);
+          client::OwnPools pools{.slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1024}}, .base_dir = lab.directory.path()};
+          Producer producer = client.producer({.own_pools = pools});
+          while (!done) {
+            (void)publish(producer);
+            std::this_thread::sleep_for(1ms);
+          }
+        });
+        break;
+      case 'C':
+        threads.emplace_back([&] {
+          Client client = Client::connect(options);
+          Consumer consumer = client.consumer({.announce_only = true});
+          arrived = poll_until(
+              [&] { return consumer.wait(10ms) == PollResult::kFrame && holds(consumer.frame().bytes(), consumer.frame().seq()); });
+          done = true;
+        });
+        break;
+    }
+    // Who must wait for another is seen waiting, before that one comes.
+    EXPECT_TRUE(who == 'M' || poll_until([&] { return ready != before; }));
+  }
+  threads.clear();
+  EXPECT_TRUE(arrived);
+}
+
 // ---- refusals ------------------------------------------------------------------------------------------------------------
 
 TEST(ClientWithDriverTest, ASecondProducerIsRefusedAndWelcomeWhenTheFirstHasGone) {  // W-35, D-22, D-65, P-13
