@@ -253,11 +253,11 @@ TEST_F(NoDriverTest, AFrameLeadsToWhatItsProducerSaidOfIt) {  // W-87, W-89, W-8
 }
 
 TEST_F(NoDriverTest, AChangeIsToldByCallback) {  // W-87
+  std::mutex mutex;
+  std::vector<std::shared_ptr<const Metadata>> told;
   Client one = connect(), other = connect();
   Producer producer = one.producer(producing());
   EXPECT_EQ(producer.meta_version(), 0u);
-  std::mutex mutex;
-  std::vector<std::shared_ptr<const Metadata>> told;
   ConsumerOptions options = consuming();
   options.on_metadata = [&](const std::shared_ptr<const Metadata>& metadata) {
     const std::lock_guard lock(mutex);
