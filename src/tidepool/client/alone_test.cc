@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "tidepool/client/session.h"
@@ -282,6 +283,23 @@ TEST_F(OwnPoolsTest, ThatDoNotFitAreRefusedWithWhatIsNeeded) {  // W-32, D-35
   EXPECT_EQ(link().failure()->code(), Code::kNoSpace);
   EXPECT_THAT(link().failure()->what(), AllOf(HasSubstr("cannot produce stream 10000"), HasSubstr("bytes, ")));
   EXPECT_THAT(epochs(), IsEmpty()) << "nothing is left behind";
+}
+
+TEST_F(OwnPoolsTest, AreLockedInMemoryIfToldSo) {  // config.md 7.2: mlock
+  const auto locked_kib = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("VmLck:")) return std::stoull(line.substr(6));
+    }
+    return 0ull;
+  };
+  const auto before = locked_kib();
+  session = enter(resolve(options(), *stage.settings, [](const std::string& name) {
+    return name == "PRODUCER_MLOCK" ? std::optional<std::string>("true") : std::nullopt;
+  }));
+  ASSERT_TRUE(settle(*session));
+  ASSERT_EQ(link().state(), State::kAttached) << link().why();
+  EXPECT_GE(locked_kib(), before + 8 * (4 + 64)) << "of both pools";
 }
 
 TEST_F(OwnPoolsTest, AreNotMadeBelowADirectoryThatIsNotThere) {

@@ -10,13 +10,14 @@
 namespace tidepool::client {
 namespace {
 
-std::unique_ptr<pool::EpochFiles> open_files(const OwnPools& pools) {
+std::unique_ptr<pool::EpochFiles> open_files(const OwnPools& pools, bool lock_memory) {
   pool::StoreOptions store;
   store.base_dir = pools.base_dir;
   store.name_space = pools.name_space;
   store.file_mode = pools.permissions_mode;
   store.reserve = pools.prefault;
   store.use_hugepages = pools.hugepages;
+  store.lock_memory = lock_memory;
   return std::make_unique<pool::EpochFiles>(std::move(store));
 }
 
@@ -25,8 +26,8 @@ std::string lock_name(uint32_t stream_id) { return concat("producer-", stream_id
 
 }  // namespace
 
-OwnEpochs::OwnEpochs(const OwnPools& pools, uint32_t stream_id, uint64_t min_age_ns)
-    : pools_(pools), stream_id_(stream_id), min_age_ns_(min_age_ns), files_(open_files(pools)) {
+OwnEpochs::OwnEpochs(const OwnPools& pools, uint32_t stream_id, uint64_t min_age_ns, bool lock_memory)
+    : pools_(pools), stream_id_(stream_id), min_age_ns_(min_age_ns), files_(open_files(pools, lock_memory)) {
   const shm::Directory& directory = files_->namespace_directory();
   // Where there is a driver, it is the only one that makes and removes files (wire.md 1).
   if (const auto driver = shm::FileLock::holder(directory, "driver.lock")) {

@@ -21,8 +21,9 @@ namespace tidepool::client {
 class OwnEpochs {
  public:
   // Opens or makes the directories and takes the lock. Throws Error: kRejected when another producer or a driver holds it,
-  // naming the holder; what EpochFiles throws. `min_age_ns`: of old epochs before they are removed.
-  OwnEpochs(const OwnPools& pools, uint32_t stream_id, uint64_t min_age_ns);
+  // naming the holder; what EpochFiles throws. `min_age_ns`: of old epochs before they are removed. `lock_memory`: mlock what
+  // is made (PRODUCER_MLOCK).
+  OwnEpochs(const OwnPools& pools, uint32_t stream_id, uint64_t min_age_ns, bool lock_memory);
   // Removes what was made (cleanup_on_exit), then lets go of the lock.
   ~OwnEpochs();
   OwnEpochs(const OwnEpochs&) = delete;
