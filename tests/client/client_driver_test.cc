@@ -348,7 +348,8 @@ class NoDriverStartOrder : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(ClientWithDriver, NoDriverStartOrder, ::testing::Values("MPC", "MCP", "PMC", "CMP", "PCM", "CPM"),
                          [](const auto& order) { return std::string(order.param); });
 
-TEST_P(NoDriverStartOrder, EndsWithFramesArriving) {  // W-14, W-15, W-55, P-13: M media driver, P producer, C consumer; no driver at all
+TEST_P(NoDriverStartOrder,
+       EndsWithFramesArriving) {  // W-14, W-15, W-55, P-13: M media driver, P producer, C consumer; no driver at all
   Lab lab(false);
   std::atomic<bool> done{false}, arrived{false};
   std::atomic<int> ready{0};
@@ -366,7 +367,8 @@ TEST_P(NoDriverStartOrder, EndsWithFramesArriving) {  // W-14, W-15, W-55, P-13:
       case 'P':
         threads.emplace_back([&] {
           Client client = Client::connect(options);
-          client::OwnPools pools{.slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1024}}, .base_dir = lab.directory.path()};
+          client::OwnPools pools{
+              .slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1024}}, .base_dir = lab.directory.path()};
           Producer producer = client.producer({.own_pools = pools});
           while (!done) {
             (void)publish(producer);

@@ -30,7 +30,9 @@ void ProducerSession::begin_alone(const Now& now) {
       if (const auto trouble = role_.clock_trouble())
         throw Error(Code::kUnsupported, "time stamps of CLOCK_REALTIME may not be announced (W-91): ", *trouble);
     }
-    if (!own_) own_ = std::make_unique<OwnEpochs>(*role_.own_pools, wanted_stream_id(), kAgePeriods * role_.activity_interval_ns, role_.lock_memory);
+    if (!own_)
+      own_ = std::make_unique<OwnEpochs>(*role_.own_pools, wanted_stream_id(), kAgePeriods * role_.activity_interval_ns,
+                                         role_.lock_memory);
     own_->make(now.monotonic_ns, now.realtime_ns);
   } catch (const Error& error) {
     attempt_failed(now, error.within("cannot produce ", stream_text()), is_for_good(error.code()));
