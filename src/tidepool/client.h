@@ -7,8 +7,11 @@
 
 namespace tidepool {
 
+using client::Blob;
 using client::Client;
+using client::ClientCounters;
 using client::ClientOptions;
+using client::ClockDomain;
 using client::Consumer;
 using client::ConsumerOptions;
 using client::ConsumerStreamPolicy;
@@ -21,13 +24,17 @@ using client::DiscoveryQuery;
 using client::Endpoint;
 using client::Follow;
 using client::FrameInfo;
+using client::Metadata;
+using client::OwnPools;
 using client::PollResult;
 using client::Producer;
 using client::ProducerOptions;
 using client::ProgressResult;
 using client::ProgressView;
+using client::SlotBuffers;
 using client::State;
 using client::StateChange;
+using client::StreamQos;
 using client::Tensor;
 using pool::Claim;
 using pool::ClaimError;

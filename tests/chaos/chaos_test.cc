@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -134,7 +136,7 @@ class ChaosTest : public testing::Test {
     options.aeron_dir = aeron_dir();
     options.keepalive_interval_ms = kPeriodMs;
     options.announce_period_ms = kPeriodMs;
-    options.media_driver_timeout_ms = kMediaDriverTimeoutMs;
+    options.media_driver_timeout_ms = media_driver_timeout_ms_;
     options.attach_timeout_ms = 30'000;
     options.map_policy.allowed_base_dirs = {dir_ + "/pools"};
     return options;
@@ -158,7 +160,8 @@ class ChaosTest : public testing::Test {
     switch (role) {
       case Role::kMediaDriver:
         start_until_ready(media_driver_, {TIDEPOOL_BINARY, "media-driver", "--aeron-dir", aeron_dir(), "--driver-timeout-ms",
-                                          std::to_string(kMediaDriverTimeoutMs), "--client-liveness-ms", "2000", "--json"});
+                                          std::to_string(media_driver_timeout_ms_), "--client-liveness-ms",
+                                          std::to_string(4 * media_driver_timeout_ms_), "--json"});
         return;
       case Role::kDriver:
         start_until_ready(driver_, {TIDEPOOL_BINARY, "driver", "--config", dir_ + "/driver.toml", "--aeron-dir", aeron_dir(), "--wait", "--json"});
@@ -223,6 +226,7 @@ class ChaosTest : public testing::Test {
   }
 
   std::string dir_;
+  uint32_t media_driver_timeout_ms_ = kMediaDriverTimeoutMs;
   Child media_driver_, driver_, producer_, consumer_;
   std::vector<std::unique_ptr<Resident>> residents_;
 };
@@ -295,6 +299,128 @@ TEST_F(ChaosTest, EverybodySurvivesKillsOfEverybodyElse) {
   }
   EXPECT_EQ(aeron_directories, 1u);
   EXPECT_EQ(others, 0u);
+}
+
+// W-14, W-35, W-59, W-65, W-67, P-8: no driver at all; the subscriber is there first, its producer is killed and comes again.
+TEST_F(ChaosTest, ASubscriberWithoutADriverFollowsAProducerThatIsKilled) {
+  media_driver_timeout_ms_ = 10'000;  // it is not killed here: a busy machine shall not end it either
+  ::setenv("CLIENT_MEDIA_DRIVER_TIMEOUT_MS", std::to_string(media_driver_timeout_ms_).c_str(), 1);
+  ::setenv("PRODUCER_ANNOUNCE_INTERVAL_MS", std::to_string(kPeriodMs).c_str(), 1);
+  start(Role::kMediaDriver);
+  Child subscriber = Child::start({TIDEPOOL_BINARY, "subscribe", "--stream", std::to_string(kStream), "--no-driver", "--wait",
+                                   "--for", "60", "--frames", "100000", "--verify", "mix", "--json", "--aeron-dir", aeron_dir()},
+                                  {.capture_errors = true});
+  const auto publish = [&] {
+    return Child::start(
+        {TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir", dir_ + "/pools", "--pattern",
+         "mix", "--shape", "64,512", "--rate", "500", "--wait", "--json", "--aeron-dir", aeron_dir()},
+        {.capture_errors = true});
+  };
+  client::ConsumerOptions watching;
+  watching.stream = std::to_string(kStream);
+  watching.announce_only = true;
+  producer_ = publish();
+  client::Client client = client::Client::connect(client_options());
+  client::Consumer witness = client.consumer(watching);
+  uint64_t epoch = 0;
+  for (int life = 0; life < 4; ++life) {
+    if (life > 0) {
+      kill(Role::kProducer);
+      producer_ = publish();
+    }
+    uint64_t frames = 0;
+    const uint64_t give_up_ns = monotonic_ns() + kPatienceNs;
+    while (frames < 50) {
+      ASSERT_LT(monotonic_ns(), give_up_ns) << witness.status_text() << statuses();
+      if (witness.wait(std::chrono::milliseconds(10)) == client::PollResult::kFrame && witness.frame().epoch() > epoch) ++frames;
+    }
+    epoch = witness.frame().epoch();
+  }
+  // A second producer beside the living one has no chance, and says so.
+  Child second = Child::start({TIDEPOOL_BINARY, "publish", "--stream", std::to_string(kStream), "--no-driver", "--base-dir",
+                               dir_ + "/pools", "--pattern", "mix", "--attach-timeout-ms", "200", "--aeron-dir", aeron_dir()},
+                              {.capture_errors = true});
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_NE(second.complaints().find("has a producer"), std::string::npos) << second.complaints();
+
+  subscriber.signal(SIGTERM);
+  std::string line, last;
+  while (subscriber.read_line(line, 30'000)) last = line;
+  EXPECT_EQ(subscriber.wait(), 0) << subscriber.complaints();
+  const auto summary = nlohmann::json::parse(last, nullptr, false);
+  ASSERT_TRUE(summary.is_object()) << last << subscriber.complaints();
+  EXPECT_EQ(summary.value("bad", -1), 0);
+  EXPECT_GT(summary.value("verified", 0), 0);
+  EXPECT_GE(summary.value("epochs", 0), 2);
+  // What the killed ones left is collected down to two; the last one ends in order and takes its own along.
+  const uint64_t give_up_ns = monotonic_ns() + kPatienceNs;
+  while (epoch_directories().size() > 2) {
+    ASSERT_LT(monotonic_ns(), give_up_ns) << epoch_directories().size() << statuses();
+    std::this_thread::yield();
+  }
+  producer_.signal(SIGTERM);
+  EXPECT_EQ(producer_.wait(), 0) << producer_.complaints();
+  EXPECT_LE(epoch_directories().size(), 1u);
+  ::unsetenv("PRODUCER_ANNOUNCE_INTERVAL_MS");
+}
+
+// D-56, D-61, driver.md 14: killed, absent for a while, started again; the application is told by callback and by counter.
+TEST_F(ChaosTest, AClientTellsWhatItSurvived) {
+  start(Role::kMediaDriver);
+  start(Role::kDriver);
+  std::mutex mutex;
+  std::vector<client::StateChange> changes;
+  const auto told = [&](client::State state) {
+    const std::lock_guard lock(mutex);
+    return std::any_of(changes.begin(), changes.end(), [&](const auto& change) { return change.state == state; });
+  };
+  client::Client client = client::Client::connect(client_options());
+  client::ProducerOptions options;
+  options.stream = std::to_string(kStream);
+  options.on_state = [&](const client::StateChange& change) {
+    const std::lock_guard lock(mutex);
+    changes.push_back(change);
+  };
+  client::Producer producer = client.producer(options);
+  const auto until = [&](const char* what, auto&& done) {
+    const uint64_t give_up_ns = monotonic_ns() + kPatienceNs;
+    while (!done()) {
+      ASSERT_LT(monotonic_ns(), give_up_ns) << what << ": " << producer.status_text() << statuses();
+      std::this_thread::yield();
+    }
+  };
+  ASSERT_EQ(producer.state(), client::State::kAttached);
+  EXPECT_EQ(client.counters().attaches, 1u);
+  uint64_t epoch = producer.epoch();
+
+  kill(Role::kMediaDriver);
+  until("the media driver's loss", [&] { return client.counters().media_driver_losses == 1; });
+  until("attempts with pauses between", [&] { return client.counters().failed_reconnects >= 3; });
+  EXPECT_LT(client.counters().failed_reconnects, 1000u) << "it does not spin";
+  EXPECT_TRUE(told(client::State::kConnecting));
+  start(Role::kMediaDriver);
+  until("the return", [&] { return producer.state() == client::State::kAttached && producer.epoch() > epoch; });
+  EXPECT_EQ(client.counters().reconnects, 1u);
+  epoch = producer.epoch();
+
+  // Long enough attached to have heard it: only then does silence count.
+  const uint64_t heard_ns = monotonic_ns() + 4ull * kPeriodMs * kNsPerMs;
+  until("some announces", [&] { return monotonic_ns() > heard_ns; });
+  const client::ClientCounters before = client.counters();
+  {
+    const std::lock_guard lock(mutex);
+    changes.clear();
+  }
+  kill(Role::kDriver);
+  until("the driver's loss", [&] { return client.counters().driver_losses == before.driver_losses + 1; });
+  EXPECT_EQ(client.counters().media_driver_losses, before.media_driver_losses);
+  until("requests that nobody answers", [&] { return client.counters().attach_repeats > before.attach_repeats; });
+  start(Role::kDriver);
+  until("the return", [&] { return producer.state() == client::State::kAttached && producer.epoch() > epoch; });
+  EXPECT_GE(client.counters().attaches, before.attaches + 1);
+  EXPECT_GT(client.counters().backoffs, before.backoffs);
+  EXPECT_TRUE(told(client::State::kBackoff));
+  EXPECT_TRUE(told(client::State::kAttached));
 }
 
 }  // namespace

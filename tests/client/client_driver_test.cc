@@ -397,7 +397,7 @@ TEST_P(BothWays, AParkedConsumerIsWokenByItsProducer) {  // P-3, R-41
   ::munmap(page, 4096);
 }
 
-TEST_P(BothWays, AConsumerOfAStreamWithoutAProducerStaysAttached) {  // W-63, D-41, D-61
+TEST_P(BothWays, AConsumerOfAStreamWithoutAProducerStaysAttached) {  // W-62, W-63, D-41, D-61
   const Lab lab;
   Client client = lab.connect();
   Consumer consumer = client.consumer(following());
@@ -453,6 +453,55 @@ TEST_P(StartOrder, EndsWithFramesArriving) {  // P-13, D-56: M media driver, D d
     // Who must wait for another is seen waiting, before that one comes.
     const bool blocks = who == 'P' || who == 'C';
     EXPECT_TRUE(!blocks || poll_until([&] { return ready != before; }));
+  }
+  threads.clear();
+  EXPECT_TRUE(arrived);
+}
+
+class NoDriverStartOrder : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(ClientWithDriver, NoDriverStartOrder, ::testing::Values("MPC", "MCP", "PMC", "CMP", "PCM", "CPM"),
+                         [](const auto& order) { return std::string(order.param); });
+
+TEST_P(NoDriverStartOrder,
+       EndsWithFramesArriving) {  // W-14, W-15, W-55, P-13: M media driver, P producer, C consumer; no driver at all
+  Lab lab(false);
+  std::atomic<bool> done{false}, arrived{false};
+  std::atomic<int> ready{0};
+  client::ClientOptions options = lab.options();
+  options.wait = true;
+  options.keep_waiting = [&] {
+    ++ready;
+    return !done;
+  };
+  std::vector<std::jthread> threads;
+  for (const char who : std::string(GetParam())) {
+    const int before = ready;
+    switch (who) {
+      case 'M': lab.start_media_driver(); break;
+      case 'P':
+        threads.emplace_back([&] {
+          Client client = Client::connect(options);
+          client::OwnPools pools{
+              .slot_count = kSlots, .pools = {{.pool_id = 1, .stride_bytes = 1024}}, .base_dir = lab.directory.path()};
+          Producer producer = client.producer({.own_pools = pools});
+          while (!done) {
+            (void)publish(producer);
+            std::this_thread::sleep_for(1ms);
+          }
+        });
+        break;
+      case 'C':
+        threads.emplace_back([&] {
+          Client client = Client::connect(options);
+          Consumer consumer = client.consumer({.announce_only = true});
+          arrived = poll_until(
+              [&] { return consumer.wait(10ms) == PollResult::kFrame && holds(consumer.frame().bytes(), consumer.frame().seq()); });
+          done = true;
+        });
+        break;
+    }
+    // Who must wait for another is seen waiting, before that one comes.
+    EXPECT_TRUE(who == 'M' || poll_until([&] { return ready != before; }));
   }
   threads.clear();
   EXPECT_TRUE(arrived);
@@ -678,9 +727,11 @@ TEST(ClientWithDriverTest, AStreamMayBeTheDriversChoice) {  // driver.md 12
 // A program of its own that finds this lab by its environment (P-12).
 pid_t run(const Lab& lab, const char* program, std::vector<std::string> arguments, const std::string& output) {
   arguments.insert(arguments.begin(), program);
-  std::vector<std::string> environment = {"CLIENT_AERON_DIR=" + lab.directory.aeron(), "CLIENT_ALLOWED_BASE_DIRS=" + lab.directory.path(),
-                                          concat("CLIENT_CONTROL_CHANNEL=", kChannel), concat("CLIENT_ANNOUNCE_PERIOD_MS=", kPeriodMs),
-                                          concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000"};
+  std::vector<std::string> environment = {
+      "CLIENT_AERON_DIR=" + lab.directory.aeron(),        "CLIENT_ALLOWED_BASE_DIRS=" + lab.directory.path(),
+      concat("CLIENT_CONTROL_CHANNEL=", kChannel),        concat("CLIENT_ANNOUNCE_PERIOD_MS=", kPeriodMs),
+      concat("CLIENT_KEEPALIVE_INTERVAL_MS=", kPeriodMs), "CLIENT_ATTACH_TIMEOUT_MS=30000",
+      "PRODUCER_SHM_BASE_DIR=" + lab.directory.path()};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
     if (const char* value = ::getenv(name)) environment.push_back(concat(name, "=", value));
   }
@@ -726,6 +777,26 @@ TEST(ExamplesTest, ProduceAndConsumeUnderstandEachOther) {  // P-12
   ::kill(producer, SIGKILL);
   ::waitpid(producer, nullptr, 0);
   EXPECT_THAT(text_of(consumed), HasSubstr(": 614400 bytes, mean "));
+}
+
+TEST(ExamplesTest, ADeviceFillsSlotsThatItWasTold) {  // W-41, P-1, issue 4
+  Lab lab(false);
+  lab.start_media_driver();
+  const std::string produced = lab.directory.path() + "/produced";
+  const pid_t device = run(lab, TIDEPOOL_EXAMPLE_DEVICE, {"10000"}, produced);
+  {
+    Client client = lab.connect();
+    Consumer consumer = client.consumer({.announce_only = true});
+    for (int frames = 0; frames < 40; ++frames) {
+      ASSERT_TRUE(poll_until([&] { return consumer.wait(100ms) == PollResult::kFrame; }))
+          << consumer.status_text() << text_of(produced);
+      const Bytes bytes = consumer.frame().bytes();
+      ASSERT_EQ(bytes.size(), 614400u);
+      EXPECT_TRUE(bytes[0] == bytes[614399] || !consumer.frame().still_valid());
+    }
+  }
+  ::kill(device, SIGKILL);
+  ::waitpid(device, nullptr, 0);
 }
 
 TEST(ExamplesTest, SayWhatIsWrong) {  // R-15, P-13

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <charconv>
 #include <initializer_list>
 #include <limits>
 #include <set>
@@ -373,6 +374,90 @@ client::ConsumerOptions consumer_options(const std::string& stream, const Config
   single_streams(section, out);
   section.report_unknown({"supports_progress", "mlock"});  // progress: a command that shows it says so itself
   return out;
+}
+
+void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags) {
+  constexpr const char* kGroup = "Without a tensor-pool driver";
+  verb.add_flag("--no-driver", flags.no_driver, "make the stream's pools here and announce them; --stream must be a number")
+      ->group(kGroup);
+  verb.add_option("--pools", flags.pools, "slot sizes of the pools, powers of two from 64 (default: one that holds a frame)")
+      ->type_name("STRIDE,...")
+      ->needs("--no-driver")
+      ->group(kGroup);
+  verb.add_option("--slots", flags.slots, "slots of each pool, a power of two (default 64)")
+      ->type_name("N")
+      ->check(CLI::Range(uint32_t{1}, uint32_t{1} << 31).description(""))
+      ->needs("--no-driver")
+      ->group(kGroup);
+  verb.add_option("--base-dir", flags.base_dir, "where the pools lie (default /dev/shm)")
+      ->type_name("DIR")
+      ->needs("--no-driver")
+      ->group(kGroup);
+  verb.add_option("--namespace", flags.name_space, "namespace below it (default: default)")
+      ->type_name("NAME")
+      ->needs("--no-driver")
+      ->group(kGroup);
+  verb.add_option_function<std::string>(
+          "--clock", [&flags](const std::string& name) { flags.realtime = name == "realtime"; },
+          "of time stamps: monotonic (default) or realtime, which needs a host whose clock is synchronised")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"monotonic", "realtime"}))
+      ->needs("--no-driver")
+      ->group(kGroup);
+}
+
+void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, const client::Environment& environment,
+                       uint64_t frame_bytes, client::ProducerOptions& options) {
+  if (!flags.no_driver) return;
+  client::OwnPools pools;
+  Section section(file, "producer", environment);
+  if (const auto slots = section.number("nslots", 1, uint64_t{1} << 31)) pools.slot_count = static_cast<uint32_t>(*slots);
+  if (const std::string dir = section.text("shm_base_dir"); !dir.empty()) pools.base_dir = dir;
+  if (const std::string name = section.text("shm_namespace"); !name.empty()) pools.name_space = name;
+  pools.pools.clear();
+  if (const ConfigValue* listed = section.find("pools"); listed != nullptr && flags.pools.empty()) {
+    const ConfigArray* array = listed->as_array();
+    if (array == nullptr)
+      throw Error(Code::kInvalidArgument, listed->origin(),
+                  ": producer.pools is no array: expected [{ pool_id = 1, stride_bytes = 1048576 }]");
+    for (const ConfigValue& entry : *array) {
+      const auto value = [&](const char* key, uint64_t min, uint64_t max) {
+        const ConfigValue* found = entry.find(key);
+        const int64_t* number = found != nullptr ? found->as_integer() : nullptr;
+        if (number == nullptr || *number < 0 || static_cast<uint64_t>(*number) < min || static_cast<uint64_t>(*number) > max) {
+          throw Error(Code::kInvalidArgument, entry.origin(), ": producer.pools[].", key, ": expected a number from ", min, " to ",
+                      max);
+        }
+        return static_cast<uint64_t>(*number);
+      };
+      pools.pools.push_back({.pool_id = static_cast<uint16_t>(value("pool_id", 1, 65534)),
+                             .stride_bytes = static_cast<uint32_t>(value("stride_bytes", 64, uint64_t{1} << 31))});
+    }
+  }
+  for (size_t at = 0; at < flags.pools.size();) {
+    const size_t end = std::min(flags.pools.find(',', at), flags.pools.size());
+    const std::string text = flags.pools.substr(at, end - at);
+    uint64_t stride = 0;
+    const auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), stride);
+    if (error != std::errc{} || last != text.data() + text.size() || stride < 64 || stride > uint64_t{1} << 31) {
+      throw UsageError(
+          concat("--pools has '", printable(text, 32), "': expected powers of two from 64 to 2147483648, separated by commas"));
+    }
+    pools.pools.push_back(
+        {.pool_id = static_cast<uint16_t>(pools.pools.size() + 1), .stride_bytes = static_cast<uint32_t>(stride)});
+    at = end + 1;
+  }
+  if (pools.pools.empty()) {
+    const uint64_t stride = pool::PoolWriter::needed_stride_bytes(frame_bytes);
+    if (stride > uint64_t{1} << 31)
+      throw UsageError(concat("a frame of ", frame_bytes, " bytes is larger than any pool's slot can be, 2147483648"));
+    pools.pools.push_back({.pool_id = 1, .stride_bytes = static_cast<uint32_t>(stride)});
+  }
+  if (flags.slots != 0) pools.slot_count = flags.slots;
+  if (!flags.base_dir.empty()) pools.base_dir = flags.base_dir;
+  if (!flags.name_space.empty()) pools.name_space = flags.name_space;
+  options.own_pools = std::move(pools);
+  if (flags.realtime) options.clock_domain = client::ClockDomain::kRealtimeSynced;
 }
 
 std::string stream_of(const std::string& stream, const ConfigValue& file) {

@@ -50,6 +50,19 @@ client::DiscoveryOptions discovery_options(const PlaneFlags& flags, const Config
                                            const client::Environment& environment);
 client::ConsumerOptions consumer_options(const std::string& stream, const ConfigValue& file, const client::Environment& environment);
 
+// A producer's own pools: --no-driver and what goes with it.
+struct OwnPoolsFlags {
+  bool no_driver = false;
+  std::string pools;  // STRIDE[,STRIDE...]; empty: the file's, else one that holds the frame
+  uint32_t slots = 0;  // 0: not given
+  std::string base_dir, name_space;
+  bool realtime = false;  // --clock realtime
+};
+void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags);
+// Fills options.own_pools and options.clock_domain in, if they are wanted. `frame_bytes`: for the pool that nobody gave.
+void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, const client::Environment& environment,
+                       uint64_t frame_bytes, client::ProducerOptions& options);
+
 // --stream's number or name: a name that the file's [streams.*] has becomes its number, others stay names, which the
 // client looks up among the announced data sources and asks discovery for (rulings P-11).
 std::string stream_of(const std::string& stream, const ConfigValue& file);

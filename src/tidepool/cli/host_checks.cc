@@ -263,6 +263,17 @@ Check check_cpus() {
   return {"processors", Status::kWarn, "one usable: who spins takes it from who produces", "let consumers wait (the default) and keep media driver and driver in one process (--embedded)"};
 }
 
+// Producers that made their own pools in this namespace and live: "producer of stream 10000 ... (pid 41 ...)".
+std::string producers_alive(const shm::Directory& directory) {
+  std::string out;
+  for (const std::string& name : directory.entries()) {
+    if (!name.starts_with("producer-") || !name.ends_with(".lock")) continue;
+    if (const auto holder = shm::FileLock::holder(directory, name))
+      out += concat(out.empty() ? "" : ", ", printable(holder->description(), 160));
+  }
+  return out;
+}
+
 std::vector<Check> check_leftovers(const Host& host) {
   std::vector<Check> checks;
   std::error_code error;
@@ -271,8 +282,12 @@ std::vector<Check> check_leftovers(const Host& host) {
     const std::string path = entry.path().string();
     Check check{.name = "namespace " + printable(entry.path().filename().string(), 64)};
     try {
-      if (const auto holder = shm::FileLock::holder(shm::Directory::open(path), "driver.lock")) {
+      const shm::Directory directory = shm::Directory::open(path);
+      const std::string producers = producers_alive(directory);
+      if (const auto holder = shm::FileLock::holder(directory, "driver.lock")) {
         check.detail = fmt::format("driver alive: pid {} ({}), pools take {}", holder->pid, printable(holder->text, 64), format_bytes(tree_bytes(path)));
+      } else if (!producers.empty()) {
+        check.detail = fmt::format("no driver; {}; pools take {}", producers, format_bytes(tree_bytes(path)));
       } else if (const uint64_t bytes = tree_bytes(path); bytes > (uint64_t{1} << 20)) {
         check.status = Status::kWarn;
         check.detail = fmt::format("no driver is alive, {} left behind in {}", format_bytes(bytes), path);

@@ -115,6 +115,14 @@ TEST_F(HostChecksTest, LeftoversOfDeadDriversAreFoundAndLiveOnesNamed) {  // P-7
     EXPECT_THAT(alive.detail, HasSubstr("driver lab-a"));
   }
   EXPECT_EQ(check_leftovers(host_).front().status, Status::kWarn);
+  {
+    const auto lock = shm::FileLock::acquire(shm::Directory::open(user_ + "/lab"), "producer-10000.lock",
+                                             "producer of stream 10000 without a driver");
+    const Check alive = check_leftovers(host_).front();
+    EXPECT_EQ(alive.status, Status::kOk) << "nobody is told to remove what somebody writes";
+    EXPECT_THAT(alive.detail, HasSubstr("no driver; producer of stream 10000 without a driver (pid "));
+  }
+  EXPECT_EQ(check_leftovers(host_).front().status, Status::kWarn);
 }
 
 TEST_F(HostChecksTest, AConfigurationIsCheckedWithTheMachine) {  // CFG-1

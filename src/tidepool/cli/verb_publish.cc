@@ -5,7 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <type_traits>
@@ -43,6 +47,8 @@ struct PublishArgs {
   bool no_descriptors = false;
   bool progress = false;
   std::string name, summary;
+  std::vector<std::string> attributes, blobs;
+  OwnPoolsFlags own_pools;
 };
 
 // Of --progress: each frame comes in so many parts, over half the time to the next one.
@@ -58,16 +64,39 @@ struct Tally {
 };
 
 // A frame that no pool can hold will never fit: better said before the first one than counted for ever.
-void check_fits(const wire::TensorHeader& tensor, const client::Producer& producer) {
+void check_fits(const PublishArgs& args, const wire::TensorHeader& tensor, const client::Producer& producer) {
   const auto geometry = producer.geometry();
   if (!geometry) return;  // detached in this very moment: claim() will say
   const uint64_t bytes = wire::extent_bytes(tensor);
   uint32_t largest = 0;
   for (const auto& pool : geometry->pools) largest = std::max(largest, pool.stride_bytes);
   if (bytes <= largest) return;
-  throw Error(Code::kInvalidArgument, "a frame of ", format_shape(tensor.dims.data(), tensor.ndims), " ", wire::name_of(tensor.dtype), " takes ", bytes,
-              " bytes, the largest slots of stream ", producer.stream_id(), " hold ", largest, "\nraise payload_pools[].stride_bytes of the stream's profile to ",
-              pool::PoolWriter::needed_stride_bytes(bytes), " and restart the driver, or publish a smaller --shape");
+  throw Error(
+      Code::kInvalidArgument, "a frame of ", format_shape(tensor.dims.data(), tensor.ndims), " ", wire::name_of(tensor.dtype),
+      " takes ", bytes, " bytes, the largest slots of stream ", producer.stream_id(), " hold ", largest, "\n",
+      args.own_pools.no_driver ? "give --pools a stride of " : "raise payload_pools[].stride_bytes of the stream's profile to ",
+      pool::PoolWriter::needed_stride_bytes(bytes), args.own_pools.no_driver ? "" : " and restart the driver",
+      ", or publish a smaller --shape");
+}
+
+// "KEY=VALUE", cut at the first '='.
+std::pair<std::string, std::string> pair_of(const std::string& flag, const std::string& text, const char* expected) {
+  const size_t at = text.find('=');
+  if (at == 0 || at == std::string::npos) throw UsageError(concat(flag, " is '", printable(text, 64), "': expected ", expected));
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+std::shared_ptr<const client::Blob> blob_of(const std::string& text) {
+  const auto [type, path] = pair_of("--blob", text, "TYPE=FILE, the type a number");
+  client::Blob blob;
+  const auto [end, error] = std::from_chars(type.data(), type.data() + type.size(), blob.type);
+  if (error != std::errc{} || end != type.data() + type.size())
+    throw UsageError(concat("--blob is '", printable(text, 64), "': expected TYPE=FILE, the type a number"));
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(code_of_errno(errno), "open blob ", path, errno_text());
+  blob.bytes.assign(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) throw Error(Code::kUnavailable, "read blob ", path, ": the file cannot be read to its end");
+  return std::make_shared<const client::Blob>(std::move(blob));
 }
 
 [[noreturn]] void refuse(const client::ClaimResult& claim, const wire::TensorHeader& tensor) {
@@ -185,7 +214,11 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
     if (wire::extent_bytes(source.tensor()) == 0) throw UsageError("--stdin needs frames of at least 1 byte: --shape has a 0 in it");
   }
   const ConfigValue file = read_config(args.client);
-  if (!args.stream.empty()) ::unsetenv("PRODUCER_STREAM_ID");  // a flag goes over the environment (rulings P-12)
+  // A flag goes over the environment (rulings P-12).
+  if (!args.stream.empty()) ::unsetenv("PRODUCER_STREAM_ID");
+  if (args.own_pools.slots != 0) ::unsetenv("PRODUCER_NSLOTS");
+  if (!args.own_pools.base_dir.empty()) ::unsetenv("PRODUCER_SHM_BASE_DIR");
+  if (!args.own_pools.name_space.empty()) ::unsetenv("PRODUCER_SHM_NAMESPACE");
   client::ClientOptions options = client_options(args.client, file, client::process_environment);
   options.name = "tidepool publish";
   options.keep_waiting = [] { return !stop_requested(); };
@@ -193,6 +226,12 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   const bool named = !args.stream.empty() && !client::stream_number(args.stream);
   producer_settings.name = args.name.empty() && named ? args.stream : args.name;
   producer_settings.summary = args.summary;
+  for (const auto& text : args.attributes) {
+    auto [key, value] = pair_of("--attribute", text, "KEY=VALUE");
+    producer_settings.attributes.push_back({std::move(key), "text/plain", std::move(value)});
+  }
+  for (const auto& text : args.blobs) producer_settings.blobs.push_back(blob_of(text));
+  own_pools_options(args.own_pools, file, client::process_environment, wire::extent_bytes(source.tensor()), producer_settings);
   producer_settings.send_descriptors = !args.no_descriptors;
   producer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "publish", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
@@ -200,7 +239,7 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   };
   auto client = client::Client::connect(options);
   client::Producer producer = client.producer(producer_settings);
-  check_fits(source.tensor(), producer);
+  check_fits(args, source.tensor(), producer);
 
   Tally tally;
   {
@@ -263,10 +302,17 @@ void add_publish(CLI::App& app, Context& context) {
   verb->add_flag("--frames-along-first-axis", args->along_first_axis, "--npy: one frame for each index of the first axis");
   verb->add_option("--name", args->name, "announce the data under this name (default: --stream, if that is a name)")->type_name("NAME");
   verb->add_option("--summary", args->summary, "and this description")->type_name("TEXT");
+  verb->add_option("--attribute", args->attributes, "and this of it, as text/plain; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--blob", args->blobs, "and a file's bytes, under a number; may be repeated")
+      ->type_name("TYPE=FILE")
+      ->allow_extra_args(false);
   verb->add_flag("--no-descriptors", args->no_descriptors, "send no messages: for consumers that follow the ring");
   verb->add_flag("--progress", args->progress,
                  concat("fill each frame in ", kProgressSteps,
                         " parts over half its period, and tell consumers that ask for it (made beside the slot, then copied)"));
+  add_own_pools_flags(*verb, args->own_pools);
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
@@ -280,6 +326,7 @@ void add_publish(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tidepool publish --stream 10000 --pattern check --rate 1000 --frames 5000 --json\n"
       "  tidepool publish --stream cam1 --config lab.toml --video in.mp4 --rate 25 --loop\n"
+      "  tidepool publish --stream 10000 --no-driver --pattern check        (no tidepool driver needed)\n"
       "  tidepool publish --stream 10000 --npy cube.npy --frames-along-first-axis --rate 10\n"
       "  camera-dump | tidepool publish --stream 10000 --stdin --shape 1080,1920,3 --rate 0");
   verb->callback([args, &context] { context.action = [args, &context] { return run_publish(context, *args); }; });

@@ -40,6 +40,8 @@ struct SubscribeArgs {
   std::string on_lap = "oldest";
   std::string verify;
   std::string save;
+  bool no_driver = false;
+  uint64_t max_blob_bytes = 0;
   uint64_t frames = 0;     // 0: no limit
   double for_seconds = 0;  // 0: no limit
   uint64_t slow_ms = 0;
@@ -158,8 +160,27 @@ void receive(const SubscribeArgs& args, client::Consumer& consumer, uint64_t dea
   }
 }
 
+// As JSON: values that are text as they are, others as their length.
+nlohmann::ordered_json json_of(const client::Metadata& metadata) {
+  using json = nlohmann::ordered_json;
+  json attributes = json::object(), blobs = json::object();
+  for (const auto& a : metadata.attributes) {
+    const bool text = a.format == "text/plain" || a.format == "application/json";
+    attributes[printable(a.key, 256)] = {{"format", printable(a.format, 256)},
+                                         {"bytes", a.value.size()},
+                                         {"value", text ? json(printable(a.value, 4096)) : json(nullptr)}};
+  }
+  for (const auto& blob : metadata.blobs) blobs[std::to_string(blob->type)] = blob->bytes.size();
+  return {{"version", metadata.version},
+          {"epoch", metadata.epoch},
+          {"name", printable(metadata.name, 256)},
+          {"summary", printable(metadata.summary, 4096)},
+          {"attributes", attributes},
+          {"blobs", blobs}};
+}
+
 void print_result(const Context& context, const SubscribeArgs& args, uint32_t stream_id, const client::ConsumerCounters& counters,
-                  int32_t own_stream_id, const Sink& sink) {
+                  int32_t own_stream_id, const client::Metadata* metadata, const Sink& sink) {
   const auto& drops = counters.drops;
   const uint64_t late = drops.drops_late + sink.overwritten;
   if (context.json) {
@@ -187,6 +208,7 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
                             {"verified", sink.prefixes_verified},
                             {"bad", sink.prefixes_bad}};
     }
+    object["metadata"] = metadata != nullptr ? json_of(*metadata) : json(nullptr);
     if (!args.save.empty()) {
       object["saved"] = sink.saved;
       object["unsaved"] = sink.unsaved;
@@ -224,6 +246,18 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
     if (args.verify == "check")
       fmt::print(context.out, ", {} prefixes verified, {} bad", sink.prefixes_verified, sink.prefixes_bad);
     fmt::print(context.out, "\n");
+  }
+  if (metadata != nullptr) {
+    fmt::print(context.out, "  {}{}{}", metadata->name.empty() ? "metadata" : printable(metadata->name, 64),
+               metadata->summary.empty() ? "" : ", ", printable(metadata->summary, 256));
+    for (const auto& a : metadata->attributes) {
+      fmt::print(context.out, "; {} = {}", printable(a.key, 64),
+                 a.format == "text/plain" ? printable(a.value, 64)
+                                          : fmt::format("{} of {}", format_count(a.value.size(), "byte"), printable(a.format, 64)));
+    }
+    for (const auto& blob : metadata->blobs)
+      fmt::print(context.out, "; blob {}: {}", blob->type, format_count(blob->bytes.size(), "byte"));
+    fmt::print(context.out, " (version {})\n", metadata->version);
   }
   if (sink.latencies.count() > 0) {
     fmt::print(context.out, "  latency: p50 {}, p99 {}, p99.9 {}, max {}\n", format_ns(sink.latencies.at_percentile(50)), format_ns(sink.latencies.at_percentile(99)),
@@ -281,6 +315,8 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   }
   Sink sink(args);
   if (args.progress) consumer_settings.on_progress = [&sink](const client::ProgressView& view) { sink.take_progress(view); };
+  consumer_settings.announce_only = args.no_driver;
+  consumer_settings.max_blob_bytes = args.max_blob_bytes;
   consumer_settings.on_state = [](const client::StateChange& change) {
     log(LogLevel::kInfo, "subscribe", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
         change.why.empty() ? "" : ": " + change.why);
@@ -289,6 +325,7 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   client::ConsumerCounters counters;
   int32_t own_stream_id = 0;
   std::string without_payload;
+  std::shared_ptr<const client::Metadata> metadata;
   uint32_t stream_id = client::stream_number(consumer_settings.stream).value_or(0);
   try {
     auto client = client::Client::connect(options);
@@ -301,12 +338,13 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
     own_stream_id = consumer.assigned_descriptors().stream_id;
     const client::State state = consumer.state();
     if (state == client::State::kFallback || state == client::State::kUnreachable) without_payload = consumer.status_text();
+    metadata = consumer.metadata();
   } catch (const Error& error) {
     // Told to end before it was attached: the summary is due all the same.
     if (options.keep_waiting() || sink.frames > 0) throw;
     log(LogLevel::kInfo, "subscribe", "given up: ", error.what());
   }
-  print_result(context, args, stream_id, counters, own_stream_id, sink);
+  print_result(context, args, stream_id, counters, own_stream_id, metadata.get(), sink);
   return judge(context, args, sink, without_payload);
 }
 
@@ -350,6 +388,12 @@ void add_subscribe(CLI::App& app, Context& context) {
       ->group(kOwn);
   verb->add_flag("--progress", args->progress,
                  "hear of frames that are being written, and with --verify check read what is there of them");
+  verb->add_option("--max-blob-bytes", args->max_blob_bytes,
+                   "take blobs of the producer's metadata up to this size (default: none)")
+      ->type_name("BYTES")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 30).description(""));
+  verb->add_flag("--no-driver", args->no_driver,
+                 "ask nobody for a lease: map what is announced (publish --no-driver, or any producer)");
   add_client_flags(*verb, args->client);
   add_common_flags(*verb, context);
   verb->footer(
@@ -357,11 +401,12 @@ void add_subscribe(CLI::App& app, Context& context) {
       "It follows new epochs and restarted drivers by itself (remaps).\n"
       "--json: frames, verified, bad, drops_gap, drops_late, first_seq, last_seq, remaps, stream_id, epoch, epochs, skipped, "
       "late{...},\n"
-      "epoch_mismatch, unmapped, bytes, seconds, rate_skipped, own_stream, progress{told,ignored,verified,bad}, saved, unsaved,\n"
-      "latency_ns{p50,p99,p999,max}.\n"
+      "epoch_mismatch, unmapped, bytes, seconds, rate_skipped, own_stream, progress{told,ignored,verified,bad}, metadata{...}, saved,\n"
+      "unsaved, latency_ns{p50,p99,p999,max}.\n"
       "Exit: 0 done, 1 failed, 2 usage, 3 nothing arrived, 4 wrong data (bad > 0).\n"
       "Examples:\n"
       "  tidepool subscribe --stream 10000 --for 10\n"
+      "  tidepool subscribe --stream 10000 --no-driver --wait --frames 100\n"
       "  tidepool subscribe --stream 10000 --follow ring --frames 5000 --verify check --json\n"
       "  tidepool subscribe --stream 10000 --own-stream 31001 --max-rate 10 --for 10\n"
       "  tidepool subscribe --stream cam1 --config lab.toml --save frames --frames 25");

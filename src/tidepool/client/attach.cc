@@ -92,6 +92,10 @@ void Session::begin_attach(const Now& now) {
     return;
   }
   if (client_id_ == 0) client_id_ = random_id();
+  if (role_.alone()) {
+    begin_alone(now);
+    return;
+  }
   // A request that nobody has answered is asked again as it was: the driver may be making the epoch all the while, and a new
   // one would find our own name taken when it is ready, give that lease back and have another epoch made, in circles.
   if (!request_out_ || correlation_client_id_ != client_id_) {
@@ -116,7 +120,11 @@ void Session::send_attach_request(const Now& now) {
                                                                        .publish_mode = static_cast<uint8_t>(role_.publish_mode),
                                                                        .require_hugepages = static_cast<uint8_t>(role_.hugepages),
                                                                        .desired_node_id = role_.desired_node_id});
-  if (sent == transport::SendResult::kOk) request_out_ = true;
+  if (sent == transport::SendResult::kOk) {
+    port_.tally.attach_requests.add(1);
+    if (request_out_) port_.tally.attach_repeats.add(1);
+    request_out_ = true;
+  }
   // Not taken (our own subscription may not be connected yet): soon again.
   next_send_ns_ = now.monotonic_ns + (sent == transport::SendResult::kOk ? settings_.attach_retry_ns : std::min(settings_.attach_retry_ns, kNsPerMs));
 }
@@ -134,6 +142,7 @@ void Session::on(const wire::ShmAttachResponse& response, const Now& now) {
   try {
     accept(response, now);
   } catch (const Error& error) {
+    port_.tally.unusable.add(1);
     // D-54: fail closed, give the lease back, try again. What the file system or the policy forbids stays forbidden.
     let_go_of_map();
     lease_.reset();
@@ -147,6 +156,12 @@ void Session::on(const wire::ShmAttachResponse& response, const Now& now) {
 }
 
 void Session::refused(const wire::ShmAttachResponse& response, const Now& now) {
+  switch (response.code) {
+    case wire::ResponseCode::unsupported: port_.tally.refused_unsupported.add(1); break;
+    case wire::ResponseCode::invalid_params: port_.tally.refused_invalid_params.add(1); break;
+    case wire::ResponseCode::internal_error: port_.tally.refused_internal_error.add(1); break;
+    default: port_.tally.refused_rejected.add(1); break;
+  }
   const bool draw_again = response.code == wire::ResponseCode::rejected && response.error_message == kClientIdTaken && role_.client_id == 0;
   if (draw_again) client_id_ = 0;  // D-56
   const std::string text = response.error_message.empty() ? std::string("without a reason") : printable(response.error_message, wire::kMaxErrorMessageBytes);
@@ -187,9 +202,9 @@ void Session::accept(const wire::ShmAttachResponse& response, const Now& now) {
   highest_epoch_ = std::max(highest_epoch_, lease.epoch);
   // The request was sent after any revocation that the granted epoch has already answered.
   mapped_stamp_ns_ = attempt_started_ns_;
-  backoff_ns_ = 0;
   handover_->count_attach();
   if (map_) handover_->count_mapping();
+  port_.tally.attaches.add(1);
   attached(now);
   publish();
   if (map_) {
@@ -197,10 +212,7 @@ void Session::accept(const wire::ShmAttachResponse& response, const Now& now) {
   } else {
     say_why_unmapped();
   }
-  if (!decided_) {
-    decided_ = true;
-    handover_->set_outcome(std::nullopt);
-  }
+  succeeded();
 }
 
 void Session::map_granted(const pool::EpochRegions& regions) {
@@ -247,6 +259,7 @@ void Session::give_up(Error error) {
 }
 
 void Session::back_off(const Now& now, const std::string& why) {
+  port_.tally.backoffs.add(1);
   // D-56: doubling, with jitter over its upper half, so that the clients of a lost driver do not come back in step.
   backoff_ns_ = std::clamp(backoff_ns_ * 2, settings_.backoff_min_ns, settings_.backoff_max_ns);
   const uint64_t half = backoff_ns_ / 2;

@@ -8,10 +8,15 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/base/clock.h"
 #include "tidepool/client/engine.h"
 #include "tidepool/client/roles.h"
 
 namespace tidepool::client {
+
+namespace {
+constexpr uint64_t kQosSilenceNs = 5 * kNsPerSecond;  // wire.md 16: a supervisor's limit
+}  // namespace
 
 struct Client::Impl final : Engine, std::enable_shared_from_this<Client::Impl> {
   using Engine::Engine;
@@ -92,6 +97,34 @@ Consumer Client::consumer(ConsumerOptions options) {
 }
 
 int Client::poll() { return impl_->poll(); }
+
+ClientCounters Client::counters() const noexcept {
+  const ClientCells& cells = impl_->conductor().counts();
+  return {.media_driver_losses = cells.media_driver_losses.get(),
+          .reconnects = cells.reconnects.get(),
+          .failed_reconnects = cells.failed_reconnects.get(),
+          .attach_requests = cells.attach_requests.get(),
+          .attach_repeats = cells.attach_repeats.get(),
+          .attaches = cells.attaches.get(),
+          .unanswered = cells.unanswered.get(),
+          .unusable = cells.unusable.get(),
+          .refused_unsupported = cells.refused_unsupported.get(),
+          .refused_invalid_params = cells.refused_invalid_params.get(),
+          .refused_rejected = cells.refused_rejected.get(),
+          .refused_internal_error = cells.refused_internal_error.get(),
+          .backoffs = cells.backoffs.get(),
+          .driver_losses = cells.driver_losses.get(),
+          .leases_revoked = cells.leases_revoked.get(),
+          .leases_lost = cells.leases_lost.get()};
+}
+
+void Client::watch_qos() {
+  impl_->post([](Conductor& conductor) { conductor.want_qos(); });
+}
+
+StreamQos Client::qos(uint32_t stream_id) const {
+  return impl_->conductor().qos().of_stream(stream_id, monotonic_ns(), kQosSilenceNs);
+}
 
 std::string_view name_of(State state) noexcept {
   switch (state) {

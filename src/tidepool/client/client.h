@@ -13,6 +13,8 @@
 // thread at a time; different ones by different threads. counters() and state() from any thread.
 // Lifetime: producers and consumers keep the client's insides; any order of destruction is fine.
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -22,6 +24,8 @@
 #include <vector>
 
 #include "tidepool/client/progress_view.h"
+#include "tidepool/client/metadata.h"
+#include "tidepool/client/qos.h"
 #include "tidepool/pool/frame_view.h"
 #include "tidepool/pool/pool_reader.h"
 #include "tidepool/pool/pool_writer.h"
@@ -100,11 +104,24 @@ struct Tensor {
   wire::MajorOrder order = wire::MajorOrder::row;
 };
 
-// What a producer's data is, announced to whoever asks (DataSourceAnnounce, DataSourceMeta; wire.md 14).
-struct DataSource {
-  std::string name = {};
-  std::string summary = {};
-  std::vector<wire::Attribute> attributes = {};  // key, format (a MIME type), value; keys unique
+// The pools of a producer that runs without a tensor-pool driver: it makes the files, owns the epoch and announces it
+// (docs/protocols/client.md).
+struct OwnPools {
+  uint32_t slot_count = 64;  // power of two; of the header ring and of every pool
+  std::vector<pool::PoolClass> pools = {pool::PoolClass{}};  // one of 1 MiB slots
+  std::string base_dir = "/dev/shm";
+  std::string name_space = "default";  // a driver may not hold it
+  mode_t permissions_mode = 0660;
+  bool prefault = true;  // reserve and touch every page before anybody is told
+  bool hugepages = false;  // base_dir is on hugetlbfs
+  uint32_t epochs_kept = 2;  // after a crash: newest epochs of the stream that are left alone (W-67)
+  bool cleanup_on_exit = true;  // remove the epoch when the producer ends in order
+};
+
+// Which clock announces and frames are stamped with (wire.md 15).
+enum class ClockDomain : uint8_t {
+  kMonotonic,  // CLOCK_MONOTONIC: comparable on this host
+  kRealtimeSynced,  // CLOCK_REALTIME: comparable between hosts; refused while this host's is not disciplined (W-91)
 };
 
 // Which streams are opened for one consumer alone, when somebody else names them (W-70, W-71). The same rules hold for what a
@@ -127,6 +144,12 @@ struct ProducerOptions {
   std::string name = {};                   // data source name and summary announced with the metadata
   std::string summary = {};
   std::vector<wire::Attribute> attributes = {};  // see DataSource
+  std::vector<std::shared_ptr<const Blob>> blobs = {};
+  uint32_t blob_repeat_ms = 10'000;  // blobs are sent again so often, for latecomers; 0: once
+  // Without a driver: the stream's number must be given, and nobody else may produce it. Empty: a driver gives the pools.
+  std::optional<OwnPools> own_pools = {};
+  ClockDomain clock_domain = ClockDomain::kMonotonic;  // other than monotonic with own_pools only: else the driver announces
+  uint32_t clock_error_budget_us = 100'000;  // kRealtimeSynced: the largest error that counts as disciplined
   bool send_descriptors = true;            // false: ring followers only
   bool descriptor_timestamps = false;      // fill FrameDescriptor.timestampNs (W-54)
   std::optional<uint32_t> expected_layout_version = {};  // 1; 0: any
@@ -161,6 +184,12 @@ struct ConsumerOptions {
   wire::PublishMode publish_mode = wire::PublishMode::require_existing;
   wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;
   uint32_t max_outstanding_seq_gap = 256;            // kDescriptors: resync beyond it (W-85); 0 is off
+  // No lease, no driver needed: what is announced is mapped (W-55). Waits for a first announce as attaching would.
+  bool announce_only = false;
+  bool metadata = true;  // listen to what the producer says of its data: metadata()
+  uint64_t max_metadata_bytes = 16 << 20;  // of all versions kept, blobs included
+  uint64_t max_blob_bytes = 0;  // of one blob; 0: blobs are ignored
+  MetadataHandler on_metadata = {};
   std::optional<uint32_t> expected_layout_version = {};   // 1; 0: any
   std::optional<uint32_t> announce_freshness_ms = {};     // 3 announce periods
   std::optional<uint32_t> hello_interval_ms = {};         // 1000
@@ -213,6 +242,57 @@ struct ConsumerCounters {
   uint64_t rate_skipped = 0;     // frames passed over by max_rate_hz: seen, and no drop (W-76)
   uint64_t progress = 0;         // told to on_progress
   uint64_t progress_ignored = 0; // stale, torn, out of bounds (W-80)
+};
+
+// What the client as a whole went through. All of it is survived by itself; these numbers say how often.
+struct ClientCounters {
+  uint64_t media_driver_losses = 0;  // silent, gone or replaced
+  uint64_t reconnects = 0;  // to a media driver, after a loss
+  uint64_t failed_reconnects = 0;
+  uint64_t attach_requests = 0;  // sent; attach_repeats of them once more for want of an answer
+  uint64_t attach_repeats = 0;
+  uint64_t attaches = 0;  // leases granted and mapped, and epochs of own_pools
+  uint64_t unanswered = 0;  // attempts that ended without an answer
+  uint64_t unusable = 0;  // grants with a field or region that failed its checks
+  uint64_t refused_unsupported = 0;  // attempts refused by the driver, by its code
+  uint64_t refused_invalid_params = 0;
+  uint64_t refused_rejected = 0;
+  uint64_t refused_internal_error = 0;
+  uint64_t backoffs = 0;  // pauses before another attempt
+  uint64_t driver_losses = 0;  // leases ended by the driver's shutdown or silence
+  uint64_t leases_revoked = 0;  // by the driver, one by one: expired, revoked
+  uint64_t leases_lost = 0;  // by ourselves: no keepalive went out, a later epoch, no epoch to map
+};
+
+// The payload slots of one epoch, for a device SDK that wants to know its buffers beforehand. Claims hand out these very
+// slots, in turn (slot = seq modulo slot_count).
+// Lifetime: keeps the mapping (rulings P-4): buffers may stay registered with the SDK as long as this object lives.
+class SlotBuffers {
+ public:
+  struct Pool {
+    uint16_t pool_id = 0;
+    uint32_t stride_bytes = 0;
+    uint32_t slot_count = 0;
+    MutableBytes bytes = {};  // of all slots, one behind the other
+    MutableBytes slot(uint32_t index) const noexcept { return bytes.subspan(size_t{index} * stride_bytes, stride_bytes); }
+  };
+  uint64_t epoch() const noexcept { return epoch_; }
+  const std::vector<Pool>& pools() const noexcept { return pools_; }  // as the producer's geometry() lists them
+  // Still the epoch that is written: false after a loss; then ask for the next ones and register those.
+  bool alive() const noexcept { return map_ && map_->alive(); }
+
+  struct Place {
+    size_t pool = 0;  // index in pools()
+    uint32_t slot = 0;
+  };
+  // Which of these buffers a claim is; nullopt: one of another epoch.
+  std::optional<Place> place_of(const pool::Claim& claim) const noexcept;
+
+ private:
+  friend class Producer;
+  std::shared_ptr<pool::EpochMap> map_;
+  uint64_t epoch_ = 0;
+  std::vector<Pool> pools_;
 };
 
 // Result of Producer::claim(): a claim or the reason for none.
@@ -271,13 +351,17 @@ class Producer {
 
   State state() const noexcept;
   std::string status_text() const;            // one line: state, epoch, last reason
-  // Say what the data is, from the next frame on: raises the metadata version that frames carry (W-87).
+  // Say what the data is, from the next frame on: raises the metadata version that frames carry (W-87). Throws Error
+  // kInvalidArgument for what no message can carry, and for keys or blob types that are not unique.
   void set_data_source(DataSource source);
 
   uint32_t stream_id() const noexcept;        // as granted by the driver
   uint64_t epoch() const noexcept;            // 0: detached
   uint64_t next_seq() const noexcept;
   std::optional<pool::Geometry> geometry() const;
+  // The slots of the current epoch; nullopt: detached.
+  std::optional<SlotBuffers> buffers() const;
+  uint32_t meta_version() const noexcept;  // that frames carry now; 0: none
   ProducerCounters counters() const noexcept;
 
  private:
@@ -312,6 +396,14 @@ class Consumer {
   Endpoint assigned_control() const;
   ConsumerCounters counters() const noexcept;
 
+  // What the producer says of its data. From any thread; each call takes a lock, so ask when the version changes, not for
+  // each frame. nullptr: not heard (yet: producers say it once a second), or ConsumerOptions::metadata is off.
+  std::shared_ptr<const Metadata> metadata() const;  // the newest version
+  std::shared_ptr<const Metadata> metadata(uint32_t version) const;
+  std::shared_ptr<const Metadata> frame_metadata() const;  // of frame(): its version, its epoch; the polling thread
+  std::optional<uint32_t> frame_meta_version() const noexcept;  // from the frame, else from its descriptor
+  MetadataCounters metadata_counters() const;
+
  private:
   friend class Client;
   struct Impl;
@@ -334,6 +426,13 @@ class Client {
 
   // With ClientOptions::invoker only: one duty cycle of the conductor. Returns work done.
   int poll();
+
+  ClientCounters counters() const noexcept;  // any thread
+
+  // Who produces and who consumes a stream, how far consumers lag and what they lose, as they report it themselves once a
+  // second. Reports count from watch_qos() on; who was silent for five seconds is left out. Any thread.
+  void watch_qos();
+  StreamQos qos(uint32_t stream_id) const;
 
  private:
   struct Impl;

@@ -596,6 +596,28 @@ TEST_F(ConsumerTest, HandsTheTraceIdOn) {  // W-7
   EXPECT_EQ(consumer.frame().trace_id(), 4711u);
 }
 
+TEST_F(ConsumerTest, FindsAVersionThatTheDescriptorAloneCarries) {  // W-87: slot header and/or descriptor
+  wire::FrameDescriptor descriptor;
+  descriptor.stream_id = driver.stream_id;
+  descriptor.epoch = driver.epoch;
+  descriptor.seq = write();
+  descriptor.meta_version = 6;
+  std::byte bytes[wire::FrameDescriptor::kBytes];
+  ASSERT_EQ(wire::encode(descriptor, bytes), sizeof bytes);
+  ASSERT_TRUE(until([&] { return descriptors->send(bytes) == transport::SendResult::kOk; }));
+  EXPECT_EQ(consumer.frame_meta_version(), std::nullopt) << "no frame yet";
+  expect_frame(descriptor.seq);
+  EXPECT_EQ(consumer.frame().meta_version(), std::nullopt);
+  EXPECT_EQ(consumer.frame_meta_version(), 6u);
+  const uint64_t other = writer->next_seq();
+  ASSERT_EQ(writer->offer(bytes_tensor(64), payload_of(other), {.meta_version = 7}), ClaimError::kNone);
+  describe(other);
+  expect_frame(other);
+  EXPECT_EQ(consumer.frame_meta_version(), 7u) << "the slot header's";
+  expect_frame(write_and_describe());
+  EXPECT_EQ(consumer.frame_meta_version(), std::nullopt);
+}
+
 TEST_F(ConsumerTest, TakesWhateverComesFirstAsItsBaseline) {  // W-83, W-36
   for (int i = 0; i < 5; ++i) write();
   describe(4);

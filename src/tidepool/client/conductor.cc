@@ -46,9 +46,25 @@ struct Conductor::Ear {
     for (const auto& session : conductor.sessions_) session->hear(message, sender(info, *conductor.planes_->control), now);
   }
   void on(const wire::QosConsumer& message, const transport::MessageInfo& info) {
+    if (conductor.qos_wanted_) conductor.qos_.heard(message, now.monotonic_ns);
     for (const auto& session : conductor.sessions_) session->hear(message, sender(info, *conductor.planes_->qos), now);
   }
-  void on(const wire::DataSourceAnnounce& message, const transport::MessageInfo&) { conductor.names_.heard(message, now.monotonic_ns); }
+  // To whoever caches its stream's metadata.
+  template <typename Message>
+  void tell_caches(const Message& message, const transport::MessageInfo& info) {
+    for (const auto& session : conductor.sessions_) {
+      if (const auto& cache = session->metadata()) cache->heard(message, info.session_id, now.monotonic_ns);
+    }
+  }
+  void on(const wire::DataSourceAnnounce& message, const transport::MessageInfo& info) {
+    conductor.names_.heard(message, now.monotonic_ns);
+    tell_caches(message, info);
+  }
+  void on(const wire::DataSourceMeta& message, const transport::MessageInfo& info) { tell_caches(message, info); }
+  void on(const wire::MetaBlobAnnounce& message, const transport::MessageInfo& info) { tell_caches(message, info); }
+  void on(const wire::MetaBlobChunk& message, const transport::MessageInfo& info) { tell_caches(message, info); }
+  void on(const wire::MetaBlobComplete& message, const transport::MessageInfo& info) { tell_caches(message, info); }
+  void on(const wire::QosProducer& message, const transport::MessageInfo&) { conductor.qos_.heard(message, now.monotonic_ns); }
 };
 
 Conductor::Conductor(Settings settings) : settings_(std::move(settings)) {}
@@ -78,15 +94,24 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
   planes.control_out = planes.connection->add_publication(settings_.control.channel, settings_.control.stream_id);
   planes.control = std::make_unique<control::Sender>(planes.control_out);
   planes.qos = std::make_unique<control::Sender>(planes.connection->add_publication(settings_.qos.channel, settings_.qos.stream_id));
-  // Untethered: who is slow to hear others' QoS must not hold it up.
-  if (!same(settings_.qos, settings_.control)) {
-    planes.qos_in = planes.connection->add_subscription(transport::with_parameter(settings_.qos.channel, "tether", "false"),
-                                                        settings_.qos.stream_id);
-  }
-  if (names_wanted_ && !same(settings_.metadata, settings_.control)) {
-    planes.metadata_in = planes.connection->add_subscription(settings_.metadata.channel, settings_.metadata.stream_id);
-  }
+  open_wanted(planes);
   return planes;
+}
+
+// Each Aeron stream is heard once, however many planes it carries: a blob's chunks heard twice would overlap.
+void Conductor::open_wanted(Planes& planes) {
+  const auto heard = [&](const Endpoint& endpoint) {
+    return same(endpoint, settings_.control) || same(endpoint, settings_.announce);
+  };
+  const bool shared = same(settings_.metadata, settings_.qos);
+  // tether=false: a process that stands still must not stop others' metadata; what it missed is said again.
+  const auto open = [&](const Endpoint& endpoint) {
+    return planes.connection->add_subscription(transport::with_parameter(endpoint.channel, "tether", "false"), endpoint.stream_id);
+  };
+  // Always: producers hear their consumers' QoS (W-75).
+  if (!planes.qos_in && !heard(settings_.qos) && !(shared && planes.metadata_in)) planes.qos_in = open(settings_.qos);
+  if (names_wanted_ && !planes.metadata_in && !heard(settings_.metadata) && !(shared && planes.qos_in))
+    planes.metadata_in = open(settings_.metadata);
 }
 
 std::shared_ptr<transport::Subscription> Conductor::listen(transport::Connection& connection, const Endpoint& endpoint,
@@ -99,6 +124,7 @@ std::shared_ptr<transport::Subscription> Conductor::listen(transport::Connection
 void Conductor::lose_planes(const std::string& why) {
   log(LogLevel::kWarn, "client", "the media driver in ", settings_.aeron_dir, " is lost: ", why);
   lost_because_ = concat("the media driver in ", settings_.aeron_dir, " is lost: ", why);
+  tally.media_driver_losses.add(1);
   for (const auto& session : sessions_) session->disconnected(lost_because_);
   mirror_.lose_connection();
   // What application threads still hold keeps the old connection until they take the next attachment.
@@ -113,11 +139,13 @@ int Conductor::try_reconnect(const Now& now) {
     planes_ = std::make_unique<Planes>(open_planes(now.monotonic_ns));
   } catch (const Error& error) {
     log(LogLevel::kDebug, "client", "reconnect: ", error.what());
+    tally.failed_reconnects.add(1);
     reconnect_backoff_ns_ = std::clamp(reconnect_backoff_ns_ * 2, settings_.backoff_min_ns, settings_.backoff_max_ns);
     next_reconnect_ns_ = now.monotonic_ns + reconnect_backoff_ns_ / 2 + random_u64() % (reconnect_backoff_ns_ / 2 + 1);
     return 0;
   }
   log(LogLevel::kInfo, "client", "connected to the media driver in ", settings_.aeron_dir, " again");
+  tally.reconnects.add(1);
   const Now later = look_at_clock();
   for (const auto& session : sessions_) session->connected(later);
   return 1;
@@ -201,33 +229,39 @@ int Conductor::work() {
 
 void Conductor::add(std::shared_ptr<Session> session) {
   sessions_.push_back(session);
+  if (session->metadata()) want_names();
   if (planes_) session->connected(look_at_clock());
 }
 
 void Conductor::close(Session& session) { session.close(look_at_clock()); }
 
 void Conductor::want_names() {
-  if (std::exchange(names_wanted_, true) || !planes_ || same(settings_.metadata, settings_.control)) return;
+  if (std::exchange(names_wanted_, true) || !planes_) return;
   try {
-    planes_->metadata_in = planes_->connection->add_subscription(settings_.metadata.channel, settings_.metadata.stream_id);
+    open_wanted(*planes_);
   } catch (const Error& error) {
     log(LogLevel::kWarn, "client", "metadata: ", error.what());
   }
 }
 
+void Conductor::want_qos() { qos_wanted_ = true; }
+
+control::Sender* Conductor::lazy_sender(std::unique_ptr<control::Sender>& sender, const Endpoint& endpoint) {
+  if (sender && !sender->closed()) return sender.get();
+  try {
+    sender = std::make_unique<control::Sender>(planes_->connection->add_publication(endpoint.channel, endpoint.stream_id));
+  } catch (const Error& error) {
+    log(LogLevel::kWarn, "client", "cannot publish on ", endpoint.channel, " stream ", endpoint.stream_id, ": ", error.what());
+    return nullptr;
+  }
+  return sender.get();
+}
+
 template <typename Message>
 transport::SendResult Conductor::send_metadata(const Message& message) {
   if (!planes_) return transport::SendResult::kClosed;
-  if (!planes_->metadata) {
-    try {
-      planes_->metadata =
-          std::make_unique<control::Sender>(planes_->connection->add_publication(settings_.metadata.channel, settings_.metadata.stream_id));
-    } catch (const Error& error) {
-      log(LogLevel::kWarn, "client", "metadata: ", error.what());
-      return transport::SendResult::kError;
-    }
-  }
-  return planes_->metadata->send(message);
+  control::Sender* sender = lazy_sender(planes_->metadata, settings_.metadata);
+  return sender != nullptr ? sender->send(message) : transport::SendResult::kError;
 }
 
 transport::SendResult Conductor::send(const wire::QosConsumer& message) {
@@ -238,6 +272,20 @@ transport::SendResult Conductor::send(const wire::QosProducer& message) {
 }
 transport::SendResult Conductor::send(const wire::DataSourceAnnounce& message) { return send_metadata(message); }
 transport::SendResult Conductor::send(const wire::DataSourceMeta& message) { return send_metadata(message); }
+transport::SendResult Conductor::send(const wire::MetaBlobAnnounce& message) { return send_metadata(message); }
+transport::SendResult Conductor::send(const wire::MetaBlobChunk& message) { return send_metadata(message); }
+transport::SendResult Conductor::send(const wire::MetaBlobComplete& message) { return send_metadata(message); }
+
+size_t Conductor::metadata_message_bytes() {
+  const control::Sender* sender = planes_ ? lazy_sender(planes_->metadata, settings_.metadata) : nullptr;
+  return sender != nullptr ? sender->publication().max_message_bytes() : 0;
+}
+
+transport::SendResult Conductor::send(const wire::ShmPoolAnnounce& message) {
+  if (!planes_ || same(settings_.announce, settings_.control)) return send_control(message);
+  control::Sender* sender = lazy_sender(planes_->announce, settings_.announce);
+  return sender != nullptr ? sender->send(message) : transport::SendResult::kError;
+}
 
 std::shared_ptr<transport::Publication> Conductor::descriptor_publication(const std::shared_ptr<transport::Publication>& instead_of) {
   if (!planes_) throw Error(Code::kUnavailable, lost_because_);

@@ -17,6 +17,7 @@
 #include "tidepool/client/announces.h"
 #include "tidepool/client/counter_mirror.h"
 #include "tidepool/client/names.h"
+#include "tidepool/client/qos_monitor.h"
 #include "tidepool/client/session.h"
 #include "tidepool/control/dispatch.h"
 #include "tidepool/control/sender.h"
@@ -41,13 +42,17 @@ class Conductor final : public Agent, private Port {
   // ---- for commands ----
   void add(std::shared_ptr<Session> session);
   void close(Session& session);
-  // Listen for data-source names from now on.
+  // Listen for what producers say of their data from now on: names, attributes, blobs.
   void want_names();
+  // Listen to reports of quality of service from now on.
+  void want_qos();
 
   // Any thread.
   const NameDirectory& names() const noexcept { return names_; }
+  const QosMonitor& qos() const noexcept { return qos_; }
   const Settings& settings() const noexcept { return settings_; }
   Port& port() noexcept { return *this; }
+  const ClientCells& counts() const noexcept { return tally; }
 
  private:
   // Everything that goes with the media driver.
@@ -57,10 +62,11 @@ class Conductor final : public Agent, private Port {
     std::unique_ptr<control::Sender> control;
     std::unique_ptr<control::Sender> qos;
     std::unique_ptr<control::Sender> metadata;                   // opened when somebody has metadata
+    std::unique_ptr<control::Sender> announce;                   // opened when somebody has own pools, unless it is control
     std::shared_ptr<transport::Subscription> control_in;
     std::shared_ptr<transport::Subscription> announce_in;        // nullptr: announces come on control
-    std::shared_ptr<transport::Subscription> qos_in;             // nullptr: QoS comes on control
-    std::shared_ptr<transport::Subscription> metadata_in;        // nullptr: nobody wants names
+    std::shared_ptr<transport::Subscription> qos_in;             // nullptr: QoS is heard on another
+    std::shared_ptr<transport::Subscription> metadata_in;        // nullptr: nobody wants names and metadata, or they are heard on another
     std::shared_ptr<transport::Publication> descriptors;         // opened for the first producer
     std::shared_ptr<ImageJoins> control_joins = std::make_shared<ImageJoins>();
     std::shared_ptr<ImageJoins> announce_joins = std::make_shared<ImageJoins>();
@@ -85,6 +91,8 @@ class Conductor final : public Agent, private Port {
   transport::SendResult send_control(const Message& message) {
     return planes_ ? planes_->control->send(message) : transport::SendResult::kClosed;
   }
+  // Opened on first use; nullptr: not to be had now.
+  control::Sender* lazy_sender(std::unique_ptr<control::Sender>& sender, const Endpoint& endpoint);
   template <typename Message>
   transport::SendResult send_metadata(const Message& message);
   template <typename Message>
@@ -92,6 +100,7 @@ class Conductor final : public Agent, private Port {
     if (result == transport::SendResult::kOk) mirror_.sent(message);
     return result;
   }
+  void open_wanted(Planes& planes);
 
   transport::SendResult send(const wire::ShmAttachRequest& message) override { return send_control(message); }
   transport::SendResult send(const wire::ShmDetachRequest& message) override { return send_control(message); }
@@ -101,6 +110,11 @@ class Conductor final : public Agent, private Port {
   transport::SendResult send(const wire::QosProducer& message) override;
   transport::SendResult send(const wire::DataSourceAnnounce& message) override;
   transport::SendResult send(const wire::DataSourceMeta& message) override;
+  transport::SendResult send(const wire::MetaBlobAnnounce& message) override;
+  transport::SendResult send(const wire::MetaBlobChunk& message) override;
+  transport::SendResult send(const wire::MetaBlobComplete& message) override;
+  transport::SendResult send(const wire::ShmPoolAnnounce& message) override;
+  size_t metadata_message_bytes() override;
   std::shared_ptr<transport::Publication> descriptor_publication(const std::shared_ptr<transport::Publication>& instead_of) override;
   std::shared_ptr<transport::Subscription> descriptor_subscription() override;
   transport::SendResult send(const wire::ConsumerConfig& message) override { return send_control(message); }
@@ -117,6 +131,8 @@ class Conductor final : public Agent, private Port {
   NameDirectory names_;
   bool names_wanted_ = false;
   CounterMirror mirror_;
+  QosMonitor qos_;
+  bool qos_wanted_ = false;
   control::DispatchCounts heard_;
   std::string lost_because_;
   uint64_t reconnect_backoff_ns_ = 0;

@@ -144,6 +144,7 @@ PollResult Consumer::Impl::poll_descriptors() noexcept {
   if (pending_) {
     const DescriptorFeed::Heard heard = *pending_;
     pending_.reset();
+    described_version = heard.descriptor.meta_version;
     if (const PollResult result = read(heard); result != PollResult::kEmpty) return result;
   }
   const auto ask = [this](const wire::FrameDescriptor& descriptor) { return screen(descriptor); };
@@ -190,6 +191,7 @@ PollResult Consumer::Impl::described(const DescriptorFeed::Heard& heard) noexcep
   feed_.moved_on();
   last_seq_ = seq;
   link->consumer.last_seq.set(seq);
+  described_version = heard.descriptor.meta_version;
   if (gap == 0) return read(heard);
   drops_.drops_gap += gap;
   if (role_.max_outstanding_seq_gap != 0 && gap > role_.max_outstanding_seq_gap) {
@@ -309,6 +311,29 @@ State Consumer::state() const noexcept { return impl_->link->state(); }
 std::string Consumer::status_text() const {
   const Handover& link = *impl_->link;
   return concat(name_of(link.state()), ", stream ", link.stream_id(), ", epoch ", link.epoch(), ": ", link.why());
+}
+
+std::shared_ptr<const Metadata> Consumer::metadata() const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->newest() : nullptr;
+}
+std::shared_ptr<const Metadata> Consumer::metadata(uint32_t version) const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->version(version) : nullptr;
+}
+std::optional<uint32_t> Consumer::frame_meta_version() const noexcept {
+  if (!impl_->view) return std::nullopt;
+  if (const auto version = impl_->view.meta_version()) return version;
+  return impl_->described_version;
+}
+std::shared_ptr<const Metadata> Consumer::frame_metadata() const {
+  const auto& cache = impl_->session->metadata();
+  const auto version = frame_meta_version();
+  return cache && version ? cache->of_frame(impl_->view.epoch(), *version) : nullptr;
+}
+MetadataCounters Consumer::metadata_counters() const {
+  const auto& cache = impl_->session->metadata();
+  return cache ? cache->counters() : MetadataCounters{};
 }
 
 uint32_t Consumer::stream_id() const noexcept { return impl_->link->stream_id(); }

@@ -15,6 +15,17 @@ constexpr uint32_t kStalePeriods = 5;  // before an established mapping is torn 
 
 }  // namespace
 
+ConsumerSession::ConsumerSession(RoleSettings role, uint32_t stream_id, const Settings& settings, Port& port,
+                                 std::shared_ptr<Handover> handover, uint64_t first_deadline_ns)
+    : Session(std::move(role), stream_id, settings, port, std::move(handover), first_deadline_ns) {
+  if (!role_.metadata) return;
+  metadata_ = std::make_shared<MetadataCache>(MetadataCache::Options{.stream_id = stream_id,
+                                                                     .max_bytes = role_.max_metadata_bytes,
+                                                                     .max_blob_bytes = role_.max_blob_bytes,
+                                                                     .silence_ns = kStalePeriods * settings.announce_period_ns,
+                                                                     .on_change = role_.on_metadata});
+}
+
 void ConsumerSession::open_planes() { streams_.open(); }
 
 Attachment ConsumerSession::planes() const {
@@ -74,6 +85,7 @@ void ConsumerSession::map_announced(const wire::ShmPoolAnnounce& announce, const
     // wire.md 9.1: again at a later announce, not at every one.
     map_backoff_ns_ = std::clamp(map_backoff_ns_ * 2, settings().backoff_min_ns, settings().backoff_max_ns);
     next_map_ns_ = now.monotonic_ns + map_backoff_ns_;
+    if (undecided()) map_error_ = error;
     log(LogLevel::kWarn, "client", "cannot map epoch ", announce.epoch, " of ", stream_text(), ": ", error.what());
     if (error.code() != Code::kUnavailable && !streams_.fallback_uri().empty()) {  // stale content alone passes by itself
       awaited_ = {.min_epoch = announce.epoch + 1, .after_stamp_ns = 0, .deadline_ns = 0};
@@ -94,6 +106,7 @@ void ConsumerSession::map_announced(const wire::ShmPoolAnnounce& announce, const
   link().count_mapping();
   publish();
   set_phase(Phase::kAttached, concat("mapped the announced epoch, producer ", announce.producer_id));
+  if (lease().own) succeeded();
 }
 
 void ConsumerSession::unmap(const std::string& why, const Awaited& awaited) {
@@ -210,7 +223,9 @@ int ConsumerSession::poll_attached(const Now& now) {
           {.min_epoch = map_->epoch() + (newer ? 1 : 0), .after_stamp_ns = 0, .deadline_ns = t + kFreshPeriods * settings().announce_period_ns});
     ++work;
   }
+  if (lease().own) forget_the_silent(now);
   if (!map_ && awaited_.deadline_ns != 0 && t >= awaited_.deadline_ns) {
+    port().tally.leases_lost.add(1);
     lose(now, concat("no new epoch was announced for ", duration_text(kFreshPeriods * settings().announce_period_ns)), TellDriver::kDetach);
     return work + 1;
   }
@@ -224,6 +239,7 @@ int ConsumerSession::poll_attached(const Now& now) {
       ++work;
     }
   } catch (const Error& error) {
+    port().tally.leases_lost.add(1);
     lose(now, concat("descriptors: ", error.what()), TellDriver::kDetach);
     return work + 1;
   }

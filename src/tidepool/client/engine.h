@@ -51,6 +51,7 @@ class Engine {
   void close(const std::shared_ptr<Session>& session) noexcept;
 
   void post(Conductor::Command command) { conductor_->post(std::move(command)); }
+  const Conductor& conductor() const noexcept { return *conductor_; }
 
  private:
   void start(const std::shared_ptr<Session>& session);

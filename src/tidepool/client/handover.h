@@ -77,6 +77,14 @@ struct StreamCells {
   Cell consumers, streams, configs_sent;
 };
 
+// What the conductor counts over all sessions; ClientCounters says what each is.
+struct ClientCells {
+  Cell media_driver_losses, reconnects, failed_reconnects;
+  Cell attach_requests, attach_repeats, attaches, unanswered, unusable;
+  Cell refused_unsupported, refused_invalid_params, refused_rejected, refused_internal_error;
+  Cell backoffs, driver_losses, leases_revoked, leases_lost;
+};
+
 class Handover {
  public:
   // ---- the conductor ----

@@ -4,11 +4,14 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <set>
+#include <string_view>
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
 #include "tidepool/client/endpoints.h"
+#include "tidepool/client/clock_discipline.h"
 #include "tidepool/transport/media_driver.h"
 
 namespace tidepool::client {
@@ -163,6 +166,18 @@ shm::MapPolicy::Options map_policy(const shm::MapPolicy::Options& option, const 
   return out;
 }
 
+// config.md 7.2, "no-driver mode only".
+OwnPools own_pools(const OwnPools& option, const Variables& variables) {
+  const OwnPools defaults;
+  OwnPools out = option;
+  if (out.base_dir == defaults.base_dir) out.base_dir = variables.text("SHM_BASE_DIR").value_or(out.base_dir);
+  if (out.name_space == defaults.name_space) out.name_space = variables.text("SHM_NAMESPACE").value_or(out.name_space);
+  if (out.slot_count == defaults.slot_count)
+    out.slot_count = static_cast<uint32_t>(variables.number("NSLOTS", 1, 1u << 31).value_or(out.slot_count));
+  pool::Geometry{.slot_count = out.slot_count, .pools = out.pools}.check(true);
+  return out;
+}
+
 // What producers and consumers have in common.
 template <typename Options>
 RoleSettings common(wire::Role role, const Options& options, const Variables& variables) {
@@ -245,6 +260,24 @@ Endpoint request(const Variables& variables, const std::string& plane, const End
 
 }  // namespace
 
+void check(const DataSource& source) {
+  std::set<std::string_view> keys;
+  for (const wire::Attribute& attribute : source.attributes) {
+    if (!keys.insert(attribute.key).second) bad("attribute key", attribute.key, "each key once");  // wire.md 14
+  }
+  const wire::DataSourceAnnounce announce{.name = source.name, .summary = source.summary};
+  const wire::DataSourceMeta meta{.attributes = source.attributes};
+  for (const std::string_view field : {wire::over_limit(announce), wire::over_limit(meta)}) {
+    if (!field.empty())
+      throw Error(Code::kInvalidArgument, "data source: ", field, " is beyond what a message may carry (docs/formats/messages.md)");
+  }
+  std::set<uint32_t> types;
+  for (const auto& blob : source.blobs) {
+    if (!blob) throw Error(Code::kInvalidArgument, "data source: a blob is nullptr: expected a Blob");
+    if (!types.insert(blob->type).second) bad("blob type", std::to_string(blob->type), "each type once");
+  }
+}
+
 std::optional<std::string> process_environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value != nullptr && *value != '\0' ? std::optional<std::string>(value) : std::nullopt;
@@ -325,12 +358,26 @@ RoleSettings resolve(const ProducerOptions& options, const Settings& client, con
   if (!out.desired_node_id) {
     if (const auto id = variables.number("DESIRED_NODE_ID", 1, wire::kNull32 - 1)) out.desired_node_id = static_cast<uint32_t>(*id);
   }
-  out.source = {options.name, options.summary, options.attributes};
+  out.source = {options.name, options.summary, options.attributes, options.blobs};
+  check(out.source);
+  out.blob_repeat_ns = uint64_t{options.blob_repeat_ms} * kNsPerMs;
   out.send_descriptors = options.send_descriptors;
   out.descriptor_timestamps = options.descriptor_timestamps;
   out.activity_interval_ns = variables.milliseconds("ANNOUNCE_INTERVAL_MS", options.announce_interval_ms, client.announce_period_ns / kNsPerMs);
   out.follow_consumer_config = options.follow_consumer_config.value_or(variables.flag("FOLLOW_CONSUMER_CONFIG").value_or(true));
   out.answer_hellos_after_ns = kNsPerSecond;
+  if (options.own_pools) out.own_pools = own_pools(*options.own_pools, variables);
+  if (out.own_pools && (out.stream == "0" || !stream_number(out.stream))) {
+    bad("stream", out.stream, "a number from 1: without a driver nobody gives a producer its number");
+  }
+  out.clock_domain = options.clock_domain;
+  if (out.clock_domain != ClockDomain::kMonotonic && !out.own_pools) {
+    throw Error(Code::kInvalidArgument,
+                "clock_domain is realtime-synced: expected own_pools with it, since with a driver it is the driver that "
+                "announces, and its clock is monotonic");
+  }
+  const uint64_t budget_ns = uint64_t{options.clock_error_budget_us} * kNsPerUs;
+  out.clock_trouble = [budget_ns] { return clock_trouble(budget_ns); };
   return out;
 }
 
@@ -365,6 +412,11 @@ RoleSettings resolve(const ConsumerOptions& options, const Settings& client, con
     throw Error(Code::kInvalidArgument, "own_descriptors is for consumers that follow descriptors: by the ring none are read");
   }
   out.on_progress = options.on_progress;
+  out.announce_only = options.announce_only;
+  out.metadata = options.metadata;
+  out.max_metadata_bytes = options.max_metadata_bytes;
+  out.max_blob_bytes = options.max_blob_bytes;
+  out.on_metadata = options.on_metadata;
   return out;
 }
 

@@ -63,6 +63,11 @@ struct RoleSettings {
   uint64_t activity_interval_ns = 0;
   bool follow_consumer_config = true;
   uint64_t answer_hellos_after_ns = 0;  // D-67: how long a driver has to answer first; 0: there is none
+  uint64_t blob_repeat_ns = 0;
+  std::optional<OwnPools> own_pools;
+  ClockDomain clock_domain = ClockDomain::kMonotonic;
+  // Why CLOCK_REALTIME may not be announced now (W-91); a seam for tests.
+  std::function<std::optional<std::string>()> clock_trouble;
   // consumers
   Follow follow = Follow::kDescriptors;
   pool::Start start = pool::Start::kLatest;
@@ -79,9 +84,20 @@ struct RoleSettings {
   ConsumerStreamPolicy consumer_streams;
   std::string payload_fallback_uri;
   ProgressHints progress_hints;  // a producer's floors, a consumer's offer
+  bool announce_only = false;
+  bool metadata = true;
+  uint64_t max_metadata_bytes = 0;
+  uint64_t max_blob_bytes = 0;
+  MetadataHandler on_metadata;
+
+  // Nobody is asked for a lease.
+  bool alone() const noexcept { return own_pools.has_value() || announce_only; }
 };
 RoleSettings resolve(const ProducerOptions& options, const Settings& client, const Environment& environment);
 RoleSettings resolve(const ConsumerOptions& options, const Settings& client, const Environment& environment);
+
+// Throws Error kInvalidArgument for what no message can carry, and for keys or blob types that are not unique (wire.md 14).
+void check(const DataSource& source);
 
 // The number that `stream` is, or nullopt: it is a name. Throws Error kInvalidArgument for an empty one and for numbers that
 // are no stream id.

@@ -25,10 +25,12 @@ Producer::Impl::Impl(std::shared_ptr<Engine> the_engine, const RoleSettings& rol
       session(engine->attach<ProducerSession>(role)),
       link(session->handover()),
       invoker(engine->settings().invoker),
-      descriptor_timestamps(role.descriptor_timestamps) {
+      descriptor_timestamps(role.descriptor_timestamps),
+      realtime(role.clock_domain == ClockDomain::kRealtimeSynced) {
   take_over();
   const DataSource& source = role.source;
-  if (!source.name.empty() || !source.summary.empty() || !source.attributes.empty()) set_data_source(source);
+  if (!source.name.empty() || !source.summary.empty() || !source.attributes.empty() || !source.blobs.empty())
+    set_data_source(source);
 }
 
 Producer::Impl::~Impl() {
@@ -56,6 +58,7 @@ void Producer::Impl::take_over() noexcept {
     if (map && !reporter && audience && !audience->progress.empty()) reporter.emplace(map->slot_count());
     if (same_epoch) return;
     if (map) writer.emplace(map);  // seq 0 of the new epoch (W-36)
+    if (writer && realtime) writer->stamp_claims(false);  // its clock is the other one
     link->producer.next_seq.set(0);
   } catch (const std::exception& e) {
     log(LogLevel::kError, "client", "cannot take a mapping over: ", e.what());
@@ -113,7 +116,7 @@ void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id, uint32_t f
     descriptor.stream_id = map->stream_id();
     descriptor.epoch = map->epoch();
     descriptor.seq = seq;
-    if (descriptor_timestamps) descriptor.timestamp_ns = monotonic_ns();
+    if (descriptor_timestamps) descriptor.timestamp_ns = realtime ? realtime_ns() : monotonic_ns();
     if (frame_meta_version != wire::kNull32) descriptor.meta_version = frame_meta_version;
     descriptor.trace_id = trace_id;
     if (publication) {
@@ -138,6 +141,7 @@ void Producer::Impl::frame_committed(uint64_t seq, uint64_t trace_id, uint32_t f
 }
 
 void Producer::Impl::set_data_source(DataSource source) {
+  check(source);
   ++meta_version;  // W-87
   engine->post([session = session, source = std::move(source), version = meta_version](Conductor&) { session->set_data_source(source, version); });
 }
@@ -180,7 +184,7 @@ pool::CommitResult Producer::commit(pool::Claim& claim, const FrameInfo& info) n
   }
   const uint64_t seq = claim.seq();
   const uint64_t values_len_bytes = claim.bytes().size();
-  pool::FrameInfo frame = p.complete(info);
+  pool::FrameInfo frame = p.slot_info(info);
   if (p.reporter && p.reporter->used()) {
     if (const pool::FrameInfo* early = p.reporter->early_info(claim)) frame = *early;  // the header is out already
   }
@@ -209,7 +213,7 @@ ProgressResult Producer::report_progress(pool::Claim& claim, uint64_t bytes_fill
   if (!p.ready() || !claim.alive()) return ProgressResult::kDetached;
   if (!p.audience || p.audience->progress.empty()) return ProgressResult::kNobody;  // W-78
   if (!p.reporter) return ProgressResult::kDetached;
-  const ProgressResult result = p.reporter->report(*p.audience, *p.writer, claim, bytes_filled, p.complete(info), monotonic_ns());
+  const ProgressResult result = p.reporter->report(*p.audience, *p.writer, claim, bytes_filled, p.slot_info(info), monotonic_ns());
   if (result == ProgressResult::kSent && p.doorbell) p.doorbell->ring_if_parked();
   p.link->producer.progress_sent.set(p.reporter->sent());
   p.link->producer.progress_dropped.set(p.reporter->dropped());
@@ -220,11 +224,11 @@ pool::ClaimError Producer::offer(const wire::TensorHeader& tensor, Bytes payload
   Impl& p = *impl_;
   pool::ClaimError error = pool::ClaimError::kDetached;
   if (p.ready()) {
-    error = p.writer->offer(tensor, payload, p.complete(info));
+    error = p.writer->offer(tensor, payload, p.slot_info(info));
   }
   if (error == pool::ClaimError::kNone) {
     p.link->producer.next_seq.set(p.writer->next_seq());
-    p.frame_committed(p.writer->committed_seq(), info.trace_id, p.complete(info).meta_version, payload.size());
+    p.frame_committed(p.writer->committed_seq(), info.trace_id, p.frame_meta_version(), payload.size());
   } else {
     p.link->producer.failed.add(1);
   }
@@ -242,6 +246,34 @@ State Producer::state() const noexcept { return impl_->link->state(); }
 std::string Producer::status_text() const {
   const Handover& link = *impl_->link;
   return concat(name_of(link.state()), ", stream ", link.stream_id(), ", epoch ", link.epoch(), ": ", link.why());
+}
+
+uint32_t Producer::meta_version() const noexcept { return impl_->meta_version; }
+
+std::optional<SlotBuffers> Producer::buffers() const {
+  if (impl_->link->generation() != impl_->generation) impl_->take_over();
+  if (!impl_->map || !impl_->map->alive()) return std::nullopt;
+  SlotBuffers out;
+  out.map_ = impl_->map;
+  out.epoch_ = impl_->map->epoch();
+  for (const auto& pool : impl_->map->pools()) {
+    out.pools_.push_back({.pool_id = pool.pool_id,
+                          .stride_bytes = pool.stride_bytes,
+                          .slot_count = impl_->map->slot_count(),
+                          .bytes = {pool.mutable_slots, size_t{impl_->map->slot_count()} * pool.stride_bytes}});
+  }
+  return out;
+}
+
+std::optional<SlotBuffers::Place> SlotBuffers::place_of(const pool::Claim& claim) const noexcept {
+  // By address: the claim's payload begins where its slot does.
+  const auto at = reinterpret_cast<uintptr_t>(claim.bytes().data());
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    const auto begin = reinterpret_cast<uintptr_t>(pools_[i].bytes.data());
+    if (!claim || at < begin || at - begin >= pools_[i].bytes.size()) continue;
+    return Place{.pool = i, .slot = static_cast<uint32_t>((at - begin) / pools_[i].stride_bytes)};
+  }
+  return std::nullopt;
 }
 
 uint32_t Producer::stream_id() const noexcept { return impl_->link->stream_id(); }

@@ -29,13 +29,23 @@ void ProducerSession::attached(const Now& now) {
   next_activity_ns_ = now.monotonic_ns + role_.activity_interval_ns;
   next_qos_ns_ = now.monotonic_ns;
   next_metadata_ns_ = now.monotonic_ns;
+  blobs_.restart();
 }
 
 void ProducerSession::announced(const wire::ShmPoolAnnounce& announce, const Now& now) {
+  if (lease().own) {
+    if (stands_aside(announce, now)) {
+      port().tally.leases_lost.add(1);
+      lose(now, rival_, TellDriver::kNo);
+    }
+    return;
+  }
   // D-60. An announce of our own epoch under our own id is what we hope to hear.
   if (announce.epoch > lease().epoch) {
+    port().tally.leases_lost.add(1);
     lose(now, concat("epoch ", lease().epoch, " is superseded by ", announce.epoch), TellDriver::kDetach);
   } else if (announce.epoch == lease().epoch && announce.producer_id != lease().client_id && announce.announce_timestamp_ns > lease().attached_ns) {
+    port().tally.leases_lost.add(1);
     lose(now, concat("client ", announce.producer_id, " is announced as the producer of our epoch ", lease().epoch), TellDriver::kDetach);
   }
 }
@@ -91,6 +101,7 @@ int ProducerSession::poll_attached(const Now& now) {
   const uint64_t t = now.monotonic_ns;
   int work = serve_consumers(now);
   if (const auto wish = link().take_remap(); wish && wish->first == lease().epoch) {
+    port().tally.leases_lost.add(1);
     lose(now, concat("epoch ", lease().epoch, " holds frames of another writer"), TellDriver::kDetach);  // W-35
     return 1;
   }
@@ -118,12 +129,15 @@ int ProducerSession::poll_attached(const Now& now) {
     ++work;
   }
   if (meta_version_ != 0 && t >= next_metadata_ns_) work += send_metadata(now);
+  work += blobs_.step(port(), lease().stream_id, t);
+  if (lease().own) work += announce_own(now);
   return work;
 }
 
 void ProducerSession::set_data_source(DataSource source, uint32_t meta_version) {
   role_.source = std::move(source);
   meta_version_ = meta_version;
+  blobs_.set(role_.source.blobs, meta_version, role_.blob_repeat_ns);
   next_metadata_ns_ = 0;  // at once
 }
 
@@ -137,7 +151,7 @@ int ProducerSession::send_metadata(const Now& now) {
                                        .summary = role_.source.summary});
   port().send(wire::DataSourceMeta{.stream_id = lease().stream_id,
                                    .meta_version = meta_version_,
-                                   .timestamp_ns = now.monotonic_ns,
+                                   .timestamp_ns = clock_now(now),
                                    .attributes = role_.source.attributes});
   next_metadata_ns_ = now.monotonic_ns + role_.activity_interval_ns;
   return 2;

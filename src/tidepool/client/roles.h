@@ -31,16 +31,20 @@ struct Producer::Impl {
   void frame_committed(uint64_t seq, uint64_t trace_id, uint32_t frame_meta_version, uint64_t values_len_bytes) noexcept;
   void adopt(std::shared_ptr<const Audience> next);
   void send_to_listeners(const wire::FrameDescriptor& descriptor) noexcept;
-  pool::FrameInfo complete(const FrameInfo& info) const noexcept {
-    return {.timestamp_ns = info.timestamp_ns, .meta_version = meta_version != 0 ? meta_version : wire::kNull32};
-  }
+  uint32_t frame_meta_version() const noexcept { return meta_version != 0 ? meta_version : wire::kNull32; }
   void set_data_source(DataSource source);
+  // What the slot header says besides the tensor.
+  pool::FrameInfo slot_info(const FrameInfo& info) const noexcept {
+    return {.timestamp_ns = realtime && !info.timestamp_ns ? std::optional(realtime_ns()) : info.timestamp_ns,
+            .meta_version = frame_meta_version()};
+  }
 
   std::shared_ptr<Engine> engine;  // first: what follows needs it to the last
   std::shared_ptr<ProducerSession> session;
   std::shared_ptr<Handover> link;
   const bool invoker;
   const bool descriptor_timestamps;
+  const bool realtime;  // ClockDomain::kRealtimeSynced: frames are stamped with CLOCK_REALTIME
 
   uint64_t generation = 0;
   std::shared_ptr<pool::EpochMap> map;
@@ -71,6 +75,7 @@ struct Consumer::Impl {
   std::shared_ptr<ConsumerSession> session;
   std::shared_ptr<Handover> link;
   pool::FrameView view;
+  std::optional<uint32_t> described_version;  // of `view`, as its descriptor says
 
  private:
   struct ProgressEar;

@@ -111,9 +111,12 @@ int Session::poll(const Now& now) {
       if (too_late) give_up(last_error_ ? *last_error_ : Error(Code::kUnavailable, "cannot attach to ", stream_text(), ": ", handover_->why()));
       return 0;
     case Phase::kAttaching:
+      if (role_.alone()) return poll_alone(now);
       if (too_late) {
+        port_.tally.unanswered.add(1);
         give_up(last_error_ ? *last_error_ : no_answer());
       } else if (t >= attempt_deadline_ns_) {
+        port_.tally.unanswered.add(1);
         unanswered(now);
       } else if (t >= next_send_ns_) {
         send_attach_request(now);
@@ -132,9 +135,15 @@ int Session::poll(const Now& now) {
     case Phase::kRemapping:
     case Phase::kFallback:
     case Phase::kUnreachable:
+      if (lease_->own) {
+        if (!too_late) return poll_attached(now);
+        give_up(nothing_came());
+        return 1;
+      }
       if (!keep_alive(now)) return 1;
       if (lease_->last_announce_ns != 0 && t - lease_->last_announce_ns > kSilentPeriods * settings_.announce_period_ns) {
         highest_epoch_ = 0;  // a driver with lower epochs may be followed (driver.md 23, 9)
+        port_.tally.driver_losses.add(1);
         lose(now, concat("the driver has announced nothing for ", duration_text(kSilentPeriods * settings_.announce_period_ns), ": taken for dead"),
              TellDriver::kDetach);
         return 1;
@@ -153,6 +162,7 @@ bool Session::keep_alive(const Now& now) {
   const uint64_t t = now.monotonic_ns;
   Lease& lease = *lease_;
   if (t > lease.deadline_ns) {
+    port_.tally.leases_lost.add(1);
     lose(now, concat("no keepalive went out for ", duration_text(lease.grace_ns), ", the life of the lease"), TellDriver::kDetach);
     return false;
   }
@@ -176,6 +186,7 @@ bool Session::keep_alive(const Now& now) {
       break;
     default: break;
   }
+  port_.tally.leases_lost.add(1);
   lose(now, concat("a keepalive could not be sent: ", transport::name_of(sent)), TellDriver::kDetach);
   return false;
 }
@@ -196,6 +207,7 @@ bool Session::change_client_id(const Now& now, const std::string& why) {
 }
 
 void Session::send_detach(const Lease& lease, int64_t correlation_id) {
+  if (lease.own) return;
   detach_sent_ = port_.send(wire::ShmDetachRequest{.correlation_id = correlation_id,
                                                    .lease_id = lease.lease_id,
                                                    .stream_id = lease.stream_id,
@@ -207,7 +219,7 @@ void Session::close(const Now& now) {
   if (phase_ == Phase::kDetaching || phase_ == Phase::kClosed) return;
   let_go_of_map();  // nothing more is published from here on (driver.md 15.6)
   publish();
-  if (!lease_) {
+  if (!lease_ || lease_->own) {
     finish();  // an answer that is still to come makes a lease that expires by itself
     return;
   }
@@ -217,10 +229,33 @@ void Session::close(const Now& now) {
   send_detach(*lease_, detach_correlation_id_);
 }
 
+void Session::hold_own_lease(uint64_t epoch, uint64_t attached_ns) {
+  Lease lease;
+  lease.stream_id = wanted_stream_id_;
+  lease.client_id = client_id_;
+  lease.epoch = epoch;
+  lease.attached_ns = attached_ns;
+  lease.own = true;
+  lease_ = lease;
+  handover_->set_lease_deadline(0);
+}
+
+Error Session::nothing_came() const {
+  return last_error_ ? *last_error_ : Error(Code::kUnavailable, "cannot attach to ", stream_text(), ": ", handover_->why());
+}
+
+void Session::succeeded() {
+  backoff_ns_ = 0;
+  if (decided_) return;
+  decided_ = true;
+  handover_->set_outcome(std::nullopt);
+}
+
 void Session::finish() {
   let_go_of_map();
   lease_.reset();
   drop_planes();
+  end_alone();
   handover_->publish({});
   set_phase(Phase::kClosed, "closed");
   handover_->set_finished();
@@ -233,8 +268,9 @@ void Session::on(const wire::ShmDetachResponse& response) {
 
 void Session::on(const wire::ShmLeaseRevoked& revoked, const Now& now) {
   if (!lease_ || phase_ == Phase::kDetaching) return;
-  if (revoked.lease_id == lease_->lease_id) {  // D-58: by lease id alone, and once: it is forgotten now
+  if (!lease_->own && revoked.lease_id == lease_->lease_id) {  // D-58: by lease id alone, and once: it is forgotten now
     if (revoked.stream_id != lease_->stream_id || revoked.client_id != lease_->client_id || revoked.role != role_.role) return;
+    port_.tally.leases_revoked.add(1);
     lose(now,
          concat("the driver ended the lease: ", wire::name_of(revoked.reason), revoked.error_message.empty() ? "" : ": ",
                 printable(revoked.error_message)),
@@ -248,7 +284,9 @@ void Session::on(const wire::ShmLeaseRevoked& revoked, const Now& now) {
 
 void Session::on(const wire::ShmDriverShutdown& shutdown, const Now& now) {
   if (!lease_ || phase_ == Phase::kDetaching) return;
+  if (lease_->own && role_.role == wire::Role::producer) return;  // not our driver: it made nothing of ours
   highest_epoch_ = 0;
+  port_.tally.driver_losses.add(1);
   lose(now, concat("the driver has shut down", shutdown.error_message.empty() ? "" : ": ", printable(shutdown.error_message)), TellDriver::kNo);
 }
 
@@ -260,9 +298,11 @@ void Session::on(const wire::ShmPoolAnnounce& announce, uint64_t joined_ns, cons
   const AnnounceVerdict verdict = judge(announce, rules, joined_ns, now.monotonic_ns, now.realtime_ns);
   if (verdict == AnnounceVerdict::kOtherStream) return;
   if (verdict != AnnounceVerdict::kAccepted) {
+    refused_ = verdict;
     log(LogLevel::kDebug, "client", "announce of ", stream_text(), " epoch ", announce.epoch, " ignored: ", name_of(verdict));
     return;
   }
+  if (!lease_ && role_.alone() && phase_ != Phase::kClosed) overheard(announce, now);
   if (!lease_ || phase_ == Phase::kDetaching) return;
   highest_epoch_ = std::max(highest_epoch_, announce.epoch);
   lease_->last_announce_ns = now.monotonic_ns;

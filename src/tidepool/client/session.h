@@ -7,6 +7,9 @@
 //   disconnected()                v    |                v
 //        +------------------------ kBackoff <-----------+          close(): kDetaching --> kClosed
 //
+// Without a driver (RoleSettings::alone()) the lease is our own: nobody grants it, nothing keeps it alive. A producer then
+// makes its epoch while kAttaching and announces it; a consumer begins with kRemapping.
+//
 // Thread safety: the conductor's thread. The application's thread meets a session only through its Handover.
 // Time comes in as an argument: a test lets leases expire without waiting.
 
@@ -20,8 +23,11 @@
 #include "tidepool/client/announces.h"
 #include "tidepool/client/consumer_desk.h"
 #include "tidepool/client/consumer_streams.h"
+#include "tidepool/client/blob_sender.h"
 #include "tidepool/client/handover.h"
+#include "tidepool/client/metadata_cache.h"
 #include "tidepool/client/options.h"
+#include "tidepool/client/own_epochs.h"
 #include "tidepool/transport/connection.h"
 #include "tidepool/wire/messages.h"
 
@@ -40,6 +46,11 @@ class Port : public DeskPort {
   virtual transport::SendResult send(const wire::QosProducer& message) = 0;
   virtual transport::SendResult send(const wire::DataSourceAnnounce& message) = 0;
   virtual transport::SendResult send(const wire::DataSourceMeta& message) = 0;
+  virtual transport::SendResult send(const wire::MetaBlobAnnounce& message) = 0;
+  virtual transport::SendResult send(const wire::MetaBlobChunk& message) = 0;
+  virtual transport::SendResult send(const wire::MetaBlobComplete& message) = 0;
+  virtual transport::SendResult send(const wire::ShmPoolAnnounce& message) = 0;  // own pools only (W-15)
+  virtual size_t metadata_message_bytes() = 0;  // the longest that the metadata stream takes; 0: no stream
 
   // For a producer's descriptors; one for all producers of a connection. `instead_of`: one that can carry no more, or nullptr.
   // Throws Error.
@@ -53,6 +64,8 @@ class Port : public DeskPort {
 
   // Where we looked for a driver, and what to start: the lines below "no driver answered".
   virtual std::string surroundings() = 0;
+
+  ClientCells tally;
 };
 
 struct Now {
@@ -100,6 +113,8 @@ class Session {
   bool finished() const noexcept { return phase_ == Phase::kClosed; }
 
   const RoleSettings& role() const noexcept { return role_; }
+  // What is known of the stream's data; nullptr: nobody wants to know. For the conductor to tell, for anybody to ask.
+  const std::shared_ptr<MetadataCache>& metadata() const noexcept { return metadata_; }
   const std::shared_ptr<Handover>& handover() const noexcept { return handover_; }
   // Under which ids the lease is held, if one is.
   struct HeldLease {
@@ -137,6 +152,7 @@ class Session {
     uint64_t failing_since_ns = 0;   // 0: the last keepalive went out
     uint64_t last_announce_ns = 0;   // 0: none since the attach (silence counts only after a first one)
     uint32_t node_id = 0;            // 0: none given
+    bool own = false;  // nobody granted it (RoleSettings::alone()): no keepalives, no detach
   };
 
   // ---- what the roles add ----
@@ -152,6 +168,13 @@ class Session {
   virtual void map_granted(const pool::EpochRegions& regions);
   virtual void say_why_unmapped() {}
   virtual std::string fallback_uri() const { return {}; }  // in Phase::kFallback
+  // Without a driver. begin_alone(): instead of asking; poll_alone(): while kAttaching; overheard(): an accepted announce
+  // while no lease is held; end_alone(): the session is over.
+  virtual void begin_alone(const Now& now) = 0;
+  virtual int poll_alone(const Now&) { return 0; }
+  virtual void overheard(const wire::ShmPoolAnnounce&, const Now&) {}
+  virtual void end_alone() noexcept {}
+  virtual Error nothing_came() const;  // why no epoch was there in time
 
   // ---- what they build on ----
   bool has_lease() const noexcept { return lease_.has_value(); }
@@ -161,6 +184,13 @@ class Session {
   Handover& link() noexcept { return *handover_; }
   // The lease is lost, by whatever cause: nothing more is published or read, then attach again after a pause.
   void lose(const Now& now, const std::string& why, TellDriver tell);
+  void hold_own_lease(uint64_t epoch, uint64_t attached_ns);
+  void attempt_failed(const Now& now, Error error, bool for_good);
+  void succeeded();  // the first attach, if it was
+  bool undecided() const noexcept { return !decided_; }
+  void remember(Error error) { last_error_ = std::move(error); }  // told if the first attach comes to nothing
+  uint32_t client_id() const noexcept { return client_id_; }
+  uint32_t wanted_stream_id() const noexcept { return wanted_stream_id_; }
   void set_phase(Phase phase, const std::string& why);
   // Hand the map and the planes, as they are now, to the application.
   void publish();
@@ -176,6 +206,8 @@ class Session {
   std::shared_ptr<shm::Doorbell> doorbell_;
   uint64_t mapped_stamp_ns_ = 0;   // of the announce or attach that gave us the mapped epoch (D-59)
   uint64_t highest_epoch_ = 0;     // announced or granted (W-57); forgotten when the driver is lost
+  std::optional<AnnounceVerdict> refused_;  // the last announce of our stream that was not accepted
+  std::shared_ptr<MetadataCache> metadata_;
   Phase phase_ = Phase::kConnecting;
 
  private:
@@ -188,7 +220,6 @@ class Session {
   void send_attach_request(const Now& now);
   void refused(const wire::ShmAttachResponse& response, const Now& now);
   void accept(const wire::ShmAttachResponse& response, const Now& now);
-  void attempt_failed(const Now& now, Error error, bool for_good);
   void unanswered(const Now& now);  // for the time of one attempt: a pause, then the same request again
   void give_up(Error error);
   void back_off(const Now& now, const std::string& why);
@@ -247,12 +278,28 @@ class ProducerSession final : public Session {
   void producer_revoked(const wire::ShmLeaseRevoked&, const Now&) override {}  // another lease's: none of our business
   int poll_attached(const Now& now) override;
   int send_metadata(const Now& now);
+  // standalone_producer.cc
+  void begin_alone(const Now& now) override;
+  int poll_alone(const Now& now) override;
+  void overheard(const wire::ShmPoolAnnounce& announce, const Now& now) override;
+  void end_alone() noexcept override { own_.reset(); }
+  bool stands_aside(const wire::ShmPoolAnnounce& announce, const Now& now);
+  int announce_own(const Now& now);
+  uint64_t clock_now(const Now& now) const noexcept;  // in the declared domain
 
   std::shared_ptr<transport::Publication> publication_;
   ConsumerDesk desk_{desk_rules(), port()};
   std::shared_ptr<const Audience> audience_;
   // Opening streams drives Aeron, which a message handler must not: applied in the next poll.
   std::vector<std::pair<wire::ConsumerConfig, bool>> configs_;
+  std::unique_ptr<OwnEpochs> own_;  // without a driver
+  uint64_t next_announce_ns_ = 0;
+  uint64_t next_collect_ns_ = 0;
+  std::string clock_trouble_;  // why nothing is announced; empty: nothing is wrong
+  uint64_t own_epoch_ = 0;  // the newest that we made
+  uint64_t rival_until_ns_ = 0;  // somebody else announces our stream: not before
+  std::string rival_;
+  BlobSender blobs_;
   uint32_t meta_version_ = 0;  // 0: nothing to announce
   uint64_t next_activity_ns_ = 0;
   uint64_t next_qos_ns_ = 0;
@@ -261,12 +308,18 @@ class ProducerSession final : public Session {
 
 class ConsumerSession final : public Session {
  public:
-  using Session::Session;
   void hear(const wire::ConsumerHello& hello, const Sender& from, const Now& now) override;
   void hear(const wire::ConsumerConfig& config, const Sender& from, const Now& now) override;
   void hear(const wire::QosConsumer& qos, const Sender& from, const Now& now) override;
+  ConsumerSession(RoleSettings role, uint32_t stream_id, const Settings& settings, Port& port, std::shared_ptr<Handover> handover,
+                  uint64_t first_deadline_ns);
 
  private:
+  // announce_only.cc
+  void begin_alone(const Now& now) override;
+  Error nothing_came() const override;
+  void forget_the_silent(const Now& now);
+
   void open_planes() override;
   Attachment planes() const override;
   void drop_planes() override;
@@ -297,6 +350,7 @@ class ConsumerSession final : public Session {
   std::vector<wire::ConsumerConfig> configs_;  // applied in the next poll: opening streams drives Aeron
   std::string unmapped_because_;               // of a mapping that failed, while the fallback stands for it
   bool said_collision_ = false;
+  std::optional<Error> map_error_;  // of the last announce that did not map, before the first that did
   Awaited awaited_;
   uint64_t next_hello_ns_ = 0;
   uint64_t next_qos_ns_ = 0;

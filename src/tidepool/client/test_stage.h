@@ -16,8 +16,9 @@
 
 namespace tidepool::client::testing {
 
-using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello, wire::ConsumerConfig, wire::QosConsumer,
-                          wire::QosProducer, wire::DataSourceAnnounce, wire::DataSourceMeta>;
+using Sent = std::variant<wire::ShmAttachRequest, wire::ShmDetachRequest, wire::ShmLeaseKeepalive, wire::ConsumerHello, wire::ConsumerConfig,
+                          wire::QosConsumer, wire::QosProducer, wire::DataSourceAnnounce, wire::DataSourceMeta, wire::MetaBlobAnnounce,
+                          wire::MetaBlobChunk, wire::MetaBlobComplete, wire::ShmPoolAnnounce>;
 
 // Stand for Aeron's, where a session only holds them: nothing may be sent to or polled from them.
 struct FakePublication final : transport::Publication {
@@ -41,6 +42,11 @@ class FakePort final : public Port {
   transport::SendResult send(const wire::QosProducer& message) override { return keep(message); }
   transport::SendResult send(const wire::DataSourceAnnounce& message) override { return keep(message); }
   transport::SendResult send(const wire::DataSourceMeta& message) override { return keep(message); }
+  transport::SendResult send(const wire::MetaBlobAnnounce& message) override { return keep(message); }
+  transport::SendResult send(const wire::MetaBlobChunk& message) override { return keep(message); }
+  transport::SendResult send(const wire::MetaBlobComplete& message) override { return keep(message); }
+  transport::SendResult send(const wire::ShmPoolAnnounce& message) override { return keep(message); }
+  size_t metadata_message_bytes() override { return max_message_bytes; }
   std::shared_ptr<transport::Publication> descriptor_publication(const std::shared_ptr<transport::Publication>&) override {
     if (!plane_error.empty()) throw Error(plane_code, plane_error);
     return nullptr;
@@ -80,6 +86,7 @@ class FakePort final : public Port {
   }
 
   transport::SendResult result = transport::SendResult::kOk;  // of every send; only what is kOk is kept
+  size_t max_message_bytes = 128 * 1024;
   std::string plane_error;                                    // of opening a plane
   Code plane_code = Code::kUnavailable;
   std::vector<Sent> messages;
