@@ -58,7 +58,7 @@ TEST(PrintableTest, EscapesWhatIsNotPlainAsciiAndCutsWhatIsLong) {  // W-93
   EXPECT_EQ(printable(""), "");
 }
 
-TEST(LogTest, QuotesAnyTextAsAJsonStringOfPrintableAscii) {  // W-93
+TEST(JsonQuotedTest, QuotesAnyTextAsAJsonStringOfPrintableAscii) {  // W-93
   EXPECT_EQ(json_quoted("plain"), "\"plain\"");
   EXPECT_EQ(json_quoted(std::string("a\"\\\n\t\x1b\x80\0", 8)), R"("a\"\\\n\t\u001b\u0080\u0000")");
   EXPECT_EQ(json_quoted(""), "\"\"");

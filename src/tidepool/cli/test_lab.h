@@ -26,6 +26,10 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/shm/open_file.h"
 
+#ifndef TIDEPOOL_BINARY  // the build names it; this header compiles alone, too
+#define TIDEPOOL_BINARY "tidepool"
+#endif
+
 namespace tidepool::cli::test {
 
 // Polls until `done` or a generous deadline.
