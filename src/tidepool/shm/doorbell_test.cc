@@ -159,6 +159,7 @@ TEST_F(DoorbellTest, IsAbsentForWhoFindsNoneOrMayNotWriteIt) {  // P-3: then the
 TEST(DoorbellFileTest, TakesAWholeHugepageWhereOnlyThoseExist) {  // P-3, D-38
   const TemporaryDirectory root;
   root.directory().make("huge", 0770);
+  const test::ReservedHugepages pages(2);
   TIDEPOOL_IN_CHILD([&] {
     const std::string huge = root / "huge";
     if (!test::mount_private("hugetlbfs", huge, "mode=770")) GTEST_SKIP() << "SKIPPED: may not mount a hugetlbfs here";
