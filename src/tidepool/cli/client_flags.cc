@@ -35,7 +35,7 @@ class Section {
   const ConfigValue* find(const std::string& key, std::initializer_list<const char*> aliases = {}) {
     known_.insert(key);
     const ConfigValue* value = value_ != nullptr ? value_->find(key) : nullptr;
-    if (value == nullptr || set(driver::environment_name(name_ + "." + key))) return nullptr;
+    if (value == nullptr || set(environment_name(name_ + "." + key))) return nullptr;
     for (const char* alias : aliases) {
       if (set(alias)) return nullptr;
     }

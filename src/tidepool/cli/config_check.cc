@@ -11,6 +11,8 @@
 #include "tidepool/base/log.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/driver_settings.h"
+#include "tidepool/services/discovery/config.h"
+#include "tidepool/services/supervisor/config.h"
 #include "tidepool/transport/channel_uri.h"
 
 namespace tidepool::cli {
@@ -230,7 +232,7 @@ void check_pair(const ConfigValue& root, const std::string& channel_key, const s
                           concat("is missing: ", given_key, " needs it beside itself"), true});
 }
 
-void check_clients(const ConfigValue& root, const driver::Environment& environment, ConfigFindings& out) {
+void check_clients(const ConfigValue& root, const Environment& environment, ConfigFindings& out) {
   check_table(root, "client", client_rules(), environment, out);
   check_table(root, "producer", producer_rules(), environment, out);
   check_table(root, "consumer", consumer_rules(), environment, out);
@@ -258,7 +260,7 @@ bool about_root_table(const ConfigProblem& problem) {
   return problem.key.find('.') == std::string::npos && !problem.fatal && problem.text.starts_with("is unknown");
 }
 
-void check_driver(const ConfigValue& root, const driver::Environment& environment, ConfigFindings& out) {
+void check_driver(const ConfigValue& root, const Environment& environment, ConfigFindings& out) {
   const driver::LoadedConfig loaded = driver::load_driver_config(root, environment);
   for (const ConfigProblem& problem : loaded.problems) {
     if (!about_root_table(problem)) out.problems.push_back(problem);
@@ -269,8 +271,26 @@ void check_driver(const ConfigValue& root, const driver::Environment& environmen
   }
 }
 
+// Another role may have said it of a key that both read.
+void add_problems(const std::vector<ConfigProblem>& problems, ConfigFindings& out) {
+  for (const ConfigProblem& problem : problems) {
+    const bool said = std::any_of(out.problems.begin(), out.problems.end(), [&](const ConfigProblem& p) {
+      return p.key == problem.key && p.origin == problem.origin && p.fatal == problem.fatal;
+    });
+    if (!said) out.problems.push_back(problem);
+  }
+}
+
+void check_supervisor(const ConfigValue& root, const Environment& environment, ConfigFindings& out) {
+  add_problems(supervisor::load_supervisor_config(root, environment).problems, out);
+}
+
+void check_discovery(const ConfigValue& root, const Environment& environment, ConfigFindings& out) {
+  add_problems(discovery::load_discovery_config(root, environment).problems, out);
+}
+
 // Tables of config.md whose roles have no checker here yet: named, so that nobody takes silence for consent.
-constexpr std::string_view kTablesToCome[] = {"discovery", "discovery_registry", "bridge", "mappings", "rate_limiter"};
+constexpr std::string_view kTablesToCome[] = {"bridge", "mappings", "rate_limiter"};
 
 // "lab.toml:12" sorts behind "lab.toml:3".
 std::tuple<int, uint64_t> place_of(const ConfigProblem& problem) {
@@ -287,7 +307,7 @@ std::tuple<int, uint64_t> place_of(const ConfigProblem& problem) {
 }  // namespace
 
 void check_table(const ConfigValue& root, const std::string& table, const std::vector<KeyRule>& rules,
-                 const driver::Environment& environment, ConfigFindings& out) {
+                 const Environment& environment, ConfigFindings& out) {
   const ConfigValue* const section = root.find(table);
   if (section != nullptr && section->as_table() == nullptr) {
     out.problems.push_back(
@@ -299,7 +319,7 @@ void check_table(const ConfigValue& root, const std::string& table, const std::v
     known.insert(rule.key);
     const std::string key = concat(table, ".", rule.key);
     const ConfigValue* const value = section != nullptr ? section->find(rule.key) : nullptr;
-    const std::string variable = driver::environment_name(key);
+    const std::string variable = environment_name(key);
     if (const auto set = rule.kind == Kind::kAny || !environment ? std::nullopt : environment(variable); set && !set->empty()) {
       const std::string origin = "environment " + variable;
       if (std::string fault = environment_fault(*set, rule); !fault.empty())
@@ -324,7 +344,9 @@ void check_table(const ConfigValue& root, const std::string& table, const std::v
 
 const std::vector<ConfigRole>& config_roles() {
   static const std::vector<ConfigRole> kRoles = {
-      {"driver", {"driver", "policies", "profiles"}, {"shm", "streams", "supervisor"}, check_driver},
+      {"driver", {"driver", "policies", "profiles"}, {"shm", "streams", "aeron"}, check_driver},
+      {"supervisor", {"supervisor"}, {"driver", "shm", "aeron"}, check_supervisor},
+      {"discovery", {"discovery", "discovery_registry"}, {"driver", "aeron"}, check_discovery},
       {"client", {"client", "producer", "consumer"}, {}, check_clients},
   };
   return kRoles;
@@ -334,7 +356,7 @@ bool CheckedConfig::ok() const noexcept {
   return std::none_of(problems.begin(), problems.end(), [](const ConfigProblem& problem) { return problem.fatal; });
 }
 
-CheckedConfig check_config_tree(const ConfigValue& root, const driver::Environment& environment, std::string_view role) {
+CheckedConfig check_config_tree(const ConfigValue& root, const Environment& environment, std::string_view role) {
   CheckedConfig out;
   ConfigFindings findings;
   std::set<std::string_view> known(std::begin(kTablesToCome), std::end(kTablesToCome));

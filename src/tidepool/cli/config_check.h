@@ -15,8 +15,6 @@
 
 namespace tidepool::cli {
 
-using ConfigProblem = driver::ConfigProblem;
-
 // A value in force, for --show.
 struct ShownValue {
   std::string key;
@@ -33,7 +31,7 @@ struct ConfigRole {
   std::string_view name;  // "driver", as --role takes it
   std::vector<std::string_view> tables;  // any of these makes the role part of a file
   std::vector<std::string_view> also_reads;  // its own only if the role is
-  void (*check)(const ConfigValue& root, const driver::Environment& environment, ConfigFindings& out);
+  void (*check)(const ConfigValue& root, const Environment& environment, ConfigFindings& out);
 };
 // In the order in which they are reported.
 const std::vector<ConfigRole>& config_roles();
@@ -45,7 +43,7 @@ struct CheckedConfig {
   bool ok() const noexcept;
 };
 // `role` empty: every role that the file has a table of. Throws UsageError for an unknown role.
-CheckedConfig check_config_tree(const ConfigValue& root, const driver::Environment& environment, std::string_view role);
+CheckedConfig check_config_tree(const ConfigValue& root, const Environment& environment, std::string_view role);
 
 // ---- tables described by their keys ----------------------------------------------------------------------------------------
 
@@ -62,6 +60,6 @@ struct KeyRule {
 // Check `table` of `root`, with TABLE_KEY of the environment over it, against `rules`: wrong types and values are faults, unknown keys
 // warnings (config.md 1.6).
 void check_table(const ConfigValue& root, const std::string& table, const std::vector<KeyRule>& rules,
-                 const driver::Environment& environment, ConfigFindings& out);
+                 const Environment& environment, ConfigFindings& out);
 
 }  // namespace tidepool::cli

@@ -106,7 +106,7 @@ TEST_F(ConfigCheckTest, NamesEveryFaultWithItsLineKeyAndWhatWasExpected) {  // C
 TEST_F(ConfigCheckTest, UnknownKeysAndTablesAreWarningsUnlessOneIsStrict) {  // config.md 1.6
   const std::string text =
       driver_tables() +
-      "[policies]\nepoch_gc_kept = 3\n[client]\nattach_time_out_ms = 5\n[monitor]\nlisten = \"x\"\n[discovery]\nmax_results = 5\n";
+      "[policies]\nepoch_gc_kept = 3\n[client]\nattach_time_out_ms = 5\n[monitor]\nlisten = \"x\"\n[bridge]\nmtu_bytes = 5\n";
   const Ran ran = check(text, {"--json"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.json()["errors"], 0);
@@ -119,7 +119,7 @@ TEST_F(ConfigCheckTest, UnknownKeysAndTablesAreWarningsUnlessOneIsStrict) {  // 
   EXPECT_EQ(found["policies.epoch_gc_kept"], file_ + ":10");
   EXPECT_EQ(found["client.attach_time_out_ms"], file_ + ":12");
   EXPECT_TRUE(found.contains("monitor"));
-  EXPECT_TRUE(found.contains("discovery")) << "known, but nobody here checks it: said";
+  EXPECT_TRUE(found.contains("bridge")) << "known, but nobody here checks it: said";
   EXPECT_EQ(found.size(), 4u);
   EXPECT_EQ(check(text, {"--strict"}).exit, 1);
 }

@@ -13,7 +13,7 @@
 namespace tidepool::cli {
 namespace {
 
-std::string ranges_text(const std::vector<driver::IdRange>& ranges) {
+std::string ranges_text(const std::vector<IdRange>& ranges) {
   std::string out;
   for (const auto& range : ranges) out += fmt::format("{}{}-{}", out.empty() ? "" : ", ", range.first, range.last);
   return out;

@@ -330,7 +330,7 @@ std::vector<Check> check_config(const std::string& path, Host& host) {
   std::vector<Check> checks;
   driver::LoadedConfig loaded;
   try {
-    loaded = driver::load_driver_config(role_tree(read_toml_file(path), {}), driver::process_environment());
+    loaded = driver::load_driver_config(role_tree(read_toml_file(path), {}), process_environment());
   } catch (const Error& error) {
     checks.push_back({"configuration", Status::kFail, error.what(), "tidepool driver --example shows one"});
     return checks;

@@ -20,4 +20,14 @@ bool wait_for_media_driver(const std::string& aeron_dir) {
   return true;
 }
 
+std::unique_ptr<transport::MediaDriver> embed_media_driver(const std::string& aeron_dir, std::string_view role) {
+  if (media_driver_alive(aeron_dir)) {  // one that was killed a moment ago has a young heartbeat still
+    log(LogLevel::kInfo, role, "the media driver of pid ", transport::media_driver_status(aeron_dir).pid, " is alive at ", aeron_dir, ": using that one");
+    return nullptr;
+  }
+  auto media = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = aeron_dir});
+  log(LogLevel::kInfo, role, "media driver embedded at ", media->dir());
+  return media;
+}
+
 }  // namespace tidepool::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -77,13 +78,11 @@ void put_flags(ConfigTable& table, const PlaneFlags& flags, bool all_planes) {
   if (all_planes) endpoint("metadata", flags.metadata);
 }
 
-void add_problems(const std::vector<driver::ConfigProblem>& problems, std::vector<std::string>& fatal) {
-  for (const auto& problem : problems) {
-    if (problem.fatal) {
-      fatal.push_back(problem.line());
-    } else {
-      log(LogLevel::kWarn, "config", problem.line());
-    }
+// Two roles may read one key: what was said of it is not said again.
+void add_problems(const std::vector<ConfigProblem>& problems, std::vector<ConfigProblem>& said) {
+  for (const ConfigProblem& problem : problems) {
+    const bool again = std::any_of(said.begin(), said.end(), [&](const auto& p) { return p.key == problem.key && p.origin == problem.origin && p.fatal == problem.fatal; });
+    if (!again) said.push_back(problem);
   }
 }
 
@@ -103,26 +102,28 @@ ConfigValue role_tree(ConfigValue root, const PlaneFlags& flags) {
 }
 
 Roles::Roles(const ConfigValue& root, const RoleChoice& choice) : choice_(choice) {
-  std::vector<std::string> fatal;
+  std::vector<ConfigProblem> problems;
   if (choice.driver) {
-    driver_config_ = driver::load_driver_config(root, driver::process_environment());
-    add_problems(driver_config_.problems, fatal);
+    driver_config_ = driver::load_driver_config(root, process_environment());
+    add_problems(driver_config_.problems, problems);
     aeron_dir_ = driver_config_.config.aeron_dir;
   }
   if (choice.supervisor) {
     supervisor_config_ = supervisor::load_supervisor_config(root, process_environment());
-    for (const auto& problem : supervisor_config_.problems) {
-      if (problem.fatal) {
-        fatal.push_back(problem.line());
-      } else {
-        log(LogLevel::kWarn, "config", problem.line());
-      }
-    }
+    add_problems(supervisor_config_.problems, problems);
     aeron_dir_ = supervisor_config_.config.aeron_dir;
   }
-  if (!fatal.empty()) throw Error(Code::kInvalidArgument, fmt::format("the configuration cannot be used:\n{}", fmt::join(fatal, "\n")));
+  if (choice.discovery) {
+    discovery_config_ = discovery::load_discovery_config(root, process_environment());
+    add_problems(discovery_config_.problems, problems);
+    aeron_dir_ = discovery_config_.config.aeron_dir;
+  }
+  for (const ConfigProblem& problem : problems) {
+    if (!problem.fatal) log(LogLevel::kWarn, "config", problem.line());
+  }
+  if (any_fatal(problems)) throw Error(Code::kInvalidArgument, "the configuration cannot be used:\n", fatal_text(problems));
   if (aeron_dir_.empty()) aeron_dir_ = transport::default_aeron_dir();
-  driver_config_.config.aeron_dir = supervisor_config_.config.aeron_dir = aeron_dir_;
+  driver_config_.config.aeron_dir = supervisor_config_.config.aeron_dir = discovery_config_.config.aeron_dir = aeron_dir_;
 }
 
 Roles::~Roles() = default;
@@ -131,13 +132,7 @@ bool Roles::start(const Context& context) {
   install_signal_handlers();
   if (choice_.driver) print_sizes(driver_config_.config);
   if (choice_.embedded) {
-    const auto status = transport::media_driver_status(aeron_dir_);
-    if (media_driver_alive(aeron_dir_)) {  // one that was killed a moment ago has a young heartbeat still
-      log(LogLevel::kInfo, "aeron", "the media driver of pid ", status.pid, " is alive at ", aeron_dir_, ": using that one");
-    } else {
-      media_ = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = aeron_dir_});
-      log(LogLevel::kInfo, "aeron", "media driver embedded at ", media_->dir());
-    }
+    media_ = embed_media_driver(aeron_dir_, "aeron");
   } else if (choice_.wait && !wait_for_media_driver(aeron_dir_)) {
     return false;
   }
@@ -154,16 +149,17 @@ bool Roles::start(const Context& context) {
   if (choice_.supervisor) {
     const supervisor::SupervisorConfig& config = supervisor_config_.config;
     supervisor::SupervisorOptions options;
-    if (driver_) {
-      options.has_lease = [driver = driver_.get()](uint32_t stream_id, uint32_t consumer_id) {
-        for (const auto& lease : driver->leases())
-          if (lease.role == wire::Role::consumer && lease.stream_id == stream_id && lease.client_id == consumer_id) return true;
-        return false;
-      };
-    }
-    supervisor_ = std::make_unique<supervisor::Supervisor>(config, SystemClock::instance(), std::move(options));
+    const driver::DriverConfig& beside = driver_config_.config;
+    options.answers = !driver_ || config.control != supervisor::Endpoint{beside.control_channel, beside.control_stream_id};
+    supervisor_ = std::make_unique<supervisor::Supervisor>(config, SystemClock::instance(), options);
     log(LogLevel::kInfo, "supervisor", "ready: control ", config.control.channel, " stream ", config.control.stream_id, ", QoS stream ", config.qos.stream_id,
-        config.per_consumer_enabled ? ", assigns per-consumer streams" : ", declines per-consumer streams");
+        !options.answers ? ", the driver answers hellos" : config.per_consumer_enabled ? ", assigns per-consumer streams" : ", declines per-consumer streams");
+  }
+  if (choice_.discovery) {
+    const discovery::DiscoveryConfig& config = discovery_config_.config;
+    discovery_ = std::make_unique<discovery::Provider>(config);
+    log(LogLevel::kInfo, "discovery", "ready: requests on ", config.request.channel, " stream ", config.request.stream_id, ", ",
+        format_count(config.endpoints.size(), "driver"));
   }
   if (context.json) print_json_line(context, event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return true;
@@ -190,6 +186,7 @@ void Roles::serve() {
     if (driver_) work += driver_->poll();
     if (driver_ && driver_->lifecycle() == driver::Driver::Lifecycle::kStopped) return;
     if (supervisor_) work += supervisor_->poll();
+    if (discovery_) work += discovery_->poll();
     idler.idle(work);
     if (media_ && !media_->running()) {
       throw Error(Code::kUnavailable, "the embedded media driver ended by itself: was its directory ", media_->dir(), " deleted?");
@@ -215,11 +212,16 @@ nlohmann::ordered_json summary_json(const driver::Driver& driver) {
 nlohmann::ordered_json summary_json(const supervisor::Supervisor& supervisor) {
   const auto& counts = supervisor.counts();
   return {{"configs_sent", counts.configs_sent},       {"configs_dropped", counts.configs_dropped},
-          {"hellos", counts.hellos},                   {"hellos_unleased", counts.hellos_unleased},
+          {"hellos", counts.hellos},
           {"planes_assigned", counts.planes_assigned}, {"planes_declined", counts.planes_declined},
           {"consumers_refused", counts.consumers_refused}, {"id_collisions", counts.id_collisions},
           {"liveness_checks", counts.liveness_checks}, {"consumers_stale", counts.consumers_stale},
           {"producers_stale", counts.producers_stale}, {"malformed", counts.malformed}};
+}
+
+nlohmann::ordered_json summary_json(const discovery::Provider& discovery) {
+  const discovery::ProviderCounts counts = discovery.counts();
+  return {{"live_streams", discovery.live_streams()}, {"requests", counts.requests}, {"answered", counts.responses.sent}};
 }
 
 std::string summary_text(const driver::Driver& driver) {
@@ -235,6 +237,12 @@ std::string summary_text(const supervisor::Supervisor& supervisor) {
   return fmt::format("{}, {}, {} assigned, {} declined, {} and {} gone silent", format_count(counts.hellos, "hello"), format_count(counts.configs_sent, "answer"),
                      format_count(counts.planes_assigned, "per-consumer stream"), counts.planes_declined, format_count(counts.consumers_stale, "consumer"),
                      format_count(counts.producers_stale, "producer"));
+}
+
+std::string summary_text(const discovery::Provider& discovery) {
+  const discovery::ProviderCounts counts = discovery.counts();
+  return fmt::format("{} known, {}, {}", format_count(discovery.live_streams(), "live stream"), format_count(counts.requests, "request"),
+                     format_count(counts.responses.sent, "answer"));
 }
 
 }  // namespace tidepool::cli

@@ -13,6 +13,7 @@
 #include "tidepool/base/config.h"
 #include "tidepool/cli/client_flags.h"
 #include "tidepool/cli/command.h"
+#include "tidepool/services/discovery/provider.h"
 #include "tidepool/services/driver/driver.h"
 #include "tidepool/services/supervisor/supervisor.h"
 #include "tidepool/transport/media_driver.h"
@@ -22,6 +23,7 @@ namespace tidepool::cli {
 struct RoleChoice {
   bool driver = false;
   bool supervisor = false;
+  bool discovery = false;
   bool embedded = false;  // a media driver in this process, unless one is alive already
   bool wait = false;      // for ever for somebody else's media driver
 };
@@ -47,23 +49,28 @@ class Roles {
   // Null: not chosen, or not started.
   const driver::Driver* driver() const noexcept { return driver_.get(); }
   const supervisor::Supervisor* supervisor() const noexcept { return supervisor_.get(); }
+  const discovery::Provider* discovery() const noexcept { return discovery_.get(); }
   double seconds() const noexcept;  // since start()
 
  private:
   RoleChoice choice_;
   driver::LoadedConfig driver_config_;
   supervisor::LoadedConfig supervisor_config_;
+  discovery::LoadedDiscovery discovery_config_;
   std::string aeron_dir_;
   uint64_t began_ns_ = 0;
   std::unique_ptr<transport::MediaDriver> media_;
   std::unique_ptr<driver::Driver> driver_;
   std::unique_ptr<supervisor::Supervisor> supervisor_;
+  std::unique_ptr<discovery::Provider> discovery_;
 };
 
 nlohmann::ordered_json summary_json(const driver::Driver& driver);
 nlohmann::ordered_json summary_json(const supervisor::Supervisor& supervisor);
+nlohmann::ordered_json summary_json(const discovery::Provider& discovery);
 // A line for people.
 std::string summary_text(const driver::Driver& driver);
 std::string summary_text(const supervisor::Supervisor& supervisor);
+std::string summary_text(const discovery::Provider& discovery);
 
 }  // namespace tidepool::cli

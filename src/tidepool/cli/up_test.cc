@@ -56,7 +56,7 @@ TEST_F(UpTest, RunsMediaDriverDriverAndSupervisorInOneProcess) {  // config.md 3
   const auto json = ran.json();
   EXPECT_EQ(json["driver"]["attach_responses"]["ok"], 2);
   EXPECT_GE(json["supervisor"]["hellos"], 1);
-  EXPECT_EQ(json["supervisor"]["hellos_unleased"], 0);
+  EXPECT_EQ(json["supervisor"]["configs_sent"], 0);  // the driver answers
 }
 
 TEST_F(UpTest, NamesEveryProblemOfEveryRoleBeforeItStartsAny) {  // CFG-1, CFG-16

@@ -30,9 +30,9 @@ struct ConfigArgs {
 };
 
 Exit run_config(const Context& context, const ConfigArgs& args) {
-  const driver::Environment none = [](const std::string&) { return std::optional<std::string>(); };
+  const Environment none = [](const std::string&) { return std::optional<std::string>(); };
   const ConfigValue root = read_toml_file(args.file);
-  const CheckedConfig checked = check_config_tree(root, args.no_environment ? none : driver::process_environment(), args.role);
+  const CheckedConfig checked = check_config_tree(root, args.no_environment ? none : process_environment(), args.role);
   const auto faults = static_cast<uint64_t>(
       std::count_if(checked.problems.begin(), checked.problems.end(), [](const auto& problem) { return problem.fatal; }));
   const uint64_t warnings = checked.problems.size() - faults;

@@ -169,7 +169,7 @@ void print_summary(const Context& context, const discovery::Provider& provider, 
 }
 
 Exit run_serve(const Context& context, const ServeArgs& args) {
-  const discovery::LoadedDiscovery loaded = discovery::load_discovery_config(serve_tree(args), driver::process_environment());
+  const discovery::LoadedDiscovery loaded = discovery::load_discovery_config(serve_tree(args), process_environment());
   for (const auto& problem : loaded.problems) {
     if (!problem.fatal) log(LogLevel::kWarn, "config", problem.line());
   }
@@ -184,12 +184,7 @@ Exit run_serve(const Context& context, const ServeArgs& args) {
   if (config.aeron_dir.empty()) config.aeron_dir = transport::default_aeron_dir();
   std::unique_ptr<transport::MediaDriver> media;
   if (args.embedded) {
-    if (const auto status = transport::media_driver_status(config.aeron_dir); status.alive) {
-      log(LogLevel::kInfo, "discovery", "the media driver of pid ", status.pid, " is alive at ", config.aeron_dir,
-          ": using that one");
-    } else {
-      media = std::make_unique<transport::MediaDriver>(transport::MediaDriverOptions{.dir = config.aeron_dir});
-    }
+    media = embed_media_driver(config.aeron_dir, "discovery");
   } else if (args.wait && !wait_for_media_driver(config.aeron_dir)) {
     return Exit::kOk;
   }

@@ -37,10 +37,11 @@ RoleChoice choice_of(const ConfigValue& file, const UpArgs& args) {
   RoleChoice choice;
   for (const char* table : {"driver", "profiles", "streams"}) choice.driver = choice.driver || file.find(table) != nullptr;
   choice.supervisor = file.find("supervisor") != nullptr;
+  choice.discovery = file.find("discovery") != nullptr || file.find("discovery_registry") != nullptr;
   choice.embedded = embedded(file);
   choice.wait = args.wait;
-  if (!choice.driver && !choice.supervisor)
-    throw Error(Code::kInvalidArgument, args.file, " names no role: expected a table [driver] with [profiles.*], or [supervisor] (an example:  tidepool driver --example)");
+  if (!choice.driver && !choice.supervisor && !choice.discovery)
+    throw Error(Code::kInvalidArgument, args.file, " names no role: expected a table [driver] with [profiles.*], [supervisor] or [discovery] (an example:  tidepool driver --example)");
   return choice;
 }
 
@@ -58,11 +59,13 @@ Exit run_up(const Context& context, const UpArgs& args) {
     nlohmann::ordered_json object = {{"seconds", roles.seconds()}};
     if (roles.driver() != nullptr) object["driver"] = summary_json(*roles.driver());
     if (roles.supervisor() != nullptr) object["supervisor"] = summary_json(*roles.supervisor());
+    if (roles.discovery() != nullptr) object["discovery"] = summary_json(*roles.discovery());
     print_json_line(context, object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print(context.out, "up for {:.1f} s\n", roles.seconds());
     if (roles.driver() != nullptr) fmt::print(context.out, "  driver: {}\n", summary_text(*roles.driver()));
     if (roles.supervisor() != nullptr) fmt::print(context.out, "  supervisor: {}\n", summary_text(*roles.supervisor()));
+    if (roles.discovery() != nullptr) fmt::print(context.out, "  discovery: {}\n", summary_text(*roles.discovery()));
   }
   return Exit::kOk;
 }
@@ -72,7 +75,7 @@ Exit run_up(const Context& context, const UpArgs& args) {
 void add_up(CLI::App& app, Context& context) {
   auto args = std::make_shared<UpArgs>();
   CLI::App* verb = app.add_subcommand("up", "run everything that a file names, in one process");
-  verb->add_option("file", args->file, "TOML file: [aeron], [driver] and its tables, [supervisor]")->type_name("FILE")->required();
+  verb->add_option("file", args->file, "TOML file: [aeron], [driver] and its tables, [supervisor], [discovery] or [discovery_registry]")->type_name("FILE")->required();
   verb->add_flag("--wait", args->wait, "with a media driver of somebody else's: wait for it for ever");
   verb->add_flag("--check", args->check, "check the file, print what would be in force, and leave");
   add_plane_flags(*verb, args->planes);

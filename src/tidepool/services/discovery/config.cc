@@ -17,16 +17,11 @@
 namespace tidepool::discovery {
 namespace {
 
-using driver::ConfigProblem;
-using driver::Environment;
-using driver::Origins;
 
 constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMaxU64 = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t kMaxAeronStream = 0x7FFFFFFF;
 constexpr int32_t kDefaultMetadataStreamId = 1300;  // by convention (config.md 9)
-
-std::string in_quotes(std::string_view text) { return concat("\"", printable(text), "\""); }
 
 std::string origin_of(const Origins& origins, std::string_view key) {
   const auto at = origins.find(key);
@@ -200,7 +195,7 @@ class Section {
     const ConfigValue* written = child_of(table_, name);
     if (written != nullptr && written->origin().starts_with("--")) return {3, written, std::nullopt, written->origin()};
     if (environment_) {
-      const std::string variable = driver::environment_name(key(name));
+      const std::string variable = environment_name(key(name));
       auto set = environment_(variable);
       if (set && !set->empty()) return {2, nullptr, std::move(set), concat("environment ", variable)};
     }
@@ -342,17 +337,8 @@ std::vector<std::string> DiscoveryConfig::effective_allowed_channels() const {
   return medium.empty() ? std::vector<std::string>{} : std::vector<std::string>{medium};
 }
 
-bool LoadedDiscovery::ok() const noexcept {
-  return std::none_of(problems.begin(), problems.end(), [](const auto& problem) { return problem.fatal; });
-}
-
-std::string LoadedDiscovery::error_text() const {
-  std::string out;
-  for (const auto& problem : problems) {
-    if (problem.fatal) out += concat(out.empty() ? "" : "\n", problem.line());
-  }
-  return out;
-}
+bool LoadedDiscovery::ok() const noexcept { return !any_fatal(problems); }
+std::string LoadedDiscovery::error_text() const { return fatal_text(problems); }
 
 bool same_endpoint(const Endpoint& a, const Endpoint& b) {
   if (a.stream_id != b.stream_id) return false;

@@ -69,8 +69,8 @@ struct DiscoveryConfig {
 
 struct LoadedDiscovery {
   DiscoveryConfig config;
-  std::vector<driver::ConfigProblem> problems;
-  driver::Origins origins;
+  std::vector<ConfigProblem> problems;
+  Origins origins;
   bool ok() const noexcept;
   std::string error_text() const;  // all fatal problems, one a line
 };
@@ -78,10 +78,10 @@ struct LoadedDiscovery {
 // Read [discovery] or [discovery_registry]. What [discovery] leaves out is the driver's, if the tree configures one ([driver] with
 // more than aeron_dir) or holds nothing about discovery at all. A value whose origin begins with "--" came from the command line
 // and wins over the environment (rulings P-12). Never throws for bad content; touches nothing.
-LoadedDiscovery load_discovery_config(const ConfigValue& root, const driver::Environment& environment);
+LoadedDiscovery load_discovery_config(const ConfigValue& root, const Environment& environment);
 
 // CFG-17 on values, however they came about.
-std::vector<driver::ConfigProblem> check_discovery_config(const DiscoveryConfig& config, const driver::Origins& origins = {});
+std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& config, const Origins& origins = {});
 
 // Two endpoints that one message reaches both of: the same stream id on the same medium and address.
 bool same_endpoint(const Endpoint& a, const Endpoint& b);

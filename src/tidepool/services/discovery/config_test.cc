@@ -18,7 +18,6 @@
 namespace tidepool::discovery {
 namespace {
 
-using driver::Environment;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

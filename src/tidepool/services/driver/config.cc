@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -15,8 +13,8 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
-#include "tidepool/transport/channel_uri.h"
 #include "tidepool/shm/region.h"
+#include "tidepool/transport/channel_uri.h"
 
 namespace tidepool::driver {
 namespace {
@@ -30,270 +28,7 @@ constexpr size_t kMaxTokenBytes = 1024;
 constexpr uint32_t kMinIntervalMs = 10;
 constexpr uint32_t kMaxCounterOwner = 32767;  // above, type ids turn negative; 0 would take Aeron's own
 
-std::string in_quotes(std::string_view text) { return concat("\"", printable(text), "\""); }
-
-std::string range_text(const IdRange& range) {
-  return range.first == range.last ? std::to_string(range.first) : concat(range.first, "-", range.last);
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-template <typename Integer>
-std::optional<Integer> parse_decimal(std::string_view text) {
-  Integer value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 10);
-  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return value;
-}
-
-// "a-b", "a,b" or "a", blanks around the numbers allowed (config.md 1).
-std::optional<IdRange> parse_range(std::string_view text) {
-  const auto cut = text.find_first_of("-,");
-  const auto first = parse_decimal<uint32_t>(trimmed(text.substr(0, cut)));
-  const auto last = cut == std::string_view::npos ? first : parse_decimal<uint32_t>(trimmed(text.substr(cut + 1)));
-  if (!first || !last) return std::nullopt;
-  return IdRange{*first, *last};
-}
-
-constexpr std::string_view kRangeForms =
-    "expected \"20000-29999\", \"20000,29999\", \"20000\", [20000, 29999] or [\"20000-20999\", ...]";
-
-// Reads keys of one tree under one environment, collecting problems instead of throwing.
-class Reader {
- public:
-  Reader(const ConfigValue& root, const Environment& environment, LoadedConfig& out)
-      : root_(root), environment_(environment), out_(out) {}
-
-  Origins origins;
-
-  void problem(std::string key, std::string origin, std::string text, bool fatal = true) {
-    out_.problems.push_back({std::move(key), std::move(origin), std::move(text), fatal});
-  }
-  void wrong_type(const std::string& key, const ConfigValue& value, std::string_view expected) {
-    problem(key, value.origin(), concat("is a value of type ", value.type_name(), ": expected ", expected));
-  }
-
-  // A table of the root, if it is there and one.
-  const ConfigTable* table(const std::string& key) {
-    const auto* value = find_in(root_.as_table(), key);
-    if (value == nullptr) return nullptr;
-    if (value->as_table() == nullptr) wrong_type(key, *value, "a table");
-    return value->as_table();
-  }
-
-  void read(const std::string& key, std::string& out) {
-    const Source source = look_up(key);
-    if (source.text) out = *source.text;
-    if (source.value == nullptr) return;
-    if (const auto* text = source.value->as_string()) {
-      out = *text;
-    } else {
-      wrong_type(key, *source.value, "a string");
-    }
-  }
-
-  void read(const std::string& key, bool& out) {
-    const Source source = look_up(key);
-    if (source.text) {
-      std::string lower;
-      for (const char c : *source.text) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
-      if (lower == "true" || lower == "1") {
-        out = true;
-      } else if (lower == "false" || lower == "0") {
-        out = false;
-      } else {
-        problem(key, source.origin, concat("is ", in_quotes(*source.text), ": expected true, false, 1 or 0"));
-      }
-    } else if (source.value != nullptr) {
-      if (const auto* flag = source.value->as_bool()) {
-        out = *flag;
-      } else {
-        wrong_type(key, *source.value, "true or false");
-      }
-    }
-  }
-
-  template <typename Integer>
-  void read(const std::string& key, Integer& out, uint64_t min, uint64_t max) {
-    const Source source = look_up(key);
-    if (source.text) {
-      const auto value = parse_decimal<uint64_t>(*source.text);
-      if (!value) {
-        problem(key, source.origin, concat("is ", in_quotes(*source.text), ": expected a decimal number from ", min, " to ", max));
-      } else {
-        accept(key, source.origin, *value, out, min, max);
-      }
-    } else if (source.value != nullptr) {
-      read_integer(key, *source.value, out, min, max);
-    }
-  }
-
-  template <typename Integer>
-  bool read_integer(const std::string& key, const ConfigValue& value, Integer& out, uint64_t min, uint64_t max) {
-    const auto* number = value.as_integer();
-    if (number == nullptr) {
-      wrong_type(key, value, "an integer");
-      return false;
-    }
-    if (*number < 0) {
-      problem(key, value.origin(), concat("is ", *number, ": expected ", min, " to ", max));
-      return false;
-    }
-    return accept(key, value.origin(), static_cast<uint64_t>(*number), out, min, max);
-  }
-
-  void read(const std::string& key, std::vector<IdRange>& out) {
-    const Source source = look_up(key);
-    if (source.text) {
-      add_range(key, source.origin, *source.text, out);
-    } else if (source.value != nullptr) {
-      read_ranges(key, *source.value, out);
-    }
-  }
-
-  // Octal string (config.md 2.2).
-  void read_mode(const std::string& key, mode_t& out) {
-    const Source source = look_up(key);
-    std::optional<std::string> text = source.text;
-    if (source.value != nullptr) {
-      if (const auto* written = source.value->as_string()) {
-        text = *written;
-      } else {
-        wrong_type(key, *source.value, "an octal string such as \"660\"");
-      }
-    }
-    if (!text) return;
-    uint32_t mode = 0;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
-    if (error != std::errc{} || end != text->data() + text->size() || mode > 07777) {
-      problem(key, source.origin, concat("is ", in_quotes(*text), ": expected an octal string up to \"7777\", such as \"660\""));
-      return;
-    }
-    out = mode;
-  }
-
-  // An array of strings; from the environment separated by colons.
-  void read_paths(const std::string& key, std::vector<std::string>& out) {
-    const Source source = look_up(key);
-    if (source.text) {
-      std::string_view rest = *source.text;
-      while (!rest.empty()) {
-        const auto colon = rest.find(':');
-        if (const auto path = rest.substr(0, colon); !path.empty()) out.emplace_back(path);
-        rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
-      }
-    } else if (source.value != nullptr) {
-      const auto* array = source.value->as_array();
-      if (array == nullptr) return wrong_type(key, *source.value, "an array of absolute paths");
-      for (const auto& item : *array) {
-        if (const auto* path = item.as_string()) {
-          out.push_back(*path);
-        } else {
-          wrong_type(key, item, "an absolute path as a string");
-        }
-      }
-    }
-  }
-
-  // Keys of `table` (named `prefix`) that nobody asked for: logged and ignored (config.md 1.6).
-  void warn_unknown(const std::string& prefix, const ConfigTable* table) {
-    if (table == nullptr) return;
-    for (const auto& name : table->order) {
-      const std::string key = prefix.empty() ? name : concat(prefix, ".", name);
-      if (!known_.contains(key))
-        problem(printable(key), find_in(table, name)->origin(), "is unknown and ignored: is it spelled right?", false);
-    }
-  }
-  void know(std::string key) { known_.insert(std::move(key)); }
-
-  static const ConfigValue* find_in(const ConfigTable* table, std::string_view name) {
-    if (table == nullptr) return nullptr;
-    const auto at = table->entries.find(name);
-    return at == table->entries.end() ? nullptr : &at->second;
-  }
-
- private:
-  struct Source {
-    const ConfigValue* value = nullptr;  // from the file or the command line
-    std::optional<std::string> text;     // from the environment
-    std::string origin;
-  };
-
-  Source look_up(const std::string& key) {
-    known_.insert(key);
-    const ConfigValue* written = root_.find(key);
-    if (written != nullptr && written->origin().starts_with("--")) return found(key, {written, std::nullopt, written->origin()});
-    if (auto from = from_environment(environment_name(key))) return found(key, *from);
-    if (key == "driver.aeron_dir") {
-      if (auto from = from_environment("AERON_DIR")) return found(key, *from);
-    } else if (key == "driver.control_channel") {
-      if (auto from = from_environment("TP_CONTROL_CHANNEL")) return found(key, *from);
-    } else if (key == "driver.control_stream_id") {
-      if (auto from = from_environment("TP_CONTROL_STREAM_ID")) return found(key, *from);
-    }
-    if (written != nullptr) return found(key, {written, std::nullopt, written->origin()});
-    return {};
-  }
-  Source found(const std::string& key, Source source) {
-    origins[key] = source.origin;
-    return source;
-  }
-  std::optional<Source> from_environment(const std::string& name) const {
-    auto text = environment_ ? environment_(name) : std::nullopt;
-    if (!text || text->empty()) return std::nullopt;  // set but empty counts as unset
-    return Source{nullptr, std::move(text), concat("environment ", name)};
-  }
-
-  template <typename Integer>
-  bool accept(const std::string& key, const std::string& origin, uint64_t value, Integer& out, uint64_t min, uint64_t max) {
-    if (value < min || value > max) {
-      problem(key, origin, concat("is ", value, ": expected ", min, " to ", max));
-      return false;
-    }
-    out = static_cast<Integer>(value);
-    return true;
-  }
-
-  void add_range(const std::string& key, const std::string& origin, std::string_view text, std::vector<IdRange>& out) {
-    if (trimmed(text).empty()) return;  // disabled
-    if (const auto range = parse_range(text)) {
-      out.push_back(*range);
-    } else {
-      problem(key, origin, concat("is ", in_quotes(text), ": ", kRangeForms));
-    }
-  }
-
-  void read_ranges(const std::string& key, const ConfigValue& value, std::vector<IdRange>& out) {
-    if (const auto* text = value.as_string()) return add_range(key, value.origin(), *text, out);
-    const auto* array = value.as_array();
-    if (array == nullptr) return problem(key, value.origin(), concat("is a value of type ", value.type_name(), ": ", kRangeForms));
-    if (array->empty()) return;  // disabled
-    const auto integers =
-        static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_integer() != nullptr; }));
-    const auto strings =
-        static_cast<size_t>(std::count_if(array->begin(), array->end(), [](const auto& v) { return v.as_string() != nullptr; }));
-    if (integers == array->size() && array->size() == 2) {
-      IdRange range;
-      if (read_integer(key, (*array)[0], range.first, 0, kMaxU32) && read_integer(key, (*array)[1], range.last, 0, kMaxU32))
-        out.push_back(range);
-    } else if (strings == array->size()) {
-      for (const auto& item : *array) add_range(key, item.origin(), *item.as_string(), out);
-    } else {
-      problem(key, value.origin(), concat("mixes or miscounts its values: ", kRangeForms));
-    }
-  }
-
-  const ConfigValue& root_;
-  const Environment& environment_;
-  LoadedConfig& out_;
-  std::set<std::string, std::less<>> known_;
-};
-
-void read_driver(Reader& in, DriverConfig& c) {
+void read_driver(ConfigReader& in, DriverConfig& c) {
   in.read("driver.instance_id", c.instance_id);
   in.read("driver.aeron_dir", c.aeron_dir);
   in.read("driver.control_channel", c.control_channel);
@@ -308,7 +43,7 @@ void read_driver(Reader& in, DriverConfig& c) {
   in.read("driver.counter_owner_id", c.counter_owner_id, 1, kMaxCounterOwner);
 }
 
-void read_shm(Reader& in, DriverConfig& c) {
+void read_shm(ConfigReader& in, DriverConfig& c) {
   in.read("shm.base_dir", c.base_dir);
   in.read("shm.namespace", c.name_space);
   in.read("shm.require_hugepages", c.require_hugepages);
@@ -317,7 +52,7 @@ void read_shm(Reader& in, DriverConfig& c) {
   in.read_paths("shm.allowed_base_dirs", c.allowed_base_dirs);
 }
 
-void read_policies(Reader& in, DriverConfig& c) {
+void read_policies(ConfigReader& in, DriverConfig& c) {
   in.read("policies.allow_dynamic_streams", c.allow_dynamic_streams);
   in.read("policies.default_profile", c.default_profile);
   in.read("policies.announce_period_ms", c.announce_period_ms, kMinIntervalMs, kMaxU32);
@@ -340,7 +75,7 @@ void read_policies(Reader& in, DriverConfig& c) {
   in.read("policies.require_power_of_two_stride", c.require_power_of_two_stride);
 }
 
-void read_pools(Reader& in, const std::string& prefix, const ConfigValue& value, Profile& profile) {
+void read_pools(ConfigReader& in, const std::string& prefix, const ConfigValue& value, Profile& profile) {
   const auto* array = value.as_array();
   if (array == nullptr) return in.wrong_type(prefix, value, "an array of tables with pool_id and stride_bytes");
   for (size_t i = 0; i < array->size(); ++i) {
@@ -354,14 +89,14 @@ void read_pools(Reader& in, const std::string& prefix, const ConfigValue& value,
     in.know(key + ".pool_id");
     in.know(key + ".stride_bytes");
     in.origins[key] = (*array)[i].origin();
-    if (const auto* id = Reader::find_in(entry, "pool_id")) {
+    if (const auto* id = ConfigReader::find_in(entry, "pool_id")) {
       in.origins[key + ".pool_id"] = id->origin();
       if (!in.read_integer(key + ".pool_id", *id, pool.pool_id, 0, 65535)) continue;
     } else {
       in.problem(key + ".pool_id", (*array)[i].origin(), "is missing: expected 1 to 65534");
       continue;
     }
-    if (const auto* stride = Reader::find_in(entry, "stride_bytes")) {
+    if (const auto* stride = ConfigReader::find_in(entry, "stride_bytes")) {
       in.origins[key + ".stride_bytes"] = stride->origin();
       if (!in.read_integer(key + ".stride_bytes", *stride, pool.stride_bytes, 0, kMaxU32)) continue;
     } else {
@@ -373,7 +108,7 @@ void read_pools(Reader& in, const std::string& prefix, const ConfigValue& value,
   }
 }
 
-void read_profiles(Reader& in, DriverConfig& c) {
+void read_profiles(ConfigReader& in, DriverConfig& c) {
   const auto* profiles = in.table("profiles");
   if (profiles == nullptr) return;
   for (const auto& name : profiles->order) {
@@ -389,17 +124,17 @@ void read_profiles(Reader& in, DriverConfig& c) {
     profile.name = name;
     profile.geometry.slot_count = kDefaultHeaderSlots;
     for (const char* known : {".header_nslots", ".header_slot_bytes", ".payload_pools"}) in.know(key + known);
-    if (const auto* slots = Reader::find_in(table, "header_nslots")) {
+    if (const auto* slots = ConfigReader::find_in(table, "header_nslots")) {
       in.origins[key + ".header_nslots"] = slots->origin();
       in.read_integer(key + ".header_nslots", *slots, profile.geometry.slot_count, 0, kMaxU32);
     }
-    if (const auto* bytes = Reader::find_in(table, "header_slot_bytes")) {
+    if (const auto* bytes = ConfigReader::find_in(table, "header_slot_bytes")) {
       uint64_t given = wire::kSlotBytes;
       in.read_integer(key + ".header_slot_bytes", *bytes, given, 0, std::numeric_limits<uint64_t>::max());
       if (given != wire::kSlotBytes)
         in.problem(key + ".header_slot_bytes", bytes->origin(), concat("is ", given, ": expected 256, the only size there is"));
     }
-    if (const auto* pools = Reader::find_in(table, "payload_pools")) {
+    if (const auto* pools = ConfigReader::find_in(table, "payload_pools")) {
       in.origins[key + ".payload_pools"] = pools->origin();
       read_pools(in, key + ".payload_pools", *pools, profile);
     }
@@ -408,7 +143,7 @@ void read_profiles(Reader& in, DriverConfig& c) {
   }
 }
 
-void read_streams(Reader& in, DriverConfig& c) {
+void read_streams(ConfigReader& in, DriverConfig& c) {
   const auto* streams = in.table("streams");
   if (streams == nullptr) return;
   for (const auto& name : streams->order) {
@@ -425,14 +160,14 @@ void read_streams(Reader& in, DriverConfig& c) {
     bool whole = true;
     in.know(key + ".stream_id");
     in.know(key + ".profile");
-    if (const auto* id = Reader::find_in(table, "stream_id")) {
+    if (const auto* id = ConfigReader::find_in(table, "stream_id")) {
       in.origins[key + ".stream_id"] = id->origin();
       whole &= in.read_integer(key + ".stream_id", *id, stream.stream_id, 0, kMaxU32);
     } else {
       in.problem(key + ".stream_id", value.origin(), concat("is missing: expected 1 to ", kMaxStreamId));
       whole = false;
     }
-    if (const auto* profile = Reader::find_in(table, "profile")) {
+    if (const auto* profile = ConfigReader::find_in(table, "profile")) {
       in.origins[key + ".profile"] = profile->origin();
       if (const auto* text = profile->as_string()) {
         stream.profile = *text;
@@ -464,18 +199,18 @@ void check_range(const DriverConfig& c, const NamedRange& named, uint32_t highes
                  std::vector<ConfigProblem>& problems) {
   const auto& range = named.range;
   const auto bad = [&](std::string text) { problems.push_back({named.key, origin_of(origins, named.key), std::move(text)}); };
-  if (range.first == 0) return bad(concat("is ", range_text(range), ": expected ids from 1 up, 0 is never one"));
-  if (range.first > range.last) return bad(concat("is ", range_text(range), ": expected the smaller id first"));
-  if (range.last > highest) return bad(concat("is ", range_text(range), ": expected ids up to ", highest));
+  if (range.first == 0) return bad(concat("is ", text_of(range), ": expected ids from 1 up, 0 is never one"));
+  if (range.first > range.last) return bad(concat("is ", text_of(range), ": expected the smaller id first"));
+  if (range.last > highest) return bad(concat("is ", text_of(range), ": expected ids up to ", highest));
   const std::pair<std::string_view, int32_t> aeron_ids[] = {{"driver.control_stream_id", c.control_stream_id},
                                                             {"driver.announce_stream_id", c.effective_announce_stream_id()},
                                                             {"driver.qos_stream_id", c.qos_stream_id}};
   for (const auto& [key, id] : aeron_ids)
     if (range.contains(static_cast<uint32_t>(id)))
-      bad(concat("is ", range_text(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
+      bad(concat("is ", text_of(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
   for (const auto& stream : c.streams)
     if (range.contains(stream.stream_id))
-      bad(concat("is ", range_text(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name),
+      bad(concat("is ", text_of(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name),
                  ".stream_id: expected none of those in use"));
 }
 
@@ -483,7 +218,7 @@ void check_disjoint(const NamedRange& a, const NamedRange& b, const Origins& ori
   if (a.range.overlaps(b.range))
     problems.push_back(
         {a.key, origin_of(origins, a.key),
-         concat("is ", range_text(a.range), " and overlaps ", range_text(b.range), " of ", b.key, ": expected disjoint ranges")});
+         concat("is ", text_of(a.range), " and overlaps ", text_of(b.range), " of ", b.key, ": expected disjoint ranges")});
 }
 
 std::vector<NamedRange> named(const std::string& key, const std::vector<IdRange>& ranges) {
@@ -512,7 +247,7 @@ void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<Con
 
 // CFG-16: [supervisor] (config.md 3). Its answers to hellos are given by the driver itself; its registry and its planes of its
 // own are not, which is said.
-void read_supervisor(Reader& in, DriverConfig& c, LoadedConfig& out) {
+void read_supervisor(ConfigReader& in, DriverConfig& c, LoadedConfig& out) {
   const auto* table = in.table("supervisor");
   if (table == nullptr) return;
   SupervisorConfig& own = c.supervisor;
@@ -550,10 +285,8 @@ void read_supervisor(Reader& in, DriverConfig& c, LoadedConfig& out) {
   in.read("supervisor.consumer_capacity", own.consumer_capacity, 1, kMaxU32);
   uint32_t number = 0;
   for (const char* key :
-       {"supervisor.consumer_stale_ms", "supervisor.liveness_timeout_ms", "supervisor.liveness_check_interval_ms"}) {
-    in.read(key, number, 0, kMaxU32);
-    not_served(key, "is checked but not served: this driver keeps no registry of who is alive besides its leases");
-  }
+       {"supervisor.consumer_stale_ms", "supervisor.liveness_timeout_ms", "supervisor.liveness_check_interval_ms"})
+    in.read(key, number, kMinIntervalMs, kMaxU32);  // services/supervisor has the use of them
   bool enabled = true;
   in.read("supervisor.per_consumer_enabled", enabled);
   if (in.origins.contains("supervisor.per_consumer_enabled")) own.per_consumer_enabled = enabled;
@@ -828,34 +561,8 @@ uint64_t DriverConfig::lease_lifetime_ns() const noexcept {
   return ms > kLongestNs / kNsPerMs ? kLongestNs : ms * kNsPerMs;
 }
 
-std::string ConfigProblem::line() const { return origin.empty() ? concat(key, " ", text) : concat(origin, ": ", key, " ", text); }
-
-std::string environment_name(std::string_view key) {
-  std::string name;
-  for (const char c : key) name.push_back(c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
-  return name;
-}
-
-Environment process_environment() {
-  return [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-  };
-}
-
-bool LoadedConfig::ok() const noexcept {
-  return std::none_of(problems.begin(), problems.end(), [](const auto& problem) { return problem.fatal; });
-}
-
-std::string LoadedConfig::error_text() const {
-  std::string out;
-  for (const auto& problem : problems) {
-    if (!problem.fatal) continue;
-    if (!out.empty()) out.push_back('\n');
-    out += problem.line();
-  }
-  return out;
-}
+bool LoadedConfig::ok() const noexcept { return !any_fatal(problems); }
+std::string LoadedConfig::error_text() const { return fatal_text(problems); }
 
 std::vector<ConfigProblem> check_driver_config(const DriverConfig& c, const Origins& origins) {
   std::vector<ConfigProblem> problems;
@@ -944,7 +651,8 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
         {"configuration", root.origin(), "is no table: expected [driver], [shm], [policies], [profiles.*] and [streams.*]"});
     return out;
   }
-  Reader in(root, environment, out);
+  ConfigReader in(root, environment, out.problems,
+                  {{"driver.aeron_dir", "AERON_DIR"}, {"driver.control_channel", "TP_CONTROL_CHANNEL"}, {"driver.control_stream_id", "TP_CONTROL_STREAM_ID"}});
   const ConfigTable* tables[] = {in.table("driver"), in.table("shm"), in.table("policies")};
   read_driver(in, c);
   read_shm(in, c);

@@ -5,25 +5,15 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tidepool/base/config.h"
+#include "tidepool/base/config_reader.h"
 #include "tidepool/pool/geometry.h"
 
 namespace tidepool::driver {
-
-struct IdRange {
-  uint32_t first = 0;
-  uint32_t last = 0;  // inclusive
-  bool contains(uint32_t id) const noexcept { return id >= first && id <= last; }
-  bool overlaps(const IdRange& other) const noexcept { return first <= other.last && other.first <= last; }
-  bool operator==(const IdRange&) const = default;
-};
 
 struct Profile {
   std::string name;
@@ -106,23 +96,6 @@ struct DriverConfig {
   const std::vector<IdRange>& effective_control_ranges() const noexcept;
   uint64_t lease_lifetime_ns() const noexcept;      // keepalive interval x grace intervals
 };
-
-// A problem with a key: where it was written, what was expected.
-struct ConfigProblem {
-  std::string key;
-  std::string origin;  // "lab.toml:12", "environment SHM_BASE_DIR", or empty for a default
-  std::string text;
-  bool fatal = true;   // false: a warning (unknown key, grace of one interval, ...)
-  std::string line() const;  // "lab.toml:12: profiles.small.header_nslots is 100: expected a power of two"
-};
-
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-Environment process_environment();
-// "driver.control_stream_id" -> "DRIVER_CONTROL_STREAM_ID".
-std::string environment_name(std::string_view key);
-
-// Key -> where it was written, for messages and for a dump of what is in force (CFG-21). A key that is missing has its default.
-using Origins = std::map<std::string, std::string, std::less<>>;
 
 struct LoadedConfig {
   DriverConfig config;

@@ -193,13 +193,13 @@ struct Supervisor::Impl {
   void on(const wire::ConsumerHello& hello, const transport::MessageInfo& info) {
     ++counts.hellos;
     if (hello.stream_id == 0 || hello.consumer_id == 0) return;
-    if (options.has_lease && !options.has_lease(hello.stream_id, hello.consumer_id)) {
-      ++counts.hellos_unleased;
-      return;
-    }
     Consumer* consumer = consumer_of({hello.stream_id, hello.consumer_id}, info);
     if (consumer == nullptr) return;
     consumer->last_hello_ns = now_ns;
+    if (!options.answers) {
+      consumer->hello = hello;
+      return;
+    }
     const wire::ConsumerConfig config_now = decide(hello, *consumer);
     // D-51: only the first, a different one, or a changed assignment. What a consumer echoes of our assignment is no change.
     const bool same_wish = consumer->hello && alike(*consumer->hello, hello, *consumer);
@@ -209,6 +209,16 @@ struct Supervisor::Impl {
       answer(*consumer, config_now);
     }
     consumer->hello = hello;
+  }
+
+  // Another's answer. Our own comes back to us, too, and says nothing new.
+  void on(const wire::ConsumerConfig& config_heard, const transport::MessageInfo&) {
+    if (options.answers) return;
+    const auto at = consumers.find({config_heard.stream_id, config_heard.consumer_id});
+    if (at == consumers.end()) return;
+    at->second.answer = config_heard;
+    at->second.descriptor = {config_heard.descriptor_channel, config_heard.descriptor_stream_id};
+    at->second.control = {config_heard.control_channel, config_heard.control_stream_id};
   }
 
   void on(const wire::QosConsumer& qos, const transport::MessageInfo& info) {

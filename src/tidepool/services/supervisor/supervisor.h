@@ -5,7 +5,6 @@
 // Thread safety: one thread polls and calls all else. Lifetime: holds nothing but its Aeron client and read-only mappings.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,9 +19,9 @@
 namespace tidepool::supervisor {
 
 struct SupervisorOptions {
-  // Whether a consumer holds a lease on a stream, where a driver lives beside us and can be asked: then only those are
-  // answered (D-51). Empty: every valid hello is.
-  std::function<bool(uint32_t stream_id, uint32_t consumer_id)> has_lease = {};
+  // Answer hellos. False where a driver on the same control stream does so itself, which knows who holds a lease (D-51): then what
+  // it answers is noted.
+  bool answers = true;
   std::optional<uint64_t> media_driver_timeout_ms = {};  // 10 s: silent for this long is dead
 };
 
@@ -30,7 +29,6 @@ struct SupervisorCounts {
   uint64_t configs_sent = 0;
   uint64_t configs_dropped = 0;    // nobody heard the control stream
   uint64_t hellos = 0;
-  uint64_t hellos_unleased = 0;    // has_lease said no: not answered
   uint64_t planes_assigned = 0;    // per-consumer descriptor or control streams
   uint64_t planes_declined = 0;
   uint64_t consumers_refused = 0;  // table full (consumer_capacity)

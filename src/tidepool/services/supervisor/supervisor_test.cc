@@ -33,6 +33,7 @@ class Peer {
     return control_->connected() && announce_->connected() && qos_->connected() && metadata_->connected();
   }
   void say(const wire::ConsumerHello& m) { send(*control_, m); }
+  void say(const wire::ConsumerConfig& m) { send(*control_, m); }
   void say(const wire::QosConsumer& m) { send(*qos_, m); }
   void say(const wire::QosProducer& m) { send(*qos_, m); }
   void say(const wire::ShmPoolAnnounce& m) { send(*announce_, m); }
@@ -226,15 +227,23 @@ TEST_F(SupervisorTest, TellsAConsumerOfAnotherLayoutNotToUseTheMemory) {  // wir
   EXPECT_FALSE(answer_to(message).use_shm);
 }
 
-TEST_F(SupervisorTest, AnswersOnlyLeasedConsumersWhereADriverCanBeAsked) {  // D-51
+TEST_F(SupervisorTest, OnlyNotesWhatIsAnsweredWhereADriverAnswersByItself) {  // D-51
   SupervisorOptions options;
-  options.has_lease = [](uint32_t, uint32_t consumer_id) { return consumer_id != 1; };
+  options.answers = false;
   start(options);
   peer_->say(wish(1, 31000, 32000));
-  flush();
-  EXPECT_TRUE(peer_->configs.empty());
-  EXPECT_EQ(supervisor_->counts().hellos_unleased, 1u);
-  EXPECT_EQ(answer_to(wish(2, 31000, 32000)).descriptor_stream_id, 31000u);
+  ASSERT_TRUE(poll_until([&] { return turn(), consumer(1).has_value(); }));
+  wire::ConsumerConfig config;
+  config.stream_id = kStream;
+  config.consumer_id = 1;
+  config.mode = wire::Mode::rate_limited;
+  config.descriptor_channel = kIpc;
+  config.descriptor_stream_id = 31007;
+  peer_->say(config);
+  ASSERT_TRUE(poll_until([&] { return turn(), consumer(1)->descriptor.stream_id == 31007; }));
+  EXPECT_EQ(consumer(1)->mode, wire::Mode::rate_limited);
+  EXPECT_EQ(peer_->configs.size(), 1u);  // the peer's own, come back
+  EXPECT_EQ(supervisor_->counts().configs_sent, 0u);
 }
 
 TEST_F(SupervisorTest, ReportsASilentConsumerOnceFreesItsIdsAndForgetsItLater) {  // OP-16, OP-14
