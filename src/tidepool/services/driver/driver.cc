@@ -121,14 +121,18 @@ void Driver::Impl::sweep(pool::EpochFiles& files, bool own) {
     rules.min_age_ns = min_age_ns_;
     rules.now_ns = now_ns_;
     rules.now_realtime_ns = clock_.realtime_ns();
-    for (const auto& gone : files.collect(stream_id, rules)) {
-      ++counts_.epochs_collected;
-      log(LogLevel::kInfo, "driver", "sweep: removed ", gone.path, ", ", gone.bytes, " bytes: ", gone.why);
+    try {
+      for (const auto& gone : files.collect(stream_id, rules)) {
+        ++counts_.epochs_collected;
+        log(LogLevel::kInfo, "driver", "sweep: removed ", gone.path, ", ", gone.bytes, " bytes: ", gone.why);
+      }
+      if (!own) continue;
+      const size_t left = files.epochs(stream_id).size();
+      if (left == 0) files.remove_stream(stream_id);
+      if (left > config_.epoch_gc_keep) collect_later(stream_id);
+    } catch (const Error& error) {  // a file or a link where a stream's directory should be: no reason not to serve the others
+      log(LogLevel::kWarn, "driver", "sweep of stream ", stream_id, ": ", error.what());
     }
-    if (!own) continue;
-    const size_t left = files.epochs(stream_id).size();
-    if (left == 0) files.remove_stream(stream_id);
-    if (left > config_.epoch_gc_keep) collect_later(stream_id);
   }
 }
 

@@ -1327,6 +1327,27 @@ TEST_F(DriverTest, AStartSweepsTheNamespacesThatNoDriverHolds) {  // P-8, R-02, 
   EXPECT_TRUE(fs::exists(path("dead").parent_path() / "driver.lock"));
 }
 
+TEST_F(DriverTest, WhatLiesWhereAStreamShouldKeepsNobodyElseFromBeingServed) {  // D-34, D-40, P-8, R-02
+  start();
+  driver_.reset();
+  std::ofstream(namespace_path() / "10") << "a file";
+  fs::create_directory(dir_.path() + "/elsewhere");
+  fs::create_directory_symlink(dir_.path() + "/elsewhere", namespace_path() / "12");
+  fs::create_directory(namespace_path() / "13");
+  std::ofstream(namespace_path() / "13" / "notes.txt") << "somebody's";
+  LogCapture log;
+  start();
+  EXPECT_EQ(attach(11, 5, Role::producer).code, ResponseCode::ok);
+  const auto refused = ask(request(10, 6, Role::producer));
+  EXPECT_EQ(refused.code, ResponseCode::internal_error);
+  EXPECT_TRUE(refused.error_message.starts_with("shm creation failed: ")) << refused.error_message;
+  EXPECT_TRUE(log.has("sweep of stream 10")) << log.all();
+  EXPECT_TRUE(fs::is_empty(dir_.path() + "/elsewhere"));
+  EXPECT_TRUE(fs::exists(namespace_path() / "13" / "notes.txt"));
+  fs::remove(namespace_path() / "10");
+  EXPECT_EQ(attach(10, 6, Role::producer).code, ResponseCode::ok);
+}
+
 TEST_F(DriverTest, TheSweepCanBeSwitchedOff) {  // P-8
   start();
   for (int i = 0; i < 4; ++i) detach(detach_request(attach(10, 5, Role::producer), 5, Role::producer));
