@@ -64,7 +64,9 @@ struct Conductor::Ear {
   void on(const wire::MetaBlobAnnounce& message, const transport::MessageInfo& info) { tell_caches(message, info); }
   void on(const wire::MetaBlobChunk& message, const transport::MessageInfo& info) { tell_caches(message, info); }
   void on(const wire::MetaBlobComplete& message, const transport::MessageInfo& info) { tell_caches(message, info); }
-  void on(const wire::QosProducer& message, const transport::MessageInfo&) { conductor.qos_.heard(message, now.monotonic_ns); }
+  void on(const wire::QosProducer& message, const transport::MessageInfo&) {
+    if (conductor.qos_wanted_) conductor.qos_.heard(message, now.monotonic_ns);
+  }
 };
 
 Conductor::Conductor(Settings settings) : settings_(std::move(settings)) {}

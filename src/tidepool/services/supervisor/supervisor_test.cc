@@ -184,7 +184,7 @@ TEST_F(SupervisorTest, KeepsEqualIdsOnTwoStreamsApart) {  // OP-14
   EXPECT_TRUE(consumer(1, 200));
 }
 
-TEST_F(SupervisorTest, DeclinesHalfPairsAndChannelsThatAreNone) {  // OP-15, W-70, W-71
+TEST_F(SupervisorTest, DeclinesHalfPairsAndChannelsThatAreNone) {  // OP-15, W-11, W-70, W-71
   start();
   wire::ConsumerHello half = wish(1, 31000, 0);
   const auto first = answer_to(half);
