@@ -50,7 +50,7 @@ function(tidepool_test_options target)
   if(TIDEPOOL_SANITIZE STREQUAL "address")
     target_compile_options(${target} PRIVATE -O0 -fno-sanitize=null,alignment,vptr)
   elseif(TIDEPOOL_SANITIZE STREQUAL "" AND CMAKE_BUILD_TYPE MATCHES "^Rel")
-    target_compile_options(${target} PRIVATE -O1)
+    target_compile_options(${target} PRIVATE -O0 -g0)
   endif()
 endfunction()
 

@@ -156,7 +156,7 @@ TEST_F(ConfigCheckTest, ChecksOneRoleAlone) {
   EXPECT_EQ(check(text, {"--role", "client"}).exit, 1);
   const Ran unknown = check(text, {"--role", "cook"});
   EXPECT_EQ(unknown.exit, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("expected driver, client"));
+  EXPECT_THAT(unknown.err, HasSubstr("expected driver, supervisor, discovery, client"));
 }
 
 TEST_F(ConfigCheckTest, AFileThatIsNoneIsOneError) {  // CFG-1
