@@ -272,6 +272,7 @@ void ChunkFile::take(const std::byte* data, uint64_t end, bool in_place) {
 }
 
 void ChunkFile::sync(uint64_t records) {
+  if (broken_) throw FeedError(Fault::kIo, file_.path(), ": a sync failed before, so what it holds behind byte ", durable_end_, " is not certain");
   if (checked_end_ == durable_end_ && directory_synced_) return;
   if (table_written_ < table_.size()) {
     const auto fresh = std::span(table_).subspan(table_written_);
@@ -282,7 +283,7 @@ void ChunkFile::sync(uint64_t records) {
   const TailSlot slot{generation_, checked_end_, records, realtime_ns(), tail_crc_};
   file_.write(feed::encode(slot), kTailSlotAt[generation_ & 1]);
   // One sync a round: should it be cut short, the other slot and the checksums below it are whole (rulings F-m).
-  file_.sync();
+  sync_file();
   if (!directory_synced_) {
     sync_directory(file_.files(), directory_);
     directory_synced_ = true;
@@ -302,7 +303,16 @@ void ChunkFile::seal(const ChunkSummary& summary) {
   if (!gap.empty()) file_.write(gap, data_end);
   file_.write(bytes, at);
   file_.resize(at + bytes.size());
-  file_.sync();
+  sync_file();
+}
+
+void ChunkFile::sync_file() {
+  try {
+    file_.sync();
+  } catch (const FeedError& error) {
+    broken_ = true;
+    throw FeedError(Fault::kIo, error.what());
+  }
 }
 
 // ---- reading the disk side ---------------------------------------------------------------------------------------------------

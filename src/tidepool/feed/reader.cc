@@ -242,7 +242,7 @@ class FeedReader::Impl {
         }
       }
       const bool rows = chunk.header().record_bytes != 0;
-      end = std::min(end, begin + (rows ? std::max<uint64_t>(1, max_rows) : 1));
+      end = begin + std::min(end - begin, rows ? std::max<uint64_t>(1, max_rows) : 1);
       Item item;
       give(item, place.chunk, begin);
       if (item.kind == Item::Kind::kGap) return gap_piece(range, piece, item.gap);

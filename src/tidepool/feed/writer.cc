@@ -163,11 +163,6 @@ class FeedWriter::Impl {
 
   ~Impl() {
     if (!opened_) return;
-    if (gate_.forked()) {  // the parent's threads, files and names are the parent's
-      helper_.detach();
-      persister_.detach();
-      return;
-    }
     try {
       close();
     } catch (const Error& error) {
@@ -298,7 +293,7 @@ class FeedWriter::Impl {
       health.clock_regressions[k] = live_.regressions(k).peek();
       health.clock_step_back_max[k] = step_back_max_[k];
     }
-    health.trouble = trouble_;
+    health.trouble = trouble_.empty() ? room_trouble_ : trouble_;
     return health;
   }
 
@@ -397,6 +392,7 @@ class FeedWriter::Impl {
   }
 
   const FeedInfo& feed() const noexcept { return feed_; }
+  bool forked() const noexcept { return gate_.forked(); }
   const RecoveryReport& recovery() const noexcept { return recovery_; }
   uint64_t epoch() const noexcept { return epoch_; }
 
@@ -678,7 +674,13 @@ class FeedWriter::Impl {
     preparing_ = false;
     next_ = made;
     space_.notify_all();
-    if (failure) std::rethrow_exception(failure);
+    if (!failure) return room_trouble_.clear();
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      room_trouble_ = error.what();
+      throw;
+    }
   }
 
   // mutex_ held, nobody inside the gate: the next chunk becomes the current one. Nothing here can fail.
@@ -952,9 +954,7 @@ class FeedWriter::Impl {
           ensure_next(lock);
         } catch (const FeedError& error) {
           if (error.fault() == Fault::kFenced || error.fault() == Fault::kFeedDeleted || error.fault() == Fault::kFeedReplaced) fail(AppendStatus::kFenced);
-          if (error.fault() != Fault::kBackpressure) trouble_ = error.what();
-        } catch (const std::exception& error) {
-          trouble_ = error.what();
+        } catch (const std::exception&) {  // room_trouble_ has it; tried again
         }
       }
       auto chunk = current_;
@@ -1040,7 +1040,8 @@ class FeedWriter::Impl {
   bool fenced_ = false;
   bool out_of_space_ = false;
   AppendStatus failure_ = AppendStatus::kOk;
-  std::string trouble_;
+  std::string trouble_;       // of taking records to disk
+  std::string room_trouble_;  // of making the next chunk
   uint64_t rotations_ = 0;
   uint64_t closed_at_ = 0;
   uint64_t next_ordinal_ = 1;  // by who prepares
@@ -1057,14 +1058,19 @@ class FeedWriter::Impl {
   std::thread persister_;
 };
 
-FeedWriter::FeedWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+void FeedWriter::Closer::operator()(Impl* impl) const noexcept {
+  if (impl->forked()) return;
+  delete impl;
+}
+
+FeedWriter::FeedWriter(std::unique_ptr<Impl, Closer> impl) : impl_(std::move(impl)) {}
 FeedWriter::FeedWriter(FeedWriter&&) noexcept = default;
 FeedWriter& FeedWriter::operator=(FeedWriter&&) noexcept = default;
 FeedWriter::~FeedWriter() = default;
 
 FeedWriter FeedWriter::open(const std::string& base, const std::string& name, const WriterOptions& options) {
   try {
-    return FeedWriter(std::make_unique<Impl>(base, name, options));
+    return FeedWriter(std::unique_ptr<Impl, Closer>(new Impl(base, name, options)));
   } catch (const FeedError&) {
     throw;
   } catch (const Error& error) {  // from the layers below

@@ -129,8 +129,11 @@ class FeedWriter {
 
  private:
   class Impl;
-  explicit FeedWriter(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  struct Closer {
+    void operator()(Impl* impl) const noexcept;  // a forked child's copy is left alone: its threads are the parent's
+  };
+  explicit FeedWriter(std::unique_ptr<Impl, Closer> impl);
+  std::unique_ptr<Impl, Closer> impl_;
 };
 
 }  // namespace tidepool::feed
