@@ -60,7 +60,9 @@ def read_log(path, magic, entry_bytes):
     entries, doubtful, complaints = [], [], []
     for position in range((len(data) - 4096) // entry_bytes):
         entry = data[4096 + position * entry_bytes:4096 + (position + 1) * entry_bytes]
-        if crc32c(entry[4:]) != u32(entry, 0) or u64(entry, 8) != position or not any(entry):
+        if not any(entry):
+            continue  # never written, or lost by a power cut before it was synced
+        if crc32c(entry[4:]) != u32(entry, 0) or u64(entry, 8) != position:
             doubtful.append(position)
             continue
         complaints += [f"{path}: entry {at} is damaged" for at in doubtful]
@@ -273,6 +275,7 @@ def read_feed(base, name, live=False):
                     if len(candidate.data) < candidate.data_offset + candidate.capacity:  # durable: the words alone
                         candidate = Chunk(feed["directory"] / file_name, feed)
                         candidate.data = words.data[:512] + candidate.data[512:]
+                        candidate.activated, candidate.first_seq = words.activated, words.first_seq
                     chunk = candidate
                     if chunk.footer:
                         chunk.settle()
@@ -310,8 +313,7 @@ def read_feed(base, name, live=False):
             count += 1
             if len(shown) < 3:
                 shown.append((seq, clocks, record[:32].hex()))
-        yield_records = records
-        info["records"] = yield_records
+        info["records"] = records
     return {"feed": name, "first_seq": first or 0, "next_seq": next_seq or 0, "count": count, "sha256": digest.hexdigest(), "epochs": epochs, "losses": losses,
             "segments": segments, "first": shown, "complaints": complaints, "chunks": chunks}
 

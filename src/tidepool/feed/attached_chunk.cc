@@ -67,6 +67,12 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
     }
     chunk->words_ = {};
   }
+  if (!info.settled()) {
+    // Made, and cut off by a power failure before its first sync: nothing durable is in it.
+    std::vector<std::byte> page(kChunkPageBytes);
+    const Bytes head = file.read(page, 0);
+    if (head.size() < kChunkPageBytes || std::all_of(head.begin(), head.end(), [](std::byte byte) { return byte == std::byte{0}; })) return Outcome::kNotYet;
+  }
   DiskChunk disk = examine_chunk(file, false);
   if (!is_it(disk.header, feed, info)) {
     throw FeedError(Fault::kCorrupt, disk_path, " is not chunk ", info.ordinal, " of feed ", feed.name, ": another feed, epoch or making");

@@ -566,7 +566,7 @@ class FeedReader::Impl {
 
   // The chunk with record next_seq_ is here_; false, with an event or kIdle in `item`, when there is nothing to give.
   bool stand(Item& item) {
-    for (int hops = 0; hops < 1 << 20; ++hops) {
+    for (int hops = 0; hops < 1000; ++hops) {  // far more than there is to cross at once; then the caller looks again
       if (gone_) {
         item.kind = *gone_;
         return false;

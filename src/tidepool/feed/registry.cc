@@ -398,7 +398,8 @@ FeedInfo find_feed(const std::string& base, const std::string& name, Files& file
       }
       known += concat(known.empty() ? "" : ", ", other);
     }
-    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base, known.empty() ? ", which has none" : concat("; there are: ", known));
+    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base, known.empty() ? ", which has none" : concat("; there are: ", known),
+                    registry.warnings().empty() ? "" : concat("; but ", registry.warnings().front()));
   }
   if (found->deleting) throw FeedError(Fault::kFeedDeleted, "feed ", name, " is being deleted");
   FeedInfo feed = *found;

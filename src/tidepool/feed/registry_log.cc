@@ -103,7 +103,7 @@ RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t ma
 
 bool RegistryLog::has_news() const noexcept {
   const std::byte* header = header_.data();
-  return shm::PublishedWord(header + kCountAt).load() > taken_ || superseded();
+  return shm::PublishedWord(header + kCountAt).load() != seen_count_ || superseded();
 }
 
 bool RegistryLog::superseded() const noexcept {
@@ -114,6 +114,7 @@ bool RegistryLog::superseded() const noexcept {
 size_t RegistryLog::refresh(const Taker& taker) {
   const std::byte* header = header_.data();
   const uint64_t published = shm::PublishedWord(header + kCountAt).load();
+  seen_count_ = published;
   const uint64_t size = file_.size();
   const uint64_t in_file = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;
   // The count is a hint: after a power cut it may be behind or ahead of the entries, whose checksums decide. Later, while a
@@ -131,7 +132,9 @@ size_t RegistryLog::refresh(const Taker& taker) {
     for (size_t i = 0; i < whole; ++i, ++position) {
       const Bytes bytes = Bytes(buffer).subspan(i * identity_.entry_bytes, identity_.entry_bytes);
       const char* why = nullptr;
-      if (crc32c(bytes.subspan(4)) != load<uint32_t>(bytes.data()) || all_zero(bytes)) {
+      if (all_zero(bytes)) {
+        why = "it never reached the disk";
+      } else if (crc32c(bytes.subspan(4)) != load<uint32_t>(bytes.data())) {
         why = "checksum";
       } else if (load<uint64_t>(bytes.data() + 8) != position) {
         why = "position";
@@ -153,18 +156,23 @@ size_t RegistryLog::refresh(const Taker& taker) {
     taker.damaged(at, reason);
     taken_ = at + 1;
   }
+  if (first_ && published > in_file) taker.damaged(in_file, concat("cut off: ", published, " entries were published"));
   first_ = false;
   return taken;
 }
 
 void RegistryLog::settle() {
+  const uint64_t published = shm::PublishedWord(header_.data() + kCountAt).load();
   const uint64_t size = file_.size();
-  const uint64_t slots = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes + identity_.entry_bytes - 1) / identity_.entry_bytes;
-  // Slots that hold anything stay as they are, even torn ones: an entry that rotted must not be written over.
-  uint64_t end = slots;
+  uint64_t end = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;  // a part of a slot was never finished
   std::vector<std::byte> bytes(identity_.entry_bytes);
   for (; end > 0; --end) {
-    if (!all_zero(file_.read(bytes, kLogHeaderBytes + (end - 1) * identity_.entry_bytes))) break;
+    const Bytes slot = file_.read(bytes, kLogHeaderBytes + (end - 1) * identity_.entry_bytes);
+    if (all_zero(slot)) continue;
+    // A good entry is the end. So is a damaged one that was published, which has rotted and must not be written over; one that was
+    // not is what a killed writer left half done.
+    const bool good = crc32c(slot.subspan(4)) == load<uint32_t>(slot.data()) && load<uint64_t>(slot.data() + 8) == end - 1;
+    if (good || end - 1 < published) break;
   }
   shm::PublishedWord(header_.data() + kCountAt).publish(end);
 }

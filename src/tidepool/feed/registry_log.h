@@ -82,7 +82,8 @@ class RegistryLog {
   File file_;
   Mapping header_;
   Identity identity_;
-  uint64_t taken_ = 0;  // positions looked at
+  uint64_t taken_ = 0;       // positions looked at
+  uint64_t seen_count_ = 0;  // the count at the last look; after a power cut it may be beyond the entries, for ever
   bool first_ = true;
 };
 

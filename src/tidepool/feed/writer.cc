@@ -618,7 +618,8 @@ class FeedWriter::Impl {
       }
       chunk->words = ChunkWords(chunk->words_mapping.data());
       reserve(*chunk, feed_.options.prefault ? header.capacity : std::min(header.capacity, kReserveStepBytes));
-      put(entry_of(FeedEntry::kChunkOpened, *chunk), durable);
+      // Synced before any of its records can be said to be durable: else a power cut could leave them where no reader looks.
+      put(entry_of(FeedEntry::kChunkOpened, *chunk), feed_.options.storage != Storage::kMemory);
     } catch (const FeedError&) {
       files_.unlink(chunk->data_path);
       if (chunk->disk) files_.unlink(concat(feed_.directory, "/", chunk_name(header.ordinal)));
