@@ -419,7 +419,7 @@ class FeedWriter::Impl {
     for (;;) {
       if (gate_.enter()) [[likely]] {
         if (bytes <= hot_.limit - hot_.position) [[likely]] {
-          std::copy(std::begin(hot_.highest), std::end(hot_.highest), std::begin(hot_.rejected_highest));
+          if (strict_ != 0) std::copy(std::begin(hot_.highest), std::end(hot_.highest), std::begin(hot_.rejected_highest));
           first_in_batch_ = hot_.records == 0;
           return AppendStatus::kOk;
         }
