@@ -20,7 +20,11 @@ FAMILIES = [
     ("D", 69, "Driver: attach, leases, epochs (schema 901)"),
     ("CFG", 21, "Configuration"),
     ("DS", 42, "Discovery (schema 910)"),
+    ("F", 157, "Feeds: requirements"),
+    ("G", 6, "Feeds: guarantees"),
+    ("X", 25, "Feeds: failures"),
 ]
+FAMILY = "|".join(sorted((name for name, _, _ in FAMILIES), key=len, reverse=True))
 STATUSES = ("covered", "partial", "argued", "n/a")
 GTEST = re.compile(r"\b(?:TEST|TEST_F|TEST_P|TYPED_TEST|TYPED_TEST_P|RC_GTEST_PROP|RC_GTEST_FIXTURE_PROP|RC_GTEST_TYPED_FIXTURE_PROP)"
                    r"\s*\(\s*(\w+)\s*,\s*(\w+)")
@@ -36,10 +40,10 @@ def numbers():
 def cited(text: str) -> set:
     """All numbers that a text cites: "W-42, W-45", "W-82..W-84", "W-82 to W-84", "W-7/9"."""
     found = set()
-    for family, first, rest in re.findall(r"\b(W|D|CFG|DS)-(\d+)((?:(?:\s*(?:\.\.\.?|…|–|to|/)\s*)(?:(?:W|D|CFG|DS)-)?\d+)*)", text):
+    for family, first, rest in re.findall(rf"(?<![\w-])({FAMILY})-(\d+)((?:(?:\s*(?:\.\.\.?|…|–|to|/)\s*)(?:(?:{FAMILY})-)?\d+)*)", text):
         found.add(f"{family}-{first}")
         last = int(first)
-        for separator, other in re.findall(r"(\.\.\.?|…|–|to|/)\s*(?:(?:W|D|CFG|DS)-)?(\d+)", rest):
+        for separator, other in re.findall(rf"(\.\.\.?|…|–|to|/)\s*(?:(?:{FAMILY})-)?(\d+)", rest):
             other = int(other)
             span = range(last, other + 1) if separator != "/" and last < other < last + 40 else [other]
             found.update(f"{family}-{number}" for number in span)

@@ -1,0 +1,193 @@
+#include "tidepool/feed/attached_chunk.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "tidepool/feed/crc32c.h"
+
+namespace tidepool::feed {
+namespace {
+
+bool is_it(const ChunkHeader& header, const FeedInfo& feed, const ChunkInfo& info) noexcept {
+  return header.base_id == feed.base_id && header.feed_id == feed.id && header.ordinal == info.ordinal && header.epoch == info.epoch &&
+         header.schema_hash == feed.schema_hash && header.created_wall_ns == info.tag && header.layout == feed.schema.layout() &&
+         header.clocks == feed.schema.clocks() && header.record_bytes == feed.schema.record_bytes();
+}
+
+}  // namespace
+
+AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& out) {
+  auto chunk = std::make_shared<AttachedChunk>();
+  chunk->files_ = &files;
+  const std::string disk_path = concat(feed.directory, "/", chunk_name(info.ordinal));
+  bool words_alone = false;
+  if (const auto live = trusted_live_directory(feed)) {
+    const std::string path = concat(*live, "/", chunk_name(info.ordinal));
+    if (const File file = File::open_if_there(files, path, O_RDONLY); file) {
+      std::vector<std::byte> page(kChunkPageBytes);
+      const Bytes head = file.read(page, 0);
+      const ChunkHeader header = head.size() < kChunkPageBytes ? ChunkHeader{} : ChunkHeader::decode(head, path);
+      // Of another boot or making: as if it were not there.
+      if (is_it(header, feed, info) && header.boot_id == this_boot_id() && this_boot_id() != kNoId) {
+        const uint64_t size = file.size();
+        words_alone = size < header.file_bytes();
+        chunk->header_ = header;
+        chunk->words_mapping_ = Mapping::of(file, words_alone ? kChunkPageBytes : header.file_bytes(), false);
+        chunk->words_ = ChunkWords(chunk->words_mapping_.data());
+        const auto state = static_cast<WordState>(chunk->words_.state().load());
+        if (state == WordState::kPrepared) return Outcome::kNotYet;
+        const auto activation = decode_activation({chunk->words_mapping_.data(), kChunkPageBytes}, header);
+        if (!activation || state == WordState::kAbandoned) return Outcome::kGone;
+        chunk->first_seq_ = activation->first_seq;
+        chunk->path_ = path;
+        chunk->index_path_ = concat(*live, "/", index_name(info.ordinal));
+        if (!words_alone) {
+          chunk->data_ = chunk->words_mapping_.data() + header.data_offset;
+          chunk->checked_to_ = ~uint64_t{0};  // memory, written on this boot
+          out = std::move(chunk);
+          return Outcome::kOk;
+        }
+      }
+    }
+  }
+  const File file = File::open_if_there(files, disk_path, O_RDONLY);
+  if (!file) return Outcome::kGone;
+  if (chunk->words_ && words_alone) {
+    std::vector<std::byte> page(kChunkPageBytes);
+    const ChunkHeader header = ChunkHeader::decode(file.read(page, 0), disk_path);
+    // While it is written its file is as long as it may become; sealed, it is cut, and its footer tells more than the words.
+    if (is_it(header, feed, info) && file.size() >= header.file_bytes()) {
+      chunk->mapping_ = Mapping::of(file, header.file_bytes(), false);
+      chunk->data_ = chunk->mapping_.data() + header.data_offset;
+      chunk->path_ = disk_path;
+      chunk->checked_to_ = ~uint64_t{0};
+      out = std::move(chunk);
+      return Outcome::kOk;
+    }
+    chunk->words_ = {};
+  }
+  if (!info.settled()) {
+    // Made, and cut off by a power failure before its first sync: nothing durable is in it.
+    std::vector<std::byte> page(kChunkPageBytes);
+    const Bytes head = file.read(page, 0);
+    if (head.size() < kChunkPageBytes || std::all_of(head.begin(), head.end(), [](std::byte byte) { return byte == std::byte{0}; })) return Outcome::kNotYet;
+  }
+  DiskChunk disk = examine_chunk(file, false);
+  if (!is_it(disk.header, feed, info)) {
+    throw FeedError(Fault::kCorrupt, disk_path, " is not chunk ", info.ordinal, " of feed ", feed.name, ": another feed, epoch or making");
+  }
+  if (!disk.activation) return info.settled() ? Outcome::kGone : Outcome::kNotYet;
+  chunk->header_ = disk.header;
+  chunk->path_ = disk_path;
+  chunk->index_path_ = concat(feed.directory, "/", index_name(info.ordinal));
+  chunk->first_seq_ = disk.activation->first_seq;
+  chunk->provisional_ = !disk.footer && !info.settled();
+  chunk->fixed_end_ = disk.verified_end;
+  for (size_t k = 0; k < kClocksMax; ++k) chunk->ordered_[k] = disk.footer && disk.footer->summary.clocks[k].ordered;
+  if (disk.footer && verify) {
+    chunk->table_ = disk.table;
+    chunk->good_.resize(disk.table.size());
+  } else {
+    chunk->checked_to_ = ~uint64_t{0};  // without a footer it was checked just now
+  }
+  chunk->mapping_ = Mapping::of(file, std::min(file.size(), disk.header.data_offset + disk.verified_end), false);
+  if (chunk->mapping_.size() < disk.header.data_offset + disk.verified_end) throw FeedError(Fault::kCorrupt, disk_path, " was cut while it was opened");
+  chunk->data_ = chunk->mapping_.data() + disk.header.data_offset;
+  out = std::move(chunk);
+  return Outcome::kOk;
+}
+
+uint64_t AttachedChunk::records() {
+  const uint64_t bytes = end();
+  if (header_.record_bytes != 0) return bytes / header_.record_bytes;
+  if (walked_ == 0 && !live()) {
+    load_index();
+    for (const IndexEntry& entry : index_) offsets_.push_back(entry.offset);
+    if (!offsets_.empty()) {
+      // The last of them is walked over again: it tells where the next one begins.
+      walked_ = offsets_.back();
+      offsets_.pop_back();
+    }
+  }
+  while (walked_ < bytes) {
+    const auto head = decode_frame(data_ + walked_, bytes - walked_, first_seq_ + offsets_.size(), header_.align_log2);
+    if (!head) break;  // damaged from here: the caller finds records() short of what was promised
+    const uint64_t payload_at = frame_payload_offset(head->meta_bytes, header_.align_log2);
+    const uint64_t span = frame_span(head->meta_bytes, head->length - payload_at, header_.align_log2);
+    if (span > bytes - walked_) break;
+    offsets_.push_back(walked_);
+    walked_ += span;
+  }
+  return offsets_.size();
+}
+
+std::optional<uint64_t> AttachedChunk::check(uint64_t from, uint64_t to) {
+  const uint64_t block_bytes = header_.block_bytes;
+  for (uint64_t block = from / block_bytes; block * block_bytes < to; ++block) {
+    if (block >= table_.size()) return to;
+    if (good_[block]) continue;
+    const uint64_t begin = block * block_bytes;
+    const uint64_t end = std::min(begin + block_bytes, fixed_end_);
+    if (crc32c({data_ + begin, end - begin}) != table_[block]) return end;
+    good_[block] = true;
+  }
+  // The window that needs no look: what was just checked, grown if it continues.
+  const uint64_t begin = from / block_bytes * block_bytes;
+  const uint64_t until = std::min((to + block_bytes - 1) / block_bytes * block_bytes, fixed_end_);
+  if (begin > checked_to_ || until < checked_from_) {
+    checked_from_ = begin;
+    checked_to_ = until;
+  } else {
+    checked_from_ = std::min(checked_from_, begin);
+    checked_to_ = std::max(checked_to_, until);
+  }
+  return std::nullopt;
+}
+
+uint64_t AttachedChunk::record_at_or_behind(uint64_t offset) {
+  const uint64_t count = records();
+  if (header_.record_bytes != 0) return std::min(count, (offset + header_.record_bytes - 1) / header_.record_bytes);
+  return static_cast<uint64_t>(std::lower_bound(offsets_.begin(), offsets_.end(), offset) - offsets_.begin());
+}
+
+void AttachedChunk::load_index() {
+  if (index_tried_) return;
+  index_tried_ = true;
+  try {
+    const File file = File::open_if_there(*files_, index_path_, O_RDONLY);
+    if (!file) return;
+    std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{1} << 32));
+    if (auto entries = decode_index(file.read(bytes, 0), header_, first_seq_)) index_ = std::move(*entries);
+    // A cache: entries beyond the data are another life's (F-33).
+    while (!index_.empty() && (index_.back().offset >= end() || index_.back().length > end() - index_.back().offset)) index_.pop_back();
+  } catch (const FeedError&) {  // then without
+  }
+}
+
+uint64_t AttachedChunk::first_not_before(uint64_t t, size_t k, uint64_t from_index, uint64_t count) {
+  if (ordered(k)) {
+    uint64_t low = from_index;
+    uint64_t high = count;
+    while (low < high) {
+      const uint64_t middle = low + (high - low) / 2;
+      if (clock_of(middle, k) >= t) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+  uint64_t at = from_index;
+  if (!live()) load_index();
+  if (!index_.empty()) {
+    // `highest` never falls: entries before the first that reaches t hold nothing.
+    const auto found = std::lower_bound(index_.begin(), index_.end(), t, [&](const IndexEntry& entry, uint64_t value) { return entry.highest[k] < value; });
+    at = std::max(at, found == index_.end() ? index_.back().first_seq + index_.back().count - first_seq_ : found->first_seq - first_seq_);
+  }
+  while (at < count && clock_of(at, k) < t) ++at;
+  return std::min(at, count);
+}
+
+}  // namespace tidepool::feed

@@ -1,0 +1,139 @@
+#pragma once
+// Every operation of feed/ on files goes through one Files object, so that a test can make the disk full, slow, unreadable or
+// lying at any step (style S-26). The calls are POSIX's: they return -1 (nullptr for map) and set errno.
+//
+// Thread safety: SystemFiles is stateless. An implementation for tests guards itself: writer threads share it.
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tidepool/base/bytes.h"
+
+namespace tidepool::feed {
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  virtual int open(const std::string& path, int flags, mode_t mode) noexcept = 0;
+  virtual int close(int fd) noexcept = 0;
+  virtual int stat_fd(int fd, struct stat& found) noexcept = 0;
+  virtual ssize_t pread(int fd, void* to, size_t bytes, uint64_t offset) noexcept = 0;
+  virtual ssize_t pwrite(int fd, const void* from, size_t bytes, uint64_t offset) noexcept = 0;
+  virtual int resize(int fd, uint64_t bytes) noexcept = 0;
+  virtual int reserve(int fd, uint64_t offset, uint64_t bytes) noexcept = 0;  // fallocate without changing the size
+  virtual int sync_data(int fd) noexcept = 0;
+  virtual int sync_directory(const std::string& path) noexcept = 0;
+  virtual int rename(const std::string& from, const std::string& to) noexcept = 0;
+  virtual int unlink(const std::string& path) noexcept = 0;
+  virtual int make_directory(const std::string& path, mode_t mode) noexcept = 0;
+  virtual int remove_directory(const std::string& path) noexcept = 0;
+  virtual void* map(int fd, size_t bytes, bool writable) noexcept = 0;
+  virtual int unmap(void* at, size_t bytes) noexcept = 0;
+
+  static Files& system() noexcept;
+};
+
+class SystemFiles : public Files {
+ public:
+  int open(const std::string& path, int flags, mode_t mode) noexcept override;  // adds O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK
+  int close(int fd) noexcept override;
+  int stat_fd(int fd, struct stat& found) noexcept override;
+  ssize_t pread(int fd, void* to, size_t bytes, uint64_t offset) noexcept override;
+  ssize_t pwrite(int fd, const void* from, size_t bytes, uint64_t offset) noexcept override;
+  int resize(int fd, uint64_t bytes) noexcept override;
+  int reserve(int fd, uint64_t offset, uint64_t bytes) noexcept override;
+  int sync_data(int fd) noexcept override;
+  int sync_directory(const std::string& path) noexcept override;
+  int rename(const std::string& from, const std::string& to) noexcept override;
+  int unlink(const std::string& path) noexcept override;
+  int make_directory(const std::string& path, mode_t mode) noexcept override;
+  int remove_directory(const std::string& path) noexcept override;
+  void* map(int fd, size_t bytes, bool writable) noexcept override;
+  int unmap(void* at, size_t bytes) noexcept override;
+};
+
+// An open file that closes itself, with its path for messages. Move only.
+class File {
+ public:
+  File() = default;
+  // Throws FeedError naming the path and what was wanted; kFeedNotFound for ENOENT.
+  static File open(Files& files, const std::string& path, int flags, mode_t mode = 0, bool shared_memory = false);
+  // An empty File when there is none; throws for everything else.
+  static File open_if_there(Files& files, const std::string& path, int flags);
+  File(File&& other) noexcept { swap(other); }
+  File& operator=(File&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~File();
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+
+  int fd() const noexcept { return fd_; }
+  Files& files() const noexcept { return *files_; }
+  const std::string& path() const noexcept { return path_; }
+  uint64_t size() const;  // throws
+  struct stat stat() const;
+  // As much as is there, up to `to`; throws for errors. The part that was read.
+  MutableBytes read(MutableBytes to, uint64_t offset) const;
+  // All of it, or throws.
+  void write(Bytes from, uint64_t offset) const;
+  void resize(uint64_t bytes) const;
+  void reserve(uint64_t offset, uint64_t bytes) const;
+  void sync() const;
+
+ private:
+  void swap(File& other) noexcept {
+    std::swap(files_, other.files_);
+    std::swap(fd_, other.fd_);
+    std::swap(path_, other.path_);
+    std::swap(shared_memory_, other.shared_memory_);
+  }
+  [[noreturn]] void fail(const char* doing) const;
+  Files* files_ = nullptr;
+  int fd_ = -1;
+  std::string path_;
+  bool shared_memory_ = false;
+};
+
+// A mapping of the first bytes of a file. Move only.
+class Mapping {
+ public:
+  Mapping() = default;
+  static Mapping of(const File& file, uint64_t bytes, bool writable);  // throws
+  Mapping(Mapping&& other) noexcept { swap(other); }
+  Mapping& operator=(Mapping&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Mapping();
+  std::byte* data() const noexcept { return data_; }
+  uint64_t size() const noexcept { return bytes_; }
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+
+ private:
+  void swap(Mapping& other) noexcept {
+    std::swap(files_, other.files_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  Files* files_ = nullptr;
+  std::byte* data_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+void make_directory(Files& files, const std::string& path, mode_t mode);  // throws; an existing directory is fine
+void sync_directory(Files& files, const std::string& path);               // throws
+void rename_file(Files& files, const std::string& from, const std::string& to);
+bool unlink_file(Files& files, const std::string& path);  // false: it was not there; throws otherwise
+// Names below a directory, sorted; empty when there is none. Throws for other reasons.
+std::vector<std::string> names_in(const std::string& directory);
+// Write, sync, rename into place, sync the directory: the file is there whole, or not at all.
+void write_file_atomically(Files& files, const std::string& directory, const std::string& name, Bytes content, mode_t mode);
+
+}  // namespace tidepool::feed

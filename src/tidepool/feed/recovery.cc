@@ -1,0 +1,371 @@
+#include "tidepool/feed/recovery.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/feed/index.h"
+
+namespace tidepool::feed {
+namespace {
+
+struct LiveObject {
+  Mapping mapping;
+  ChunkHeader header;
+  std::optional<Activation> activation;
+  ChunkWords words;
+  bool whole = false;  // holds the data area, not the words alone
+};
+
+class Recovery {
+ public:
+  Recovery(const FeedInfo& feed, FeedRegistry& registry, Files& files) : feed_(feed), registry_(registry), files_(files) {}
+
+  RecoveryReport run() {
+    live_directory_ = trusted_live_directory(feed_);
+    if (!registry_.epochs().empty()) {
+      const EpochInfo& last = registry_.epochs().back();
+      report_.epoch = last.epoch;
+      report_.clean = last.closed;
+      report_.next_seq = last.closed ? last.end_seq : last.first_seq;
+    }
+    for (const std::string& warning : registry_.warnings()) report_.remarks.push_back(warning);
+    std::set<uint64_t> ordinals;
+    for (const ChunkInfo& chunk : registry_.chunks()) ordinals.insert(chunk.ordinal);
+    sweep_and_list(feed_.directory, ordinals);
+    if (live_directory_) sweep_and_list(*live_directory_, ordinals);
+    for (const uint64_t ordinal : ordinals) {
+      report_.highest_ordinal = std::max(report_.highest_ordinal, ordinal);
+      const ChunkInfo* known = registry_.chunk(ordinal);
+      const ChunkInfo info = known != nullptr ? *known : ChunkInfo{};
+      const bool unfinished = known == nullptr || info.state == ChunkState::kOpen || (info.state == ChunkState::kSealed && feed_.options.storage != Storage::kMemory);
+      if (unfinished) {
+        recover(ordinal, known == nullptr ? nullptr : &info);
+      } else if (feed_.options.storage == Storage::kMemory && info.state == ChunkState::kSealed && !live(ordinal, &info)) {
+        put(FeedEntry::kChunkExpired, info, nullptr);  // its memory is gone with the boot or the process that held it
+        note(info.first_seq, info.count, info.clocks);
+      } else if (info.state == ChunkState::kPersisted) {
+        note(info.first_seq, info.count, info.clocks);
+        unlink_live(ordinal);
+      } else {
+        note(info.first_seq, info.count, info.clocks);
+        if (info.state == ChunkState::kAbandoned || info.state == ChunkState::kExpired) {
+          unlink_live(ordinal);
+          if (info.state == ChunkState::kAbandoned) unlink_file(files_, disk_path(ordinal));
+        }
+      }
+    }
+    registry_.refresh();
+    if (report_.loss) {
+      FeedRecord loss;
+      loss.type = FeedEntry::kLoss;
+      loss.epoch = report_.epoch;
+      loss.first_seq = report_.next_seq;
+      loss.count = kUnknownCount;
+      loss.text = "unsynced records of a boot that ended";
+      registry_.append(loss, false);
+    }
+    close_segments();
+    ++report_.epoch;
+    return std::move(report_);
+  }
+
+ private:
+  std::string disk_path(uint64_t ordinal) const { return concat(feed_.directory, "/", chunk_name(ordinal)); }
+
+  void sweep_and_list(const std::string& directory, std::set<uint64_t>& ordinals) {
+    for (const std::string& name : names_in(directory)) {
+      if (name.starts_with(".tmp-")) {
+        unlink_file(files_, concat(directory, "/", name));
+      } else if (const auto ordinal = ordinal_of(name)) {
+        ordinals.insert(*ordinal);
+      }
+    }
+  }
+
+  // Its live object, if it is this feed's, this boot's, and the one that the registry means.
+  std::optional<LiveObject> live(uint64_t ordinal, const ChunkInfo* info) {
+    if (!live_directory_) return std::nullopt;
+    const std::string path = concat(*live_directory_, "/", chunk_name(ordinal));
+    try {
+      const File file = File::open_if_there(files_, path, O_RDWR);
+      if (!file) return std::nullopt;
+      const uint64_t size = file.size();
+      if (size < kChunkPageBytes) throw FeedError(Fault::kCorrupt, path, ": shorter than a page");
+      LiveObject object;
+      std::vector<std::byte> page(kChunkPageBytes);
+      object.header = ChunkHeader::decode(file.read(page, 0), path);
+      const ChunkHeader& header = object.header;
+      if (header.base_id != feed_.base_id || header.feed_id != feed_.id || header.ordinal != ordinal || header.boot_id != this_boot_id() ||
+          header.schema_hash != feed_.schema_hash || (info != nullptr && (info->tag != header.created_wall_ns || info->epoch != header.epoch))) {
+        throw FeedError(Fault::kCorrupt, path, ": of another boot, feed or making");
+      }
+      object.whole = size >= header.file_bytes();
+      object.mapping = Mapping::of(file, object.whole ? header.file_bytes() : kChunkPageBytes, true);
+      object.words = ChunkWords(object.mapping.data());
+      object.activation = decode_activation({object.mapping.data(), kChunkPageBytes}, header);
+      return object;
+    } catch (const FeedError& error) {
+      report_.remarks.push_back(error.what());
+      return std::nullopt;
+    }
+  }
+
+  void unlink_live(uint64_t ordinal) {
+    if (!live_directory_) return;
+    unlink_file(files_, concat(*live_directory_, "/", chunk_name(ordinal)));
+    unlink_file(files_, concat(*live_directory_, "/", index_name(ordinal)));
+  }
+
+  void put(FeedEntry type, const ChunkInfo& info, const ChunkSummary* summary, bool sync = true) {
+    FeedRecord record;
+    record.type = type;
+    record.epoch = info.epoch;
+    record.ordinal = info.ordinal;
+    record.tag = info.tag;
+    if (summary != nullptr) {
+      record.first_seq = summary->first_seq;
+      record.count = summary->count;
+      record.bytes = summary->bytes;
+      std::copy(std::begin(summary->clocks), std::end(summary->clocks), std::begin(record.clocks));
+    }
+    record.in_memory = feed_.options.storage == Storage::kMemory;
+    record.on_disk = !record.in_memory;
+    registry_.append(record, sync);
+  }
+
+  void note(uint64_t first_seq, uint64_t count, const ClockBounds (&clocks)[kClocksMax]) {
+    report_.next_seq = std::max(report_.next_seq, first_seq + count);
+    if (count == 0) return;
+    report_.any_records = true;
+    for (size_t k = 0; k < kClocksMax; ++k) report_.highest[k] = std::max(report_.highest[k], clocks[k].max);
+  }
+
+  void abandon(const ChunkInfo& info, bool keep_file) {
+    put(FeedEntry::kChunkAbandoned, info, nullptr);
+    unlink_live(info.ordinal);
+    if (!keep_file) unlink_file(files_, disk_path(info.ordinal));
+  }
+
+  void recover(uint64_t ordinal, const ChunkInfo* known) {
+    auto object = live(ordinal, known);
+    std::optional<DiskChunk> disk;
+    try {
+      if (const File file = File::open_if_there(files_, disk_path(ordinal), O_RDONLY); file) {
+        disk = examine_chunk(file, false);
+        const ChunkHeader& header = disk->header;
+        if (header.feed_id != feed_.id || header.ordinal != ordinal || header.schema_hash != feed_.schema_hash || (known != nullptr && header.created_wall_ns != known->tag)) {
+          throw FeedError(Fault::kCorrupt, disk_path(ordinal), ": of another feed or making");
+        }
+      }
+    } catch (const FeedError& error) {
+      // Not the file that it should be: out of the way, never deleted, never served (F-30, F-134).
+      if (error.fault() != Fault::kCorrupt) throw;
+      disk.reset();
+      report_.remarks.push_back(error.what());
+      quarantine(ordinal);
+    }
+    ChunkInfo info = known != nullptr ? *known : ChunkInfo{};
+    if (known == nullptr) {
+      const ChunkHeader* header = object ? &object->header : disk ? &disk->header : nullptr;
+      const bool active = (object && object->activation) || (disk && disk->activation);
+      if (header == nullptr || !active) {  // prepared and never registered: it holds nothing
+        unlink_live(ordinal);
+        if (disk) unlink_file(files_, disk_path(ordinal));
+        return;
+      }
+      // Its entry is lost: the chunk describes itself.
+      info.ordinal = ordinal;
+      info.epoch = header->epoch;
+      info.tag = header->created_wall_ns;
+      report_.epoch = std::max(report_.epoch, info.epoch);
+      put(FeedEntry::kChunkOpened, info, nullptr, false);
+      report_.remarks.push_back(concat("chunk ", ordinal, " was not in the registry: entered again"));
+    }
+    if (object) {
+      from_memory(info, *object, disk);
+    } else if (disk) {
+      from_disk(info, *disk);
+    } else {
+      // Nothing of it is left. It was prepared only, or all of it went with the memory of a boot that ended.
+      abandon(info, true);
+      if (!report_.clean) report_.loss = true;
+    }
+  }
+
+  void quarantine(uint64_t ordinal) {
+    const std::string directory = concat(feed_.directory, "/quarantine");
+    make_directory(files_, directory, 0750);
+    rename_file(files_, disk_path(ordinal), concat(directory, "/", chunk_name(ordinal), ".", realtime_ns()));
+  }
+
+  void from_memory(ChunkInfo info, LiveObject& object, std::optional<DiskChunk>& disk) {
+    const ChunkHeader& header = object.header;
+    uint64_t committed = std::min(object.words.committed().load(), header.capacity);
+    if (header.layout == Layout::kRows) committed = committed / header.record_bytes * header.record_bytes;
+    if (!object.activation || object.words.state().load() == static_cast<uint32_t>(WordState::kPrepared) || committed == 0) {
+      object.words.state().publish(static_cast<uint32_t>(WordState::kAbandoned));
+      return abandon(info, false);
+    }
+    ChunkRecovery told{info.ordinal, object.activation->first_seq, 0, true, false, {}};
+    Mapping file_mapping;
+    const std::byte* data = nullptr;
+    const bool in_place = feed_.options.storage == Storage::kDurable;
+    if (in_place) {
+      const File file = File::open_if_there(files_, disk_path(info.ordinal), O_RDWR);
+      if (!file || !disk || file.size() < header.data_offset + committed) {
+        object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
+        if (disk) return from_disk(info, *disk);
+        abandon(info, true);
+        report_.loss = true;
+        return;
+      }
+      file_mapping = Mapping::of(file, header.data_offset + committed, false);
+      data = file_mapping.data() + header.data_offset;
+    } else {
+      if (!object.whole) {
+        report_.remarks.push_back(concat("chunk ", info.ordinal, ": its live object is cut off"));
+        if (disk) return from_disk(info, *disk);
+        abandon(info, true);
+        report_.loss = true;
+        return;
+      }
+      data = object.mapping.data() + header.data_offset;
+    }
+    IndexBuilder index(header, object.activation->first_seq);
+    if (!index.fold(data, committed)) {
+      told.cut = true;
+      told.remark = concat("a frame behind byte ", index.position(), " is damaged: cut there");
+      report_.loss = true;
+    }
+    ChunkSummary summary = index.summary();
+    summary.sealed_wall_ns = realtime_ns();
+    told.count = summary.count;
+    if (summary.count == 0) {
+      object.words.state().publish(static_cast<uint32_t>(WordState::kAbandoned));
+      return abandon(info, false);
+    }
+    if (feed_.options.storage == Storage::kMemory) {
+      object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
+      put(FeedEntry::kChunkSealed, info, &summary);
+    } else {
+      if (!disk) {
+        Bytes schema(object.mapping.data() + header.schema_offset, header.schema_bytes);
+        ChunkFile file = ChunkFile::create(files_, feed_.directory, header, schema, feed_.options.file_mode, false);
+        finish(file, *object.activation, data, summary, false);
+      } else if (!disk->footer) {
+        // What is durable stays where it is; a power cut right now must not cost it.
+        const uint64_t end = std::min(disk->verified_end, summary.bytes);
+        if (end < disk->verified_end) throw FeedError(Fault::kCorrupt, disk_path(info.ordinal), " holds more than was ever committed: run verify");
+        ChunkFile file = ChunkFile::resume(files_, disk_path(info.ordinal), header, end, disk->verified_records, disk->table, disk->generation);
+        finish(file, *object.activation, data, summary, in_place);
+      }
+      write_index(header, index);
+      put(FeedEntry::kChunkSealed, info, &summary, false);
+      put(FeedEntry::kChunkPersisted, info, &summary);
+      object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
+      unlink_live(info.ordinal);
+    }
+    note(summary.first_seq, summary.count, summary.clocks);
+    report_.chunks.push_back(told);
+  }
+
+  static void finish(ChunkFile& file, const Activation& activation, const std::byte* data, const ChunkSummary& summary, bool in_place) {
+    file.activate(activation);
+    file.take(data, summary.bytes, in_place);
+    file.seal(summary);
+  }
+
+  void write_index(const ChunkHeader& header, const IndexBuilder& index) {
+    try {
+      write_file_atomically(files_, feed_.directory, index_name(header.ordinal), encode_index(header, index.summary().first_seq, index.entries()), feed_.options.file_mode);
+    } catch (const FeedError& error) {
+      report_.remarks.push_back(error.what());  // a cache (F-34)
+    }
+  }
+
+  void from_disk(const ChunkInfo& info, const DiskChunk& disk) {
+    for (const std::string& remark : disk.remarks) report_.remarks.push_back(concat("chunk ", info.ordinal, ": ", remark));
+    ChunkRecovery told{info.ordinal, 0, 0, false, !disk.footer, {}};
+    if (disk.footer) {
+      const ChunkSummary& summary = disk.footer->summary;
+      if (info.state == ChunkState::kOpen) put(FeedEntry::kChunkSealed, info, &summary, false);
+      put(FeedEntry::kChunkPersisted, info, &summary);
+      told.first_seq = summary.first_seq;
+      told.count = summary.count;
+      note(summary.first_seq, summary.count, summary.clocks);
+      unlink_live(info.ordinal);
+      report_.chunks.push_back(told);
+      return;
+    }
+    if (!report_.clean) report_.loss = true;
+    if (!disk.activation || disk.verified_end == 0) {
+      if (disk.activation) quarantine(info.ordinal);  // may hold records that nothing vouches for
+      return abandon(info, disk.activation.has_value());
+    }
+    const File file = File::open(files_, disk_path(info.ordinal), O_RDONLY);
+    const Mapping mapping = Mapping::of(file, disk.header.data_offset + disk.verified_end, false);
+    IndexBuilder index(disk.header, disk.activation->first_seq);
+    index.fold(mapping.data() + disk.header.data_offset, disk.verified_end);
+    ChunkSummary summary = index.summary();
+    summary.sealed_wall_ns = realtime_ns();
+    if (summary.count == 0 || summary.bytes != disk.verified_end) {
+      quarantine(info.ordinal);
+      put(FeedEntry::kChunkQuarantined, info, nullptr);
+      report_.loss = true;
+      return;
+    }
+    ChunkFile chunk = ChunkFile::resume(files_, disk_path(info.ordinal), disk.header, disk.verified_end, disk.verified_records, disk.table, disk.generation);
+    chunk.seal(summary);
+    write_index(disk.header, index);
+    put(FeedEntry::kChunkSealed, info, &summary, false);
+    put(FeedEntry::kChunkPersisted, info, &summary);
+    unlink_live(info.ordinal);
+    told.first_seq = summary.first_seq;
+    told.count = summary.count;
+    told.remark = "kept up to the last sync";
+    note(summary.first_seq, summary.count, summary.clocks);
+    report_.chunks.push_back(told);
+  }
+
+  void close_segments() {
+    if (!feed_.options.segments) return;
+    for (const SegmentInfo& segment : std::vector<SegmentInfo>(registry_.segments())) {
+      if (segment.status != SegmentStatus::kOpen) continue;
+      FeedRecord record;
+      record.type = FeedEntry::kSegmentClosed;
+      record.ordinal = segment.id;
+      record.epoch = segment.epoch;
+      record.first_seq = segment.first_seq;
+      record.count = report_.next_seq > segment.first_seq ? report_.next_seq - segment.first_seq : 0;
+      record.value = static_cast<uint64_t>(record.count == 0 ? SegmentStatus::kInvalidEmpty : SegmentStatus::kCrashClosed);
+      record.text = "writer ended without closing";
+      // What is stored, not what was said (F-113): the bounds of the chunks that it lies in.
+      for (const ChunkInfo& chunk : registry_.chunks()) {
+        if (chunk.count == 0 || chunk.end_seq() <= segment.first_seq) continue;
+        for (size_t k = 0; k < kClocksMax; ++k) {
+          record.clocks[k].min = std::min(record.clocks[k].min, chunk.clocks[k].min);
+          record.clocks[k].max = std::max(record.clocks[k].max, chunk.clocks[k].max);
+          record.clocks[k].ordered = record.clocks[k].ordered && chunk.clocks[k].ordered;
+        }
+      }
+      registry_.append(record, false);
+    }
+    registry_.refresh();
+  }
+
+  const FeedInfo& feed_;
+  FeedRegistry& registry_;
+  Files& files_;
+  std::optional<std::string> live_directory_;
+  RecoveryReport report_;
+};
+
+}  // namespace
+
+RecoveryReport recover_feed(const FeedInfo& feed, FeedRegistry& registry, Files& files) { return Recovery(feed, registry, files).run(); }
+
+}  // namespace tidepool::feed

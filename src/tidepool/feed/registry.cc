@@ -1,0 +1,624 @@
+#include "tidepool/feed/registry.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/log.h"
+#include "tidepool/base/process.h"
+#include "tidepool/feed/chunk.h"
+
+namespace tidepool::feed {
+namespace {
+
+enum class GlobalEntry : uint16_t { kCreated = 1, kChanged = 2, kDeleting = 3, kDeleted = 4 };
+
+constexpr uint64_t kLockTimeoutNs = 2 * kNsPerSecond;
+constexpr size_t kNameBytesMax = 128;
+constexpr size_t kShmRootBytesMax = 120;
+constexpr size_t kNameAt = 136;
+constexpr size_t kShmRootAt = 264;
+constexpr size_t kTextAt = 184;
+constexpr size_t kTextBytesMax = 56;
+constexpr const char* kSchemaName = "schema.bin";
+constexpr const char* kRegistryName = "registry.bin";
+constexpr const char* kFeedRegistryName = "feed_registry.bin";
+
+bool is_feed_name(std::string_view name) noexcept {
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  if (name.empty() || name.size() > kNameBytesMax || !alnum(name.front())) return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+std::vector<std::byte> encode_feed(const FeedInfo& feed) {
+  std::vector<std::byte> bytes(kGlobalEntryBytes);  // head included, so that offsets are those of the page
+  std::byte* at = bytes.data();
+  const FeedOptions& options = feed.options;
+  store(at + 24, feed.id);
+  store(at + 40, static_cast<uint8_t>(options.storage));
+  store(at + 41, static_cast<uint8_t>(feed.layout));
+  store(at + 42, static_cast<uint8_t>(feed.clocks));
+  store(at + 43, static_cast<uint8_t>(options.sync));
+  store(at + 44, static_cast<uint32_t>((options.segments ? 1 : 0) | (options.prefault ? 2 : 0)));
+  store(at + 48, options.chunk_bytes);
+  store(at + 56, options.block_bytes);
+  store(at + 60, options.live_chunks);
+  store(at + 64, options.sync_interval_ns);
+  store(at + 72, options.sync_bytes);
+  store(at + 80, options.chunk_age_ns);
+  store(at + 88, options.retention_ns);
+  store(at + 96, options.retention_bytes);
+  store(at + 104, feed.schema_hash);
+  store(at + 112, feed.record_bytes);
+  store(at + 120, options.backlog_bytes);
+  store(at + 128, options.file_mode);
+  store(at + 132, static_cast<uint16_t>(feed.name.size()));
+  store(at + 134, static_cast<uint16_t>(options.shm_root.size()));
+  std::memcpy(at + kNameAt, feed.name.data(), feed.name.size());
+  std::memcpy(at + kShmRootAt, options.shm_root.data(), options.shm_root.size());
+  return {bytes.begin() + kEntryHeadBytes, bytes.end()};
+}
+
+// nullopt: an entry whose checksum is right and whose content is not; its name would become a path.
+std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
+  const std::byte* at = entry.bytes.data();
+  const auto name_bytes = load<uint16_t>(at + 132);
+  const auto root_bytes = load<uint16_t>(at + 134);
+  if (name_bytes > kNameBytesMax || root_bytes > kShmRootBytesMax) return std::nullopt;
+  FeedInfo feed;
+  feed.name.assign(reinterpret_cast<const char*>(at + kNameAt), name_bytes);
+  feed.options.shm_root.assign(reinterpret_cast<const char*>(at + kShmRootAt), root_bytes);
+  if (!is_feed_name(feed.name)) return std::nullopt;
+  feed.id = load<Id>(at + 24);
+  FeedOptions& options = feed.options;
+  options.storage = load<Storage>(at + 40);
+  feed.layout = load<Layout>(at + 41);
+  feed.clocks = load<uint8_t>(at + 42);
+  options.sync = load<SyncMode>(at + 43);
+  const auto flags = load<uint32_t>(at + 44);
+  options.segments = (flags & 1) != 0;
+  options.prefault = (flags & 2) != 0;
+  options.chunk_bytes = load<uint64_t>(at + 48);
+  options.block_bytes = load<uint32_t>(at + 56);
+  options.live_chunks = load<uint32_t>(at + 60);
+  options.sync_interval_ns = load<uint64_t>(at + 64);
+  options.sync_bytes = load<uint64_t>(at + 72);
+  options.chunk_age_ns = load<uint64_t>(at + 80);
+  options.retention_ns = load<uint64_t>(at + 88);
+  options.retention_bytes = load<uint64_t>(at + 96);
+  feed.schema_hash = load<uint64_t>(at + 104);
+  feed.record_bytes = load<uint32_t>(at + 112);
+  options.backlog_bytes = load<uint64_t>(at + 120);
+  options.file_mode = load<uint32_t>(at + 128);
+  feed.created_wall_ns = entry.wall_ns;
+  if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || feed.clocks < 1 || feed.clocks > kClocksMax) return std::nullopt;
+  return feed;
+}
+
+void check_options(const Schema& schema, const FeedOptions& options) {
+  const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
+  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
+  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
+  if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
+    invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
+  }
+  if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
+    invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
+  }
+  if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
+    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
+  }
+}
+
+void remove_tree(Files& files, const std::string& directory) {
+  for (const std::string& name : names_in(directory)) {
+    const std::string path = concat(directory, "/", name);
+    struct stat found {};
+    if (::lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) {
+      remove_tree(files, path);
+    } else {
+      unlink_file(files, path);
+    }
+  }
+  if (files.remove_directory(directory) != 0 && errno != ENOENT) throw FeedError(fault_of_errno(errno), "remove ", directory, errno_text());
+}
+
+std::string feeds_directory(const std::string& base) { return concat(base, "/feeds"); }
+
+Id feed_id_on_disk(const std::string& directory, Files& files) {
+  return RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
+}
+
+void write_global(const std::string& base, GlobalEntry type, const FeedInfo& feed, Files& files) {
+  RegistryLog log = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, true);
+  log.settle();
+  log.append(static_cast<uint16_t>(type), realtime_ns(), encode_feed(feed), true);
+}
+
+void finish_delete(const std::string& base, const FeedInfo& feed, Files& files) {
+  // A feed of that name made since has another id: its directory is not ours to remove.
+  struct stat found {};
+  if (::lstat(feed.directory.c_str(), &found) == 0) {
+    bool ours = true;
+    try {
+      ours = feed_id_on_disk(feed.directory, files) == feed.id;
+    } catch (const FeedError&) {  // without its registry it is what a delete left half-way
+    }
+    if (ours) {
+      remove_tree(files, live_directory_path(feed));
+      remove_tree(files, feed.directory);
+      sync_directory(files, feeds_directory(base));
+    }
+  }
+  write_global(base, GlobalEntry::kDeleted, feed, files);
+}
+
+}  // namespace
+
+std::string_view storage_name(Storage storage) noexcept {
+  switch (storage) {
+    case Storage::kTiered: return "tiered";
+    case Storage::kDurable: return "durable";
+    case Storage::kMemory: return "memory";
+  }
+  return "unknown";
+}
+
+Storage storage_named(std::string_view name) {
+  for (const Storage storage : {Storage::kTiered, Storage::kDurable, Storage::kMemory}) {
+    if (storage_name(storage) == name) return storage;
+  }
+  throw FeedError(Fault::kUsage, "storage '", printable(name), "': expected tiered, durable or memory");
+}
+
+void check_feed_name(std::string_view name) {
+  if (is_feed_name(name)) return;
+  throw FeedError(Fault::kInvalidName, "'", printable(name), "' is no name of a feed: 1 to ", kNameBytesMax,
+                  " characters, the first a letter or digit, then letters, digits, '.', '_' and '-'");
+}
+
+std::string chunk_name(uint64_t ordinal) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%016llx.data", static_cast<unsigned long long>(ordinal));
+  return text;
+}
+
+std::string index_name(uint64_t ordinal) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%016llx.idx", static_cast<unsigned long long>(ordinal));
+  return text;
+}
+
+std::optional<uint64_t> ordinal_of(std::string_view file_name) noexcept {
+  if (file_name.size() < 16 || (file_name.substr(16) != ".data" && file_name.substr(16) != ".idx")) return std::nullopt;
+  uint64_t ordinal = 0;
+  for (const char c : file_name.substr(0, 16)) {
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return std::nullopt;
+    ordinal = ordinal << 4 | static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return ordinal;
+}
+
+shm::FileLock lock_within(const std::string& directory, const std::string& name, const std::string& who, uint64_t timeout_ns, Fault fault) {
+  const uint64_t deadline_ns = monotonic_ns() + timeout_ns;
+  for (;;) {
+    try {
+      return shm::FileLock::acquire(shm::Directory::open(directory), name, who);
+    } catch (const Error& error) {
+      if (error.code() == Code::kPermission) throw FeedError(Fault::kPermission, error.what());
+      if (error.code() != Code::kRejected) throw FeedError(error.code() == Code::kNoSpace ? Fault::kNoSpace : Fault::kIo, error.what());
+      if (monotonic_ns() >= deadline_ns) throw FeedError(fault, error.what());
+    }
+    const timespec pause{0, 1'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+// ---- the global registry ---------------------------------------------------------------------------------------------------
+
+GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
+  GlobalRegistry registry;
+  registry.base_ = base;
+  registry.files_ = &files;
+  try {
+    registry.log_ = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, false);
+  } catch (const FeedError& error) {
+    if (error.fault() != Fault::kFeedNotFound) throw;
+    throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base, ": is that the directory that the feeds were created in?");
+  }
+  registry.refresh();
+  return registry;
+}
+
+void GlobalRegistry::refresh() {
+  log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
+                .damaged = [&](uint64_t position, std::string_view why) {
+                  warnings_.push_back(concat(log_.path(), ": entry ", position, " is damaged (", why, ") and was skipped"));
+                }});
+}
+
+void GlobalRegistry::take(const RegistryLog::Entry& entry) {
+  auto feed = decode_feed(entry);
+  const auto type = static_cast<GlobalEntry>(entry.type);
+  if (!feed || type < GlobalEntry::kCreated || type > GlobalEntry::kDeleted) {
+    warnings_.push_back(concat(log_.path(), ": entry ", entry.position, " has a content that this program does not know and was skipped"));
+    return;
+  }
+  feed->base_id = id();
+  feed->directory = concat(feeds_directory(base_), "/", feed->name);
+  const auto known = feeds_.find(feed->name);
+  const bool same = known != feeds_.end() && known->second.id == feed->id;
+  switch (type) {
+    case GlobalEntry::kCreated: feeds_.insert_or_assign(feed->name, *feed); break;
+    case GlobalEntry::kChanged:
+      if (!same) break;
+      feed->created_wall_ns = known->second.created_wall_ns;
+      known->second = *feed;
+      break;
+    case GlobalEntry::kDeleting:
+      if (same) known->second.deleting = true;
+      break;
+    case GlobalEntry::kDeleted:
+      if (same) feeds_.erase(known);
+      break;
+  }
+}
+
+const FeedInfo* GlobalRegistry::find(std::string_view name) const noexcept {
+  const auto found = feeds_.find(name);
+  return found == feeds_.end() ? nullptr : &found->second;
+}
+
+void create_base(const std::string& base, Files& files) {
+  if (base.empty()) throw FeedError(Fault::kUsage, "the base directory has no name");
+  for (size_t at = base.find('/', 1); at != std::string::npos; at = base.find('/', at + 1)) make_directory(files, base.substr(0, at), 0750);
+  make_directory(files, base, 0750);
+  const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  if (!File::open_if_there(files, concat(base, "/", kRegistryName), O_RDONLY)) {
+    RegistryLog::Identity identity{.magic = kGlobalMagic, .entry_bytes = kGlobalEntryBytes, .base_id = random_id128(), .created_wall_ns = realtime_ns()};
+    write_file_atomically(files, base, kRegistryName, RegistryLog::empty(identity), 0640);
+  }
+  make_directory(files, feeds_directory(base), 0750);
+  sync_directory(files, base);
+}
+
+bool create_feed(const std::string& base, const std::string& name, const Schema& schema, const FeedOptions& options, Files& files) {
+  check_feed_name(name);
+  check_options(schema, options);
+  create_base(base, files);
+  const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  FeedInfo feed;
+  feed.name = name;
+  feed.base_id = registry.id();
+  feed.directory = concat(feeds_directory(base), "/", name);
+  if (const FeedInfo* existing = registry.find(name); existing != nullptr) {
+    if (existing->deleting) {
+      finish_delete(base, *existing, files);
+    } else {
+      FeedInfo found;
+      try {
+        found = find_feed(base, name, files);
+        FeedRegistry::open(found, files, false);
+      } catch (const FeedError& error) {
+        throw FeedError(Fault::kFeedDamaged, "feed ", name, " exists and cannot be opened: ", error.what());
+      }
+      auto differences = found.schema.differences(schema);
+      if (found.options.storage != options.storage) {
+        differences.push_back(concat("storage: ", storage_name(found.options.storage), " there, ", storage_name(options.storage), " here"));
+      }
+      if (differences.empty()) return false;
+      std::string text;
+      for (const std::string& line : differences) text += "\n  " + line;
+      throw FeedError(Fault::kSchemaConflict, "feed ", name, " exists with another definition (there: asked for now; here: the existing one):", text);
+    }
+  }
+  feed.id = random_id128();
+  feed.schema_hash = schema.hash();
+  feed.record_bytes = schema.record_bytes();
+  feed.clocks = static_cast<uint32_t>(schema.clocks());
+  feed.layout = schema.layout();
+  feed.options = options;
+
+  // What a creator that died left behind: temporary directories, and one that was renamed but never registered and so is empty.
+  for (const std::string& entry : names_in(feeds_directory(base))) {
+    if (entry.starts_with(".tmp-")) remove_tree(files, concat(feeds_directory(base), "/", entry));
+  }
+  struct stat found {};
+  if (::lstat(feed.directory.c_str(), &found) == 0) {
+    for (const std::string& entry : names_in(feed.directory)) {
+      if (ordinal_of(entry)) {
+        throw FeedError(Fault::kFeedDamaged, feed.directory, " holds chunks of a feed that the registry does not name: repair can adopt it, or move it away");
+      }
+    }
+    remove_tree(files, feed.directory);
+  }
+  const std::string temporary = concat(feeds_directory(base), "/.tmp-", hex(feed.id));
+  make_directory(files, temporary, 0750);
+  try {
+    RegistryLog::Identity identity{
+        .magic = kFeedMagic, .entry_bytes = kFeedEntryBytes, .base_id = feed.base_id, .feed_id = feed.id, .created_wall_ns = realtime_ns()};
+    write_file_atomically(files, temporary, kFeedRegistryName, RegistryLog::empty(identity), options.file_mode);
+    write_file_atomically(files, temporary, kSchemaName, schema.encode(), options.file_mode);
+    rename_file(files, temporary, feed.directory);
+    sync_directory(files, feeds_directory(base));
+    write_global(base, GlobalEntry::kCreated, feed, files);
+  } catch (const Error&) {
+    try {
+      remove_tree(files, temporary);
+    } catch (const Error&) {  // the next create sweeps it
+    }
+    throw;
+  }
+  return true;
+}
+
+bool delete_feed(const std::string& base, const std::string& name, bool missing_ok, Files& files) {
+  check_feed_name(name);
+  GlobalRegistry::open(base, files);  // before a lock file is made where there is no base
+  const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  const FeedInfo* feed = registry.find(name);
+  if (feed == nullptr) {
+    if (missing_ok) return false;
+    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base);
+  }
+  struct stat found {};
+  if (::lstat(feed->directory.c_str(), &found) == 0) {
+    const shm::FileLock writer = lock_within(feed->directory, "writer.lock", "delete", 0, Fault::kWriterBusy);
+    if (!feed->deleting) write_global(base, GlobalEntry::kDeleting, *feed, files);
+    // Attached readers look here: they learn that the feed is gone, not merely idle.
+    try {
+      RegistryLog::open(files, concat(feed->directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, true).mark_superseded();
+    } catch (const FeedError&) {  // damaged: it goes all the same
+    }
+    finish_delete(base, *feed, files);
+    return true;
+  }
+  finish_delete(base, *feed, files);
+  return true;
+}
+
+FeedInfo find_feed(const std::string& base, const std::string& name, Files& files) {
+  check_feed_name(name);
+  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  const FeedInfo* found = registry.find(name);
+  if (found == nullptr) {
+    std::string known;
+    for (const auto& [other, unused] : registry.feeds()) {
+      if (known.size() > 200) {
+        known += ", ...";
+        break;
+      }
+      known += concat(known.empty() ? "" : ", ", other);
+    }
+    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base, known.empty() ? ", which has none" : concat("; there are: ", known),
+                    registry.warnings().empty() ? "" : concat("; but ", registry.warnings().front()));
+  }
+  if (found->deleting) throw FeedError(Fault::kFeedDeleted, "feed ", name, " is being deleted");
+  FeedInfo feed = *found;
+  try {
+    const File file = File::open(files, concat(feed.directory, "/", kSchemaName), O_RDONLY);
+    std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{8} << 20));
+    feed.schema = Schema::decode(file.read(bytes, 0));
+  } catch (const FeedError& error) {
+    if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
+    feed.schema = schema_from_chunks(feed, files);  // F-17; throws kCorrupt when there is none
+  }
+  if (feed.schema.hash() != feed.schema_hash) {
+    throw FeedError(Fault::kCorrupt, "SCHEMA_MISMATCH: the schema of feed ", name, " is not the one that the registry names: ", feed.directory, "/", kSchemaName);
+  }
+  return feed;
+}
+
+// ---- a feed's own registry -------------------------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const FeedRecord& record) {
+  std::vector<std::byte> bytes(kFeedEntryBytes);
+  std::byte* at = bytes.data();
+  store(at + 24, record.epoch);
+  store(at + 32, record.ordinal);
+  store(at + 40, record.first_seq);
+  store(at + 48, record.count);
+  store(at + 56, record.bytes);
+  uint32_t flags = (record.in_memory ? 256u : 0u) | (record.on_disk ? 512u : 0u);
+  for (size_t k = 0; k < kClocksMax; ++k) {
+    store(at + 64 + 16 * k, record.clocks[k].min);
+    store(at + 72 + 16 * k, record.clocks[k].max);
+    if (!record.clocks[k].ordered) flags |= 1u << k;
+  }
+  store(at + 112, flags);
+  store(at + 116, record.schema_id);
+  store(at + 120, record.tag);
+  store(at + 128, record.value);
+  store(at + 144, record.monotonic_ns);
+  store(at + 152, record.boot_id);
+  store(at + 168, record.pid);
+  store(at + 176, record.start_ticks);
+  std::memcpy(at + kTextAt, record.text.data(), std::min(record.text.size(), kTextBytesMax));
+  return {bytes.begin() + kEntryHeadBytes, bytes.end()};
+}
+
+FeedRecord decode_feed_record(const RegistryLog::Entry& entry) {
+  const std::byte* at = entry.bytes.data();
+  FeedRecord record;
+  record.type = static_cast<FeedEntry>(entry.type);
+  record.wall_ns = entry.wall_ns;
+  record.epoch = load<uint64_t>(at + 24);
+  record.ordinal = load<uint64_t>(at + 32);
+  record.first_seq = load<uint64_t>(at + 40);
+  record.count = load<uint64_t>(at + 48);
+  record.bytes = load<uint64_t>(at + 56);
+  const auto flags = load<uint32_t>(at + 112);
+  for (size_t k = 0; k < kClocksMax; ++k) record.clocks[k] = {load<uint64_t>(at + 64 + 16 * k), load<uint64_t>(at + 72 + 16 * k), (flags >> k & 1) == 0};
+  record.in_memory = (flags & 256) != 0;
+  record.on_disk = (flags & 512) != 0;
+  record.schema_id = load<uint32_t>(at + 116);
+  record.tag = load<uint64_t>(at + 120);
+  record.value = load<uint64_t>(at + 128);
+  record.monotonic_ns = load<uint64_t>(at + 144);
+  record.boot_id = load<Id>(at + 152);
+  record.pid = load<uint64_t>(at + 168);
+  record.start_ticks = load<uint64_t>(at + 176);
+  const std::string_view text(reinterpret_cast<const char*>(at + kTextAt), kTextBytesMax);
+  record.text = printable(text.substr(0, text.find('\0')));
+  return record;
+}
+
+FeedRegistry FeedRegistry::open(const FeedInfo& feed, Files& files, bool writable) {
+  FeedRegistry registry;
+  registry.directory_ = feed.directory;
+  registry.feed_id_ = feed.id;
+  registry.files_ = &files;
+  registry.writable_ = writable;
+  registry.log_ = RegistryLog::open(files, concat(feed.directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, writable);
+  if (registry.log_.identity().feed_id != feed.id) {
+    throw FeedError(Fault::kFeedReplaced, feed.directory, " holds another feed than the registry names: it was deleted and created again");
+  }
+  registry.refresh();
+  return registry;
+}
+
+bool FeedRegistry::refresh() {
+  if (log_.superseded()) {
+    RegistryLog newer;
+    try {
+      newer = RegistryLog::open(*files_, concat(directory_, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, writable_);
+    } catch (const FeedError& error) {
+      if (error.fault() == Fault::kFeedNotFound) throw FeedError(Fault::kFeedDeleted, directory_, " is gone: the feed was deleted");
+      throw;
+    }
+    if (newer.identity().feed_id != feed_id_) throw FeedError(Fault::kFeedReplaced, directory_, " holds another feed now: deleted and created again");
+    if (newer.identity().generation == log_.identity().generation) throw FeedError(Fault::kFeedDeleted, directory_, ": the feed is being deleted");
+    log_ = std::move(newer);
+    chunks_.clear();
+    epochs_.clear();
+    segments_.clear();
+    losses_.clear();
+  }
+  return log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
+                       .damaged = [&](uint64_t position, std::string_view why) {
+                         warnings_.push_back(concat(log_.path(), ": entry ", position, " is damaged (", why, ") and was skipped"));
+                       }}) != 0;
+}
+
+ChunkInfo& FeedRegistry::chunk_slot(uint64_t ordinal) {
+  const auto at = std::lower_bound(chunks_.begin(), chunks_.end(), ordinal, [](const ChunkInfo& chunk, uint64_t o) { return chunk.ordinal < o; });
+  if (at != chunks_.end() && at->ordinal == ordinal) return *at;
+  ChunkInfo chunk;
+  chunk.ordinal = ordinal;
+  return *chunks_.insert(at, chunk);
+}
+
+void FeedRegistry::take(const RegistryLog::Entry& entry) {
+  const FeedRecord record = decode_feed_record(entry);
+  const auto warn = [&](std::string_view what) { warnings_.push_back(concat(log_.path(), ": entry ", entry.position, ": ", what)); };
+  const auto advance = [&](ChunkState to) {
+    if (record.ordinal == 0) return warn("a chunk without a number: ignored");
+    ChunkInfo& chunk = chunk_slot(record.ordinal);
+    // OPEN -> SEALED -> PERSISTED -> EXPIRED, each step skippable; nothing comes back from EXPIRED or ABANDONED (F-23). A lost
+    // entry in between, damaged and skipped, is no reason to lose the chunk.
+    const bool fresh = chunk.epoch == 0;
+    const bool legal = fresh || (to > chunk.state && chunk.state != ChunkState::kExpired && chunk.state != ChunkState::kAbandoned) ||
+                       (to == ChunkState::kPersisted && chunk.state == ChunkState::kQuarantined);
+    if (!legal) return warn("an impossible step of a chunk's life: ignored");
+    chunk.state = to;
+    chunk.epoch = record.epoch;
+    if (record.tag != 0) chunk.tag = record.tag;
+    chunk.in_memory = record.in_memory;
+    chunk.on_disk = record.on_disk;
+    if (to == ChunkState::kSealed || to == ChunkState::kPersisted) {
+      chunk.first_seq = record.first_seq;
+      chunk.count = record.count;
+      chunk.bytes = record.bytes;
+      std::copy(std::begin(record.clocks), std::end(record.clocks), std::begin(chunk.clocks));
+      chunk.sealed_wall_ns = record.wall_ns;
+    }
+  };
+  switch (record.type) {
+    case FeedEntry::kEpochOpened:
+      if (!epochs_.empty() && record.epoch <= epochs_.back().epoch) return warn("an epoch that is not above the last: ignored");
+      epochs_.push_back({record.epoch, record.first_seq, record.wall_ns, kUnknownCount, false});
+      break;
+    case FeedEntry::kEpochClosed:
+      if (!epochs_.empty() && epochs_.back().epoch == record.epoch) {
+        epochs_.back().closed = true;
+        epochs_.back().end_seq = record.first_seq;
+      }
+      break;
+    case FeedEntry::kChunkOpened: advance(ChunkState::kOpen); break;
+    case FeedEntry::kChunkSealed: advance(ChunkState::kSealed); break;
+    case FeedEntry::kChunkPersisted: advance(ChunkState::kPersisted); break;
+    case FeedEntry::kChunkExpired: advance(ChunkState::kExpired); break;
+    case FeedEntry::kChunkAbandoned: advance(ChunkState::kAbandoned); break;
+    case FeedEntry::kChunkQuarantined: advance(ChunkState::kQuarantined); break;
+    case FeedEntry::kSegmentOpened: {
+      SegmentInfo segment;
+      segment.id = record.ordinal;
+      segment.epoch = record.epoch;
+      segment.first_seq = record.first_seq;
+      segment.end_seq = record.first_seq;
+      segment.opened_wall_ns = record.wall_ns;
+      segments_.push_back(segment);
+      break;
+    }
+    case FeedEntry::kSegmentClosed: {
+      auto at = std::find_if(segments_.rbegin(), segments_.rend(), [&](const SegmentInfo& s) { return s.id == record.ordinal; });
+      if (at == segments_.rend()) {
+        segments_.emplace_back();
+        at = segments_.rbegin();
+        at->id = record.ordinal;
+      }
+      at->epoch = record.epoch;
+      at->first_seq = record.first_seq;
+      at->end_seq = record.first_seq + record.count;
+      at->status = static_cast<SegmentStatus>(record.value);
+      std::copy(std::begin(record.clocks), std::end(record.clocks), std::begin(at->clocks));
+      at->closed_wall_ns = record.wall_ns;
+      at->reason = record.text;
+      break;
+    }
+    case FeedEntry::kMark: break;  // F-39: kept in the log; seek_mark is later work
+    case FeedEntry::kLoss: losses_.push_back({record.epoch, record.first_seq, record.count, record.text}); break;
+    default: warn("of a kind that this program does not know: ignored"); break;
+  }
+}
+
+const ChunkInfo* FeedRegistry::chunk(uint64_t ordinal) const noexcept {
+  const auto at = std::lower_bound(chunks_.begin(), chunks_.end(), ordinal, [](const ChunkInfo& chunk, uint64_t o) { return chunk.ordinal < o; });
+  return at != chunks_.end() && at->ordinal == ordinal ? &*at : nullptr;
+}
+
+const ChunkInfo* FeedRegistry::next_readable(uint64_t ordinal) const noexcept {
+  auto at = std::upper_bound(chunks_.begin(), chunks_.end(), ordinal, [](uint64_t o, const ChunkInfo& chunk) { return o < chunk.ordinal; });
+  while (at != chunks_.end() && !at->readable()) ++at;
+  return at == chunks_.end() ? nullptr : &*at;
+}
+
+uint64_t FeedRegistry::floor_seq() const noexcept {
+  uint64_t expired_end = 0;
+  for (const ChunkInfo& chunk : chunks_) {
+    if (chunk.state == ChunkState::kSealed || chunk.state == ChunkState::kPersisted) return chunk.first_seq;
+    if (chunk.state == ChunkState::kOpen) break;
+    if (chunk.state == ChunkState::kExpired) expired_end = std::max(expired_end, chunk.end_seq());
+  }
+  return expired_end;
+}
+
+void FeedRegistry::append(const FeedRecord& record, bool sync) {
+  const shm::FileLock lock = lock_within(directory_, "append.lock", "an entry of the feed's registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  log_.append(static_cast<uint16_t>(record.type), realtime_ns(), encode(record), sync);
+}
+
+void FeedRegistry::settle() {
+  const shm::FileLock lock = lock_within(directory_, "append.lock", "an entry of the feed's registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  log_.settle();
+}
+
+}  // namespace tidepool::feed

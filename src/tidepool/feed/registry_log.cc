@@ -1,0 +1,198 @@
+#include "tidepool/feed/registry_log.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/random.h"
+#include "tidepool/feed/crc32c.h"
+#include "tidepool/feed/fault.h"
+#include "tidepool/shm/published_word.h"
+
+namespace tidepool::feed {
+namespace {
+
+constexpr size_t kIdentityBytes = 124;  // then their checksum
+constexpr size_t kCountAt = 256;
+constexpr size_t kSupersededAt = 320;
+constexpr size_t kEntriesAtOnce = 4096;
+
+bool all_zero(Bytes bytes) noexcept {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+}  // namespace
+
+Id random_id128() {
+  Id id;
+  store(id.data(), random_u64());
+  store(id.data() + 8, random_u64());
+  return id;
+}
+
+Id this_boot_id() {
+  static const Id id = [] {
+    Id found{};
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string text;
+    std::getline(file, text);
+    std::erase(text, '-');
+    for (size_t i = 0; i < found.size() && text.size() == 32; ++i) {
+      unsigned value = 0;
+      if (std::sscanf(text.c_str() + 2 * i, "%2x", &value) != 1) return kNoId;
+      found[i] = static_cast<std::byte>(value);
+    }
+    return found;
+  }();
+  return id;
+}
+
+std::string hex(const Id& id) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::byte byte : id) {
+    text += kDigits[static_cast<unsigned>(byte) >> 4];
+    text += kDigits[static_cast<unsigned>(byte) & 15];
+  }
+  return text;
+}
+
+std::vector<std::byte> RegistryLog::empty(const Identity& identity) {
+  std::vector<std::byte> bytes(kLogHeaderBytes);
+  std::byte* at = bytes.data();
+  store(at, identity.magic);
+  store(at + 8, kMajor);
+  store(at + 10, kMinor);
+  store(at + 12, identity.entry_bytes);
+  store(at + 16, identity.base_id);
+  store(at + 32, identity.feed_id);
+  store(at + 48, identity.created_wall_ns);
+  store(at + 56, identity.generation);
+  store(at + kIdentityBytes, crc32c(Bytes(bytes).first(kIdentityBytes)));
+  return bytes;
+}
+
+RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable) {
+  RegistryLog log;
+  log.file_ = File::open(files, path, writable ? O_RDWR : O_RDONLY);
+  std::byte head[kIdentityBytes + 4];
+  if (log.file_.read(head, 0).size() < sizeof head || log.file_.size() < kLogHeaderBytes) {
+    throw FeedError(Fault::kCorrupt, path, " is shorter than the header of a registry: repair can rebuild it from the chunks (X-8)");
+  }
+  if (load<uint64_t>(head) != magic) throw FeedError(Fault::kCorrupt, path, " does not begin like a registry of this kind");
+  if (load<uint16_t>(head + 8) > kMajor) {
+    throw FeedError(Fault::kUnsupportedVersion, path, " has format ", load<uint16_t>(head + 8), ", this program knows ", kMajor, ": use a newer one");
+  }
+  if (crc32c(Bytes(head).first(kIdentityBytes)) != load<uint32_t>(head + kIdentityBytes) || load<uint32_t>(head + 12) != entry_bytes) {
+    throw FeedError(Fault::kCorrupt, path, ": the checksum of its header is wrong: repair can rebuild it from the chunks (X-8)");
+  }
+  log.identity_ = {.magic = magic,
+                   .entry_bytes = entry_bytes,
+                   .base_id = load<Id>(head + 16),
+                   .feed_id = load<Id>(head + 32),
+                   .generation = load<uint64_t>(head + 56),
+                   .created_wall_ns = load<uint64_t>(head + 48)};
+  log.header_ = Mapping::of(log.file_, kLogHeaderBytes, writable);
+  return log;
+}
+
+bool RegistryLog::has_news() const noexcept {
+  const std::byte* header = header_.data();
+  return shm::PublishedWord(header + kCountAt).load() != seen_count_ || superseded();
+}
+
+bool RegistryLog::superseded() const noexcept {
+  const std::byte* header = header_.data();
+  return shm::PublishedFlag(header + kSupersededAt).load() != 0;
+}
+
+size_t RegistryLog::refresh(const Taker& taker) {
+  const std::byte* header = header_.data();
+  const uint64_t published = shm::PublishedWord(header + kCountAt).load();
+  seen_count_ = published;
+  const uint64_t size = file_.size();
+  const uint64_t in_file = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;
+  // The count is a hint: after a power cut it may be behind or ahead of the entries, whose checksums decide. Later, while a
+  // writer lives, it keeps us from looking at an entry that is being written.
+  const uint64_t end = first_ ? in_file : std::min(published, in_file);
+  std::vector<std::byte> buffer;
+  std::vector<std::pair<uint64_t, const char*>> doubtful;  // damaged, or not yet written: what follows tells
+  size_t taken = 0;
+  for (uint64_t position = taken_; position < end;) {
+    const auto count = static_cast<size_t>(std::min<uint64_t>(end - position, kEntriesAtOnce));
+    buffer.resize(count * identity_.entry_bytes);
+    const auto got = file_.read(buffer, kLogHeaderBytes + position * identity_.entry_bytes);
+    const size_t whole = got.size() / identity_.entry_bytes;
+    if (whole == 0) break;
+    for (size_t i = 0; i < whole; ++i, ++position) {
+      const Bytes bytes = Bytes(buffer).subspan(i * identity_.entry_bytes, identity_.entry_bytes);
+      const char* why = nullptr;
+      if (all_zero(bytes)) {
+        why = "it never reached the disk";
+      } else if (crc32c(bytes.subspan(4)) != load<uint32_t>(bytes.data())) {
+        why = "checksum";
+      } else if (load<uint64_t>(bytes.data() + 8) != position) {
+        why = "position";
+      }
+      if (why != nullptr) {
+        doubtful.emplace_back(position, why);
+        continue;
+      }
+      for (const auto& [at, reason] : doubtful) taker.damaged(at, reason);
+      doubtful.clear();
+      taker.entry({load<uint16_t>(bytes.data() + 4), position, load<uint64_t>(bytes.data() + 16), bytes});
+      ++taken;
+      taken_ = position + 1;
+    }
+  }
+  // At the end of the file: published but unreadable is damage; unpublished is a torn or half-written entry, which never was.
+  for (const auto& [at, reason] : doubtful) {
+    if (at >= published) break;
+    taker.damaged(at, reason);
+    taken_ = at + 1;
+  }
+  if (first_ && published > in_file) taker.damaged(in_file, concat("cut off: ", published, " entries were published"));
+  first_ = false;
+  return taken;
+}
+
+void RegistryLog::settle() {
+  const uint64_t published = shm::PublishedWord(header_.data() + kCountAt).load();
+  const uint64_t size = file_.size();
+  uint64_t end = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;  // a part of a slot was never finished
+  std::vector<std::byte> bytes(identity_.entry_bytes);
+  for (; end > 0; --end) {
+    const Bytes slot = file_.read(bytes, kLogHeaderBytes + (end - 1) * identity_.entry_bytes);
+    if (all_zero(slot)) continue;
+    // A good entry is the end. So is a damaged one that was published, which has rotted and must not be written over; one that was
+    // not is what a killed writer left half done.
+    const bool good = crc32c(slot.subspan(4)) == load<uint32_t>(slot.data()) && load<uint64_t>(slot.data() + 8) == end - 1;
+    if (good || end - 1 < published) break;
+  }
+  shm::PublishedWord(header_.data() + kCountAt).publish(end);
+}
+
+uint64_t RegistryLog::append(uint16_t type, uint64_t wall_ns, Bytes body, bool sync) {
+  shm::PublishedWord count(header_.data() + kCountAt);
+  const uint64_t position = count.load();
+  std::vector<std::byte> bytes(identity_.entry_bytes);
+  store(bytes.data() + 4, type);
+  store(bytes.data() + 6, uint16_t{1});
+  store(bytes.data() + 8, position);
+  store(bytes.data() + 16, wall_ns);
+  std::memcpy(bytes.data() + kEntryHeadBytes, body.data(), std::min(body.size(), bytes.size() - kEntryHeadBytes));
+  store(bytes.data(), crc32c(Bytes(bytes).subspan(4)));
+  file_.write(bytes, kLogHeaderBytes + position * identity_.entry_bytes);
+  if (sync) file_.sync();
+  count.publish(position + 1);
+  return position;
+}
+
+void RegistryLog::mark_superseded() noexcept { shm::PublishedFlag(header_.data() + kSupersededAt).publish(1); }
+
+}  // namespace tidepool::feed

@@ -1,0 +1,139 @@
+#pragma once
+// A FeedWriter appends to one feed. While it lives nobody else can. docs/protocols/feed.md tells its states.
+//
+// Thread safety: one thread appends, claims, commits, syncs and closes. Two threads of its own prepare chunks and take records to
+// disk. durable_seq(), next_seq() and health() may be called from any thread.
+// Lifetime: the destructor closes, without waiting longer than close_timeout_ns. A forked child's copy refuses every call.
+//
+// Append path: no system call (but to wake a parked reader), no lock, no fence, no allocation; a status, never an exception.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/feed/recovery.h"
+
+namespace tidepool::feed {
+
+enum class AppendStatus : uint8_t {
+  kOk,
+  kWrongSize,       // not the size of a record, or not a multiple of it
+  kTooLarge,        // never fits into a chunk: nothing was written (F-32)
+  kClockBackwards,  // a strict clock: nothing was written
+  kNoSpace,         // no chunk to go on with: disk full. Try again when there is space
+  kNoShmSpace,      // no chunk to go on with: shared memory full
+  kBackpressure,    // more waits for the disk than backlog_bytes, for longer than block_ns (F-56)
+  kFenced,          // somebody else is the writer now: close
+  kIoError,         // the disk lost data: nothing more is accepted
+  kClosed,
+  kForked,          // this is a child of the process that opened it
+  kClaimOpen,       // commit or abort the claim first
+};
+std::string_view append_status_name(AppendStatus status) noexcept;
+
+struct Appended {
+  AppendStatus status = AppendStatus::kOk;
+  uint64_t seq = 0;  // of the first record, when kOk
+  explicit operator bool() const noexcept { return status == AppendStatus::kOk; }
+};
+
+struct WriterOptions {
+  uint64_t wait_for_lock_ns = 0;                        // wait that long for another writer to end
+  uint64_t block_ns = kNsPerSecond;                     // how long an append may wait for room before it says why there is none
+  uint64_t close_timeout_ns = 30 * kNsPerSecond;
+  std::string text = "feed writer";                     // what others read who find the feed busy
+  const tidepool::Clock* clock = &SystemClock::instance();
+  Files* files = &Files::system();
+};
+
+// What a frame is told apart by. Its clocks lead; the stream's own numbers ride along (rulings F-n).
+struct FrameMeta {
+  uint64_t clocks[kClocksMax] = {};
+  uint64_t stream_epoch = 0;
+  uint64_t stream_seq = 0;
+  uint16_t type = 0;
+};
+
+// Room for one record, a batch of rows, or a frame, in the chunk itself. Filled in place, then committed or aborted.
+struct Claim {
+  AppendStatus status = AppendStatus::kClosed;
+  uint64_t seq = 0;
+  MutableBytes bytes;  // rows, or a frame's payload
+  MutableBytes meta;   // a frame's opaque header
+  explicit operator bool() const noexcept { return status == AppendStatus::kOk; }
+};
+
+struct WriterHealth {
+  uint64_t committed_seq = 0;  // next to be written
+  uint64_t durable_seq = 0;    // everything below survives a power cut
+  uint64_t backlog_bytes = 0;
+  uint64_t rotations = 0;
+  uint64_t clock_regressions[kClocksMax] = {};
+  uint64_t clock_step_back_max[kClocksMax] = {};
+  std::string trouble;         // the last failure of the background work; empty: none, or over
+};
+
+class FeedWriter {
+ public:
+  // Open an existing feed. Throws FeedError: kFeedNotFound, kWriterBusy naming the holder, kNoSpace, kNoShmSpace, kPermission,
+  // kCorrupt, kUnsupportedVersion, kUnsupportedFs.
+  static FeedWriter open(const std::string& base, const std::string& name, const WriterOptions& options = {});
+  // Make it if it is not there (create_feed()), and open it.
+  static FeedWriter create(const std::string& base, const std::string& name, const Schema& schema, const FeedOptions& feed_options = {},
+                           const WriterOptions& options = {});
+
+  FeedWriter(FeedWriter&&) noexcept;
+  FeedWriter& operator=(FeedWriter&&) noexcept;
+  ~FeedWriter();
+
+  const FeedInfo& feed() const noexcept;
+  const RecoveryReport& recovery() const noexcept;  // what was found and done at open
+  uint64_t epoch() const noexcept;
+
+  // One row, as stored: clocks first.
+  [[nodiscard]] Appended append(Bytes row) noexcept;
+  template <typename Row>
+    requires std::is_trivially_copyable_v<Row> && (!std::is_convertible_v<const Row&, Bytes>)
+  [[nodiscard]] Appended append(const Row& row) noexcept {
+    return append(std::as_bytes(std::span(&row, 1)));
+  }
+  // Rows back to back: in one chunk, visible all at once or not at all.
+  [[nodiscard]] Appended append_batch(Bytes rows) noexcept;
+  // One frame.
+  [[nodiscard]] Appended append_frame(const FrameMeta& frame, Bytes meta, Bytes payload) noexcept;
+
+  // Room for `rows` rows, or for a frame of up to `payload_bytes`. One claim at a time.
+  [[nodiscard]] Claim claim(uint64_t rows = 1) noexcept;
+  [[nodiscard]] Claim claim_frame(uint16_t meta_bytes, uint64_t payload_bytes) noexcept;
+  [[nodiscard]] Appended commit(const Claim& claim) noexcept;
+  [[nodiscard]] Appended commit(const Claim& claim, const FrameMeta& frame, uint64_t payload_bytes) noexcept;
+  void abort(const Claim& claim) noexcept;
+
+  // Everything appended so far is durable when this returns. Throws FeedError kIo, kNoSpace. Memory feeds: kUsage.
+  void sync();
+  bool wait_durable(uint64_t seq, uint64_t timeout_ns);
+  // Everything below was synced (memory feeds: 0).
+  uint64_t durable_seq() const noexcept;
+  uint64_t next_seq() const noexcept;
+  WriterHealth health() const;
+
+  // Seal the chunk now; false: it is empty. Throws FeedError.
+  bool rotate();
+  // The records so far are a segment of their own; the next one begins another. False: no record since the last one (F-59).
+  bool mark_segment_boundary(const std::string& reason);
+
+  // Seal, make durable, tell readers that it ended, remove live objects, release the lock. Throws FeedError naming the records
+  // that are not durable if that fails or takes longer than close_timeout_ns: the live objects then stay for the next writer.
+  void close();
+
+ private:
+  class Impl;
+  struct Closer {
+    void operator()(Impl* impl) const noexcept;  // a forked child's copy is left alone: its threads are the parent's
+  };
+  explicit FeedWriter(std::unique_ptr<Impl, Closer> impl);
+  std::unique_ptr<Impl, Closer> impl_;
+};
+
+}  // namespace tidepool::feed

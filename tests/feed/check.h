@@ -1,0 +1,58 @@
+#pragma once
+// What both kinds of test check after a crash: the same feed through two readers that share no code.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "tidepool/feed/test_support.h"
+
+namespace tidepool::feed::test {
+
+inline int rounds(int slice, int full) { return std::getenv("TIDEPOOL_TEST_FULL") != nullptr ? full : slice; }
+
+inline uint64_t seed() {
+  const char* text = std::getenv("TIDEPOOL_TEST_SEED");
+  const uint64_t value = text != nullptr ? std::strtoull(text, nullptr, 10) : realtime_ns();
+  std::printf("TIDEPOOL_TEST_SEED=%llu\n", static_cast<unsigned long long>(value));
+  return value;
+}
+
+// The number that follows "key": in what the Python reader prints.
+inline uint64_t number_after(const std::string& text, const std::string& key) {
+  const auto at = text.find("\"" + key + "\": ");
+  return at == std::string::npos ? ~uint64_t{0} : std::strtoull(text.c_str() + at + key.size() + 4, nullptr, 10);
+}
+
+// By Python: every checksum of every file holds, and the feed has exactly the records [0, count).
+inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+  const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_FEED_READER, live ? " --live " : " ", base, " ", name, " 2>&1");
+  FILE* pipe = ::popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), n);
+  ASSERT_EQ(::pclose(pipe), 0) << text;
+  ASSERT_EQ(number_after(text, "count"), count) << text;
+  ASSERT_EQ(number_after(text, "next_seq"), count) << text;
+}
+
+// By the library: rows [0, n) whole, each once, then the end. How many.
+inline void read_all(const std::string& base, const std::string& name, uint64_t& count) {
+  auto reader = FeedReader::open(base, name, {.from = At::oldest(), .stop_when_inactive = true});
+  count = 0;
+  for (;;) {
+    const Item item = reader.next();
+    if (item.kind == Item::Kind::kEnded) return;
+    ASSERT_EQ(item.kind, Item::Kind::kRow) << "at " << count << ": gap " << item.gap.from << " to " << item.gap.to << " " << item.gap.text;
+    ASSERT_EQ(item.seq, count);
+    const Row expected = row_of(count);
+    ASSERT_EQ(std::memcmp(item.bytes.data(), &expected, sizeof expected), 0) << count;
+    ++count;
+  }
+}
+
+}  // namespace tidepool::feed::test
