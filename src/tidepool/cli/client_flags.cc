@@ -460,6 +460,17 @@ void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, cons
   if (flags.realtime) options.clock_domain = client::ClockDomain::kRealtimeSynced;
 }
 
+client::StateHandler state_logger(std::string role) {
+  auto said = std::make_shared<std::string>();
+  return [role = std::move(role), said](const client::StateChange& change) {
+    const bool asking = change.state == client::State::kAttaching && !said->empty();
+    const std::string text = concat("stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
+                                    change.why.empty() ? "" : ": ", change.why);
+    log(asking || text == *said ? LogLevel::kDebug : LogLevel::kInfo, role, text);
+    if (!asking) *said = text;
+  };
+}
+
 std::string stream_of(const std::string& stream, const ConfigValue& file) {
   if (client::stream_number(stream)) return stream;
   const ConfigValue* streams = file.find("streams");

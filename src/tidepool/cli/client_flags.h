@@ -63,6 +63,9 @@ void add_own_pools_flags(CLI::App& verb, OwnPoolsFlags& flags);
 void own_pools_options(const OwnPoolsFlags& flags, const ConfigValue& file, const client::Environment& environment,
                        uint64_t frame_bytes, client::ProducerOptions& options);
 
+// Logs state changes for `role`: each once, not every round of asking again.
+client::StateHandler state_logger(std::string role);
+
 // --stream's number or name: a name that the file's [streams.*] has becomes its number, others stay names, which the
 // client looks up among the announced data sources and asks discovery for (rulings P-11).
 std::string stream_of(const std::string& stream, const ConfigValue& file);

@@ -233,10 +233,7 @@ Exit publish(const Context& context, const PublishArgs& args, Source source) {
   for (const auto& text : args.blobs) producer_settings.blobs.push_back(blob_of(text));
   own_pools_options(args.own_pools, file, client::process_environment, wire::extent_bytes(source.tensor()), producer_settings);
   producer_settings.send_descriptors = !args.no_descriptors;
-  producer_settings.on_state = [](const client::StateChange& change) {
-    log(LogLevel::kInfo, "publish", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
-        change.why.empty() ? "" : ": " + change.why);
-  };
+  producer_settings.on_state = state_logger("publish");
   auto client = client::Client::connect(options);
   client::Producer producer = client.producer(producer_settings);
   check_fits(args, source.tensor(), producer);

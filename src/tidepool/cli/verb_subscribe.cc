@@ -317,10 +317,7 @@ Exit run_subscribe(const Context& context, const SubscribeArgs& args) {
   if (args.progress) consumer_settings.on_progress = [&sink](const client::ProgressView& view) { sink.take_progress(view); };
   consumer_settings.announce_only = args.no_driver;
   consumer_settings.max_blob_bytes = args.max_blob_bytes;
-  consumer_settings.on_state = [](const client::StateChange& change) {
-    log(LogLevel::kInfo, "subscribe", "stream ", change.stream_id, " ", client::name_of(change.state), change.epoch != 0 ? concat(", epoch ", change.epoch) : "",
-        change.why.empty() ? "" : ": " + change.why);
-  };
+  consumer_settings.on_state = state_logger("subscribe");
 
   client::ConsumerCounters counters;
   int32_t own_stream_id = 0;

@@ -625,6 +625,20 @@ TEST_F(ConsumerTest, TakesWhateverComesFirstAsItsBaseline) {  // W-83, W-36
   EXPECT_EQ(drops().drops_gap, 0u);
 }
 
+TEST_F(ConsumerTest, CountsNoFrameThatWasOverwrittenBeforeItCame) {  // W-83, W-82
+  for (int i = 0; i < 20; ++i) write();  // eight slots: 12 to 19 are there
+  std::optional<Consumer> late(client.consumer({.stream = "10000"}));
+  describe(3);  // left in the log by readers who have gone
+  describe(write());
+  ASSERT_TRUE(until([&] { return late->poll() == PollResult::kFrame; }));
+  EXPECT_EQ(late->frame().seq(), 20u);
+  EXPECT_EQ(late->counters().drops.drops_gap + late->counters().drops.drops_late, 0u);
+  // Who was there when it was overwritten has lost it.
+  ASSERT_EQ(next(), PollResult::kDropped);
+  EXPECT_EQ(drops().identity, 1u);
+  let_go(late);
+}
+
 TEST_F(ConsumerTest, CountsAGapOnceTellsItAndThenDeliversTheFrame) {  // W-82, W-83
   expect_frame(write_and_describe());  // 0: a real sequence
   write();

@@ -87,6 +87,7 @@ void Consumer::Impl::start_epoch() {
   } else {
     reader_.emplace(map_);
   }
+  since_ns_ = mapped_before_ ? 0 : monotonic_ns();
   if (role_.on_progress) tracker_.emplace(map_);
   mapped_before_ = true;
   previous_epoch_ = map_->epoch();
@@ -175,9 +176,20 @@ DescriptorFeed::Screen Consumer::Impl::screen(const wire::FrameDescriptor& descr
   return descriptor.epoch < map_->epoch() ? Screen::kSkip : Screen::kStop;
 }
 
+// A log that has lost its readers keeps what nobody read, so the first descriptor may be of a frame that was overwritten before we
+// came: then it is no loss of ours, and no place to count a gap from (W-83).
+bool Consumer::Impl::was_before_us(uint64_t seq) noexcept {
+  const auto successor = reader_->successor_in_slot(seq);
+  if (!successor || reader_->read(*successor, view) != pool::ReadResult::kFrame) return false;
+  const auto captured_ns = view.timestamp_ns();
+  view = {};
+  return captured_ns && *captured_ns < since_ns_;
+}
+
 PollResult Consumer::Impl::described(const DescriptorFeed::Heard& heard) noexcept {
   // W-82: as received, before and regardless of the read.
   const uint64_t seq = heard.descriptor.seq;
+  if (!last_seq_ && was_before_us(seq)) return PollResult::kEmpty;
   uint64_t gap = 0;
   if (last_seq_) {
     if (seq == *last_seq_) return PollResult::kEmpty;  // W-66: a duplicate

@@ -86,6 +86,7 @@ struct Consumer::Impl {
   PollResult poll_ring(bool look_ahead) noexcept;
   PollResult poll_descriptors() noexcept;
   DescriptorFeed::Screen screen(const wire::FrameDescriptor& descriptor) noexcept;
+  bool was_before_us(uint64_t seq) noexcept;
   PollResult described(const DescriptorFeed::Heard& heard) noexcept;
   PollResult read(const DescriptorFeed::Heard& heard) noexcept;
   bool too_soon(uint64_t time_ns) noexcept;
@@ -109,6 +110,7 @@ struct Consumer::Impl {
   // kDescriptors
   std::optional<pool::PoolReader> reader_;
   pool::DropCounts drops_;              // of this epoch
+  uint64_t since_ns_ = 0;               // when the first mapping was taken over; 0: it is not the first any more
   std::optional<uint64_t> last_seq_;    // W-83: 0 is a real sequence
   std::optional<DescriptorFeed::Heard> pending_;  // told as a gap; the frame itself comes with the next poll
   // A rate limit of our own (W-76)

@@ -54,6 +54,12 @@ ReadResult PoolReader::read(uint64_t seq, FrameView& view, uint64_t trace_id) no
   return read_committed(word, slot, index, view, trace_id);
 }
 
+std::optional<uint64_t> PoolReader::successor_in_slot(uint64_t seq) const noexcept {
+  const uint64_t word = CommitWord(map_->slot(static_cast<uint32_t>(seq) & map_->slot_mask())).load();
+  if (!CommitWord::is_committed(word) || CommitWord::seq_of(word) <= seq) return std::nullopt;
+  return CommitWord::seq_of(word);
+}
+
 ReadResult PoolReader::read_committed(uint64_t word, const std::byte* slot, uint32_t index, FrameView& view, uint64_t trace_id) noexcept {
   // The window: from the load of `word` to unchanged(). What is copied in it is judged only after it (W-42, W-92).
   auto* const bytes = reinterpret_cast<std::byte*>(view.words_);

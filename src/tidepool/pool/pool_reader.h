@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "tidepool/pool/frame_view.h"
@@ -40,6 +41,9 @@ class PoolReader {
 
   // Read the frame `seq` into `view`. Never waits (W-44). On anything but kFrame `view` holds no frame afterwards.
   [[nodiscard]] ReadResult read(uint64_t seq, FrameView& view, uint64_t trace_id = 0) noexcept;
+
+  // The sequence of the frame that has taken the slot of `seq` since, if one has and is committed.
+  std::optional<uint64_t> successor_in_slot(uint64_t seq) const noexcept;
 
   const EpochMap& map() const noexcept { return *map_; }
   const std::shared_ptr<const EpochMap>& shared_map() const noexcept { return map_; }
