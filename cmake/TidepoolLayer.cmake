@@ -54,6 +54,20 @@ function(tidepool_test_options target)
   endif()
 endfunction()
 
+# What every test includes, compiled once: half of a small test's time.
+function(tidepool_test_pch target)
+  if(NOT TARGET tidepool_test_pch)
+    file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/test_pch.cc" CONTENT "int main() {}  // holds the precompiled header of the tests\n")
+    add_executable(tidepool_test_pch "${CMAKE_BINARY_DIR}/test_pch.cc")
+    target_compile_features(tidepool_test_pch PRIVATE cxx_std_20)
+    target_link_libraries(tidepool_test_pch PRIVATE GTest::gmock ${TIDEPOOL_RAPIDCHECK})
+    target_precompile_headers(tidepool_test_pch PRIVATE <gmock/gmock.h> <gtest/gtest.h> <algorithm> <atomic> <chrono> <filesystem> <functional> <map>
+                              <memory> <optional> <set> <string> <thread> <unordered_map> <variant> <vector>)
+    tidepool_test_options(tidepool_test_pch)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM tidepool_test_pch)
+endfunction()
+
 # tidepool_gtest(NAME [PREFIX p.] LABEL label SOURCES a_test.cc ... [LINK lib ...] [TIMEOUT seconds] [SERIAL])
 # One GoogleTest executable; each of its tests is a test of ctest, named PREFIX + Suite.Name. One label, since the list of
 # properties that gtest_discover_tests() takes cannot hold another list.
@@ -75,6 +89,7 @@ function(tidepool_gtest name)
   target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock_main ${TIDEPOOL_RAPIDCHECK})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   tidepool_test_options(${target})
+  tidepool_test_pch(${target})
   add_dependencies(tidepool_tests ${target})
   gtest_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}" NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                        PROPERTIES ${properties} LABELS ${arg_LABEL})
