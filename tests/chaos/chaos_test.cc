@@ -397,7 +397,7 @@ TEST_F(ChaosTest, AClientTellsWhatItSurvived) {
   until("the media driver's loss", [&] { return client.counters().media_driver_losses == 1; });
   until("attempts with pauses between", [&] { return client.counters().failed_reconnects >= 3; });
   EXPECT_LT(client.counters().failed_reconnects, 1000u) << "it does not spin";
-  EXPECT_TRUE(told(client::State::kConnecting));
+  until("word of kConnecting", [&] { return told(client::State::kConnecting); });  // the handler runs a moment after state() says it
   start(Role::kMediaDriver);
   until("the return", [&] { return producer.state() == client::State::kAttached && producer.epoch() > epoch; });
   EXPECT_EQ(client.counters().reconnects, 1u);
@@ -419,8 +419,8 @@ TEST_F(ChaosTest, AClientTellsWhatItSurvived) {
   until("the return", [&] { return producer.state() == client::State::kAttached && producer.epoch() > epoch; });
   EXPECT_GE(client.counters().attaches, before.attaches + 1);
   EXPECT_GT(client.counters().backoffs, before.backoffs);
-  EXPECT_TRUE(told(client::State::kBackoff));
-  EXPECT_TRUE(told(client::State::kAttached));
+  until("word of kBackoff", [&] { return told(client::State::kBackoff); });  // the handler runs a moment after state() says it
+  until("word of kAttached", [&] { return told(client::State::kAttached); });  // the handler runs a moment after state() says it
 }
 
 }  // namespace
