@@ -129,7 +129,33 @@ TEST_P(Follow, ReadsTheRestOfACrashedWriterAndGoesOnWithTheNext) {  // X-1, X-15
   expect_rows(late, 0, 2600);
   auto fresh = read({.from = At::oldest()});
   expect_rows(fresh, 0, 2600);
-  // Known defect, not held here: now and then the crashed writer's segment stays kOpen instead of kCrashClosed (CHANGELOG, known limits).
+  EXPECT_EQ(fresh.segments().front().status, SegmentStatus::kCrashClosed);
+}
+
+TEST_P(Follow, FindsTheSegmentOfAWriterThatDiedBeforeItToldOfIt) {  // F-111, F-112, F-113
+  make(GetParam());
+  for (uint64_t round = 0; round < 5; ++round) {
+    Helper crash([&](const Helper&) {
+      auto writer = FeedWriter::open(base(), "trades");
+      for (uint64_t number = round * 100; number < round * 100 + 100; ++number) EXPECT_TRUE(writer.append(row_of(number)));
+      ::kill(::getpid(), SIGKILL);  // at once: its persister has hardly looked
+    });
+    crash.join();
+    auto writer = FeedWriter::open(base(), "trades");
+    ASSERT_EQ(writer.recovery().next_seq, round * 100 + 100);
+    writer.close();
+  }
+  // Every record is in exactly one segment, and none of them is open.
+  auto reader = read({.from = At::oldest()});
+  uint64_t end = 0;
+  for (const SegmentInfo& segment : reader.segments()) {
+    EXPECT_EQ(segment.status, SegmentStatus::kCrashClosed) << "segment " << segment.id;
+    EXPECT_EQ(segment.first_seq, end) << "segment " << segment.id;
+    EXPECT_EQ(segment.clocks[0].min, row_of(segment.first_seq).time_ns) << "segment " << segment.id;
+    EXPECT_EQ(segment.clocks[0].max, row_of(segment.end_seq - 1).time_ns) << "segment " << segment.id;
+    end = segment.end_seq;
+  }
+  EXPECT_EQ(end, 500u);
 }
 
 TEST_P(Follow, EndsWhenAskedTo) {  // F-84, F-54

@@ -333,28 +333,42 @@ class Recovery {
 
   void close_segments() {
     if (!feed_.options.segments) return;
+    uint64_t last_id = 0;
+    uint64_t covered = registry_.epochs().empty() ? 0 : registry_.epochs().back().first_seq;
     for (const SegmentInfo& segment : std::vector<SegmentInfo>(registry_.segments())) {
-      if (segment.status != SegmentStatus::kOpen) continue;
-      FeedRecord record;
-      record.type = FeedEntry::kSegmentClosed;
-      record.ordinal = segment.id;
-      record.epoch = segment.epoch;
-      record.first_seq = segment.first_seq;
-      record.count = report_.next_seq > segment.first_seq ? report_.next_seq - segment.first_seq : 0;
-      record.value = static_cast<uint64_t>(record.count == 0 ? SegmentStatus::kInvalidEmpty : SegmentStatus::kCrashClosed);
-      record.text = "writer ended without closing";
-      // What is stored, not what was said (F-113): the bounds of the chunks that it lies in.
-      for (const ChunkInfo& chunk : registry_.chunks()) {
-        if (chunk.count == 0 || chunk.end_seq() <= segment.first_seq) continue;
-        for (size_t k = 0; k < kClocksMax; ++k) {
-          record.clocks[k].min = std::min(record.clocks[k].min, chunk.clocks[k].min);
-          record.clocks[k].max = std::max(record.clocks[k].max, chunk.clocks[k].max);
-          record.clocks[k].ordered = record.clocks[k].ordered && chunk.clocks[k].ordered;
-        }
+      last_id = std::max(last_id, segment.id);
+      if (segment.status == SegmentStatus::kOpen) {
+        close_segment(segment.id, segment.epoch, segment.first_seq);
+        covered = std::max(covered, report_.next_seq);
+      } else if (segment.epoch == report_.epoch) {
+        covered = std::max(covered, segment.end_seq);
       }
-      registry_.append(record, false);
     }
+    // A writer may die with records committed before it has told of their segment: it is rebuilt from the chunks (F-111).
+    if (!report_.clean && report_.next_seq > covered) close_segment(last_id + 1, report_.epoch, covered);
     registry_.refresh();
+  }
+
+  // From `first_seq` to the end of what was kept.
+  void close_segment(uint64_t id, uint64_t epoch, uint64_t first_seq) {
+    FeedRecord record;
+    record.type = FeedEntry::kSegmentClosed;
+    record.ordinal = id;
+    record.epoch = epoch;
+    record.first_seq = first_seq;
+    record.count = report_.next_seq > first_seq ? report_.next_seq - first_seq : 0;
+    record.value = static_cast<uint64_t>(record.count == 0 ? SegmentStatus::kInvalidEmpty : SegmentStatus::kCrashClosed);
+    record.text = "writer ended without closing";
+    // What is stored, not what was said (F-113): the bounds of the chunks that it lies in.
+    for (const ChunkInfo& chunk : registry_.chunks()) {
+      if (chunk.count == 0 || chunk.end_seq() <= first_seq) continue;
+      for (size_t k = 0; k < kClocksMax; ++k) {
+        record.clocks[k].min = std::min(record.clocks[k].min, chunk.clocks[k].min);
+        record.clocks[k].max = std::max(record.clocks[k].max, chunk.clocks[k].max);
+        record.clocks[k].ordered = record.clocks[k].ordered && chunk.clocks[k].ordered;
+      }
+    }
+    registry_.append(record, false);
   }
 
   const FeedInfo& feed_;
