@@ -1,16 +1,14 @@
 // tidepool bench: every figure beside its limit, measured in the same run (bench/).
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-#include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "latency.h"
 #include "throughput.h"
 #include "tidepool/base/error.h"
-#include "tidepool/cli/build_info.h"
+#include "tidepool/cli/bench_report.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/logging.h"
 #include "tidepool/cli/verbs.h"
@@ -41,23 +39,9 @@ uint64_t parse_size(const std::string& text) {
   return value * factor;
 }
 
-std::string cell(double value) {
-  return value >= 1e6 ? fmt::format("{:.3g} M", value / 1e6) : value >= 100 ? fmt::format("{:.0f}", value) : fmt::format("{:.2f}", value);
-}
-
-void print_table(std::FILE* out, const std::vector<bench::Result>& results) {
-  fmt::print(out, "{:<34} {:>10} {:>10}  {:<9} {:>6} {:>7}  {}\n", "name", "value", "limit", "unit", "ratio", "spread", "limit is");
-  for (const auto& result : results) {
-    fmt::print(out, "{:<34} {:>10} {:>10}  {:<9} {:>6.2f} {:>7.2f}  {}\n", result.name, cell(result.value), cell(result.limit),
-               result.unit.size() > 9 ? "frames" : result.unit, result.ratio, result.spread, result.limit_name);
-    for (const auto& [key, value] : result.more) fmt::print(out, "{:<34} {:>10}  {}\n", "", cell(value), key);
-  }
-}
-
 Exit run_bench(const Context& context, const BenchArgs& args) {
   start_scenery_log(context.err, context.log);
-  auto head = bench::machine_head();  // before anything is pinned
-  head.emplace_back("commit", kCommit);
+  const auto head = bench_head();  // before anything is pinned
   const bool all = args.suites.empty();
   const auto wants = [&](std::string_view suite) {
     return all || std::find(args.suites.begin(), args.suites.end(), suite) != args.suites.end();
@@ -65,9 +49,7 @@ Exit run_bench(const Context& context, const BenchArgs& args) {
   std::vector<uint64_t> sizes;
   for (const auto& size : args.sizes) sizes.push_back(parse_size(size));
 
-  const auto progress = [&](const std::string& what) {
-    if (!context.quiet && ::isatty(::fileno(context.err)) != 0) fmt::print(context.err, "\r\033[Kmeasuring {} ...", what);
-  };
+  const auto progress = [&](const std::string& what) { show_bench_progress(context, what); };
   std::vector<bench::Result> results;
   const auto add = [&](std::vector<bench::Result> more) { results.insert(results.end(), more.begin(), more.end()); };
   if (wants("latency")) {
@@ -87,25 +69,8 @@ Exit run_bench(const Context& context, const BenchArgs& args) {
     if (!sizes.empty()) options.sizes_bytes = sizes;
     add(bench::measure_throughput(options, progress));
   }
-  if (!context.quiet && ::isatty(::fileno(context.err)) != 0) fmt::print(context.err, "\r\033[K");
-
-  if (context.json) {
-    nlohmann::ordered_json object;
-    for (const auto& [key, value] : head) object["machine"][key] = value;
-    object["results"] = nlohmann::ordered_json::array();
-    for (const auto& result : results) {
-      nlohmann::ordered_json entry = {{"name", result.name},   {"value", result.value},           {"unit", result.unit},
-                                      {"limit", result.limit}, {"limit_name", result.limit_name}, {"ratio", result.ratio},
-                                      {"spread", result.spread}};
-      for (const auto& [key, value] : result.more) entry[key] = value;
-      object["results"].push_back(std::move(entry));
-    }
-    print_json_line(context, object.dump());
-  } else {
-    for (const auto& [key, value] : head) fmt::print(context.out, "{:<7} {}\n", key, value);
-    fmt::print(context.out, "\n");
-    print_table(context.out, results);
-  }
+  end_bench_progress(context);
+  print_bench_results(context, head, results);
   return Exit::kOk;
 }
 

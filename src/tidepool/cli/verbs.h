@@ -25,6 +25,7 @@ struct Context;
   verb(listen)               \
   verb(gc)                   \
   verb(config)               \
+  verb(feed)                 \
   verb(demo)                 \
   verb(demo_peer)            \
   verb(bench)                \

@@ -3,6 +3,7 @@
 //
 // Thread safety: one thread. Lifetime: shared by the reader and by whoever holds what it gave out; the mapping ends with the last.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,6 +37,12 @@ class AttachedChunk {
     const uint64_t committed = words_.committed().load();
     if (committed > header_.capacity) [[unlikely]] return clip(header_.capacity);
     return header_.record_bytes == 0 ? committed : clip(committed);
+  }
+  // The same without cutting it to whole rows: enough to see whether a row is there.
+  uint64_t end_bytes() const noexcept { return words_ ? std::min(words_.committed().load(), header_.capacity) : fixed_end_; }
+  // The bytes there are wanted as soon as they come: one way for the word that tells of them and for themselves, instead of two.
+  void expect(uint64_t offset) const noexcept {
+    if (words_ && offset < header_.capacity) __builtin_prefetch(data_ + offset);
   }
   bool sealed() const noexcept { return !words_ ? !provisional_ : words_.state().load() >= static_cast<uint32_t>(WordState::kSealed); }
   uint64_t records();            // within end()

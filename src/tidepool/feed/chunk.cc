@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t kFooterHeadBytes = 256;
 constexpr size_t kFooterEndBytes = 24;
-constexpr size_t kStepBytes = 256 * 1024;  // what checksum and copy take at a time: stays in the cache between the two
 
 uint64_t round_up(uint64_t value, uint64_t to) noexcept { return (value + to - 1) / to * to; }
 
@@ -209,110 +208,6 @@ std::vector<std::byte> encode(const Footer& footer, const ChunkHeader& header) {
   store(at + crc_at + 8, static_cast<uint64_t>(bytes.size()));
   store(at + crc_at + 16, kEndMagic);
   return bytes;
-}
-
-// ---- writing the disk side --------------------------------------------------------------------------------------------------
-
-ChunkFile ChunkFile::create(Files& files, const std::string& directory, const ChunkHeader& header, Bytes schema, uint32_t mode, bool full_size) {
-  ChunkFile chunk;
-  chunk.header_ = header;
-  chunk.directory_ = directory;
-  const std::string path = concat(directory, "/", chunk_name(header.ordinal));
-  const std::string temporary = concat(directory, "/.tmp-", chunk_name(header.ordinal));
-  chunk.file_ = File::open(files, temporary, O_RDWR | O_CREAT | O_TRUNC, mode);
-  try {
-    std::vector<std::byte> head(header.data_offset);
-    const auto constant = header.encode();
-    std::memcpy(head.data(), constant.data(), constant.size());
-    std::memcpy(head.data() + header.schema_offset, schema.data(), schema.size());
-    chunk.file_.write(head, 0);
-    if (full_size) chunk.file_.resize(header.file_bytes());
-    rename_file(files, temporary, path);
-  } catch (const Error&) {
-    files.unlink(temporary);
-    throw;
-  }
-  return chunk;
-}
-
-ChunkFile ChunkFile::resume(Files& files, const std::string& path, const ChunkHeader& header, uint64_t verified_end, uint64_t records,
-                            std::vector<uint32_t> table, uint64_t generation) {
-  ChunkFile chunk;
-  chunk.file_ = File::open(files, path, O_RDWR);
-  chunk.header_ = header;
-  chunk.directory_ = path.substr(0, path.rfind('/'));
-  chunk.checked_end_ = verified_end;
-  chunk.durable_end_ = verified_end;
-  chunk.generation_ = generation;
-  static_cast<void>(records);
-  if (verified_end % header.block_bytes != 0) {
-    chunk.tail_crc_ = table.back();
-    table.pop_back();
-  }
-  chunk.table_ = std::move(table);
-  chunk.table_written_ = 0;  // cheap to write again, and then certain
-  return chunk;
-}
-
-void ChunkFile::activate(const Activation& activation) { file_.write(feed::encode(activation, header_), kActivationAt); }
-
-void ChunkFile::take(const std::byte* data, uint64_t end, bool in_place) {
-  while (checked_end_ < end) {
-    const uint64_t block_end = (checked_end_ / header_.block_bytes + 1) * header_.block_bytes;
-    const uint64_t step_end = std::min({end, block_end, checked_end_ + kStepBytes});
-    const Bytes step(data + checked_end_, step_end - checked_end_);
-    if (!in_place) file_.write(step, header_.data_offset + checked_end_);
-    tail_crc_ = crc32c(tail_crc_, step);
-    checked_end_ = step_end;
-    if (checked_end_ == block_end) {
-      table_.push_back(tail_crc_);
-      tail_crc_ = 0;
-    }
-  }
-}
-
-void ChunkFile::sync(uint64_t records) {
-  if (broken_) throw FeedError(Fault::kIo, file_.path(), ": a sync failed before, so what it holds behind byte ", durable_end_, " is not certain");
-  if (checked_end_ == durable_end_ && directory_synced_) return;
-  if (table_written_ < table_.size()) {
-    const auto fresh = std::span(table_).subspan(table_written_);
-    file_.write(std::as_bytes(fresh), header_.table_offset + 4 * table_written_);
-    table_written_ = table_.size();
-  }
-  ++generation_;
-  const TailSlot slot{generation_, checked_end_, records, realtime_ns(), tail_crc_};
-  file_.write(feed::encode(slot), kTailSlotAt[generation_ & 1]);
-  // One sync a round: should it be cut short, the other slot and the checksums below it are whole (rulings F-m).
-  sync_file();
-  if (!directory_synced_) {
-    sync_directory(file_.files(), directory_);
-    directory_synced_ = true;
-  }
-  durable_end_ = checked_end_;
-}
-
-void ChunkFile::seal(const ChunkSummary& summary) {
-  sync(summary.count);
-  Footer footer{summary, table_};
-  if (checked_end_ % header_.block_bytes != 0) footer.block_crcs.push_back(tail_crc_);
-  const auto bytes = feed::encode(footer, header_);
-  const uint64_t at = footer_offset(header_, summary.bytes);
-  // Bytes between data and footer are zeros, also where a file was written in place or continued after a crash.
-  const uint64_t data_end = header_.data_offset + summary.bytes;
-  std::vector<std::byte> gap(at - data_end);
-  if (!gap.empty()) file_.write(gap, data_end);
-  file_.write(bytes, at);
-  file_.resize(at + bytes.size());
-  sync_file();
-}
-
-void ChunkFile::sync_file() {
-  try {
-    file_.sync();
-  } catch (const FeedError& error) {
-    broken_ = true;
-    throw FeedError(Fault::kIo, error.what());
-  }
 }
 
 // ---- reading the disk side ---------------------------------------------------------------------------------------------------

@@ -130,10 +130,11 @@ class ChunkFile {
                           std::vector<uint32_t> table, uint64_t generation);
 
   const File& file() const noexcept { return file_; }
-  uint64_t checked_end() const noexcept { return checked_end_; }  // checksummed, and written if it was to be
+  uint64_t checked_end() const noexcept { return checked_end_; }  // checksummed
   uint64_t durable_end() const noexcept { return durable_end_; }
   void activate(const Activation& activation);
-  // Take [checked_end(), end) of the data area in: checksums, and (unless the file is written in place) the bytes.
+  // Take [checked_end(), end) of the data area in: checksums, and (unless the file is written in place) the bytes; small pieces wait
+  // for more. `data` stays until the next sync() or seal().
   void take(const std::byte* data, uint64_t end, bool in_place);
   // Make all that was taken durable, with a tail slot that says so. `records`: how many these are.
   void sync(uint64_t records);
@@ -141,11 +142,19 @@ class ChunkFile {
   void seal(const ChunkSummary& summary);
 
  private:
+  void open_direct();
+  void write_out(bool all);
+  bool write_direct(uint64_t begin, uint64_t end);
   void sync_file();
   File file_;
+  File direct_;                 // the same file past the page cache, where that is possible
+  size_t direct_alignment_ = 0; // 0: not possible
+  bool direct_tried_ = false;
   std::string directory_;
   ChunkHeader header_;
+  const std::byte* data_ = nullptr;
   uint64_t checked_end_ = 0;
+  uint64_t written_end_ = 0;
   uint64_t durable_end_ = 0;
   uint64_t table_written_ = 0;  // blocks whose checksum is in the file
   uint64_t generation_ = 0;

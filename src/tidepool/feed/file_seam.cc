@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,26 +59,62 @@ void* SystemFiles::map(int fd, size_t bytes, bool writable) noexcept {
 }
 int SystemFiles::unmap(void* at, size_t bytes) noexcept { return ::munmap(at, bytes); }
 
+int SystemFiles::populate(void* at, size_t bytes) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  const auto begin = reinterpret_cast<uintptr_t>(at) & ~uintptr_t{4095};
+  const auto end = reinterpret_cast<uintptr_t>(at) + bytes;
+  return ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
+#else
+  static_cast<void>(at);
+  static_cast<void>(bytes);
+  errno = EINVAL;
+  return -1;
+#endif
+}
+int SystemFiles::lease(int fd, bool take) noexcept {
+  if (!take) return ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  // Who opens the file meanwhile makes the kernel send a signal to who holds the lease: by default one that ends the process. So:
+  // one that is ignored by default, to this thread.
+  const f_owner_ex owner{F_OWNER_TID, static_cast<pid_t>(::syscall(SYS_gettid))};
+  if (::fcntl(fd, F_SETOWN_EX, &owner) != 0 || ::fcntl(fd, F_SETSIG, SIGURG) != 0) return -1;
+  return ::fcntl(fd, F_SETLEASE, F_WRLCK);
+}
+size_t SystemFiles::direct_alignment(int fd) noexcept {
+#ifdef STATX_DIOALIGN
+  struct statx found {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &found) == 0 && (found.stx_mask & STATX_DIOALIGN) != 0) {
+    return std::max(found.stx_dio_mem_align, found.stx_dio_offset_align);  // zeros: not possible
+  }
+#endif
+  static_cast<void>(fd);
+  return 4096;  // before Linux 6.1 nobody tells; it is what all but a few file systems are content with
+}
+
 File File::open(Files& files, const std::string& path, int flags, mode_t mode, bool shared_memory) {
   File file;
   file.fd_ = files.open(path, flags, mode);
   file.files_ = &files;
   file.path_ = path;
   file.shared_memory_ = shared_memory;
-  if (file.fd_ < 0) file.fail((flags & O_CREAT) != 0 ? "create " : (flags & O_ACCMODE) == O_RDONLY ? "open for reading " : "open for writing ");
-  struct stat found {};
-  if (files.stat_fd(file.fd_, found) != 0) file.fail("examine ");
-  if (!S_ISREG(found.st_mode)) throw FeedError(Fault::kCorrupt, path, " is not a regular file: remove it");
+  file.adopt(flags);
   return file;
 }
 
 File File::open_if_there(Files& files, const std::string& path, int flags) {
-  try {
-    return open(files, path, flags);
-  } catch (const FeedError& error) {
-    if (error.fault() == Fault::kFeedNotFound) return {};
-    throw;
-  }
+  File file;
+  file.fd_ = files.open(path, flags, 0);
+  if (file.fd_ < 0 && (errno == ENOENT || errno == EWOULDBLOCK)) return {};
+  file.files_ = &files;
+  file.path_ = path;
+  file.adopt(flags);
+  return file;
+}
+
+void File::adopt(int flags) {
+  if (fd_ < 0) fail((flags & O_CREAT) != 0 ? "create " : (flags & O_ACCMODE) == O_RDONLY ? "open for reading " : "open for writing ");
+  struct stat found {};
+  if (files_->stat_fd(fd_, found) != 0) fail("examine ");
+  if (!S_ISREG(found.st_mode)) throw FeedError(Fault::kCorrupt, path_, " is not a regular file: remove it");
 }
 
 File::~File() {
@@ -193,6 +231,16 @@ void write_file_atomically(Files& files, const std::string& directory, const std
   }
   rename_file(files, temporary, concat(directory, "/", name));
   sync_directory(files, directory);
+}
+
+void write_cache_file(Files& files, const std::string& directory, const std::string& name, Bytes content, mode_t mode) {
+  const std::string temporary = concat(directory, "/.tmp-", name);
+  {
+    const File file = File::open(files, temporary, O_RDWR | O_CREAT | O_TRUNC, mode);
+    file.write(content, 0);
+    file.sync();
+  }
+  rename_file(files, temporary, concat(directory, "/", name));
 }
 
 }  // namespace tidepool::feed

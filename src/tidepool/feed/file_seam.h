@@ -35,6 +35,13 @@ class Files {
   virtual int remove_directory(const std::string& path) noexcept = 0;
   virtual void* map(int fd, size_t bytes, bool writable) noexcept = 0;
   virtual int unmap(void* at, size_t bytes) noexcept = 0;
+  // Touch the pages of a writable mapping, so that no store to them waits; -1 where that is refused or there is no space.
+  virtual int populate(void* at, size_t bytes) noexcept = 0;
+  // Take (or give back) a file for ourselves: refused unless this is its only open description and only this one's mappings are
+  // left. While it holds, everybody else's open() fails with EWOULDBLOCK.
+  virtual int lease(int fd, bool take) noexcept = 0;
+  // What offset, length and memory of reads and writes past the page cache (O_DIRECT) must be multiples of; 0: not possible.
+  virtual size_t direct_alignment(int fd) noexcept = 0;
 
   static Files& system() noexcept;
 };
@@ -56,6 +63,9 @@ class SystemFiles : public Files {
   int remove_directory(const std::string& path) noexcept override;
   void* map(int fd, size_t bytes, bool writable) noexcept override;
   int unmap(void* at, size_t bytes) noexcept override;
+  int populate(void* at, size_t bytes) noexcept override;
+  int lease(int fd, bool take) noexcept override;
+  size_t direct_alignment(int fd) noexcept override;
 };
 
 // An open file that closes itself, with its path for messages. Move only.
@@ -64,7 +74,7 @@ class File {
   File() = default;
   // Throws FeedError naming the path and what was wanted; kFeedNotFound for ENOENT.
   static File open(Files& files, const std::string& path, int flags, mode_t mode = 0, bool shared_memory = false);
-  // An empty File when there is none; throws for everything else.
+  // An empty File when there is none, or one that is just being taken away; throws for everything else.
   static File open_if_there(Files& files, const std::string& path, int flags);
   File(File&& other) noexcept { swap(other); }
   File& operator=(File&& other) noexcept {
@@ -77,6 +87,7 @@ class File {
   int fd() const noexcept { return fd_; }
   Files& files() const noexcept { return *files_; }
   const std::string& path() const noexcept { return path_; }
+  void renamed(const std::string& path) { path_ = path; }
   uint64_t size() const;  // throws
   struct stat stat() const;
   // As much as is there, up to `to`; throws for errors. The part that was read.
@@ -95,6 +106,7 @@ class File {
     std::swap(shared_memory_, other.shared_memory_);
   }
   [[noreturn]] void fail(const char* doing) const;
+  void adopt(int flags);  // after files_->open()
   Files* files_ = nullptr;
   int fd_ = -1;
   std::string path_;
@@ -135,5 +147,7 @@ bool unlink_file(Files& files, const std::string& path);  // false: it was not t
 std::vector<std::string> names_in(const std::string& directory);
 // Write, sync, rename into place, sync the directory: the file is there whole, or not at all.
 void write_file_atomically(Files& files, const std::string& directory, const std::string& name, Bytes content, mode_t mode);
+// The same but for the directory, for what can be made again: after a power cut it may not be there.
+void write_cache_file(Files& files, const std::string& directory, const std::string& name, Bytes content, mode_t mode);
 
 }  // namespace tidepool::feed

@@ -57,38 +57,57 @@ uint64_t rows_per_index_entry(const ChunkHeader& header) noexcept {
 IndexBuilder::IndexBuilder(const ChunkHeader& header, uint64_t first_seq)
     : header_(header), first_seq_(first_seq), rows_per_entry_(rows_per_index_entry(header)) {}
 
-void IndexBuilder::note(uint64_t clock, size_t k, IndexEntry& entry, bool first) noexcept {
+// Without branches: it is a row's share of the persister's time.
+void IndexBuilder::note(const std::byte* first_clock, uint64_t stride, uint64_t count, size_t k, IndexEntry& entry) noexcept {
   ClockBounds& all = bounds_[k];
-  if (records_ != 0 && clock < all.max) {
+  ClockBounds& marked = marked_[k];
+  uint64_t lowest = ~uint64_t{0};
+  uint64_t highest = 0;
+  uint64_t so_far = all.max;  // 0 before the first record: nothing is below
+  uint64_t since_mark = marked.max;
+  bool back = false;
+  bool back_since_mark = false;
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto clock = load<uint64_t>(first_clock + i * stride);
+    back |= clock < so_far;
+    back_since_mark |= clock < since_mark;
+    so_far = std::max(so_far, clock);
+    since_mark = std::max(since_mark, clock);
+    lowest = std::min(lowest, clock);
+    highest = std::max(highest, clock);
+  }
+  if (back) {
     all.ordered = false;
     entry.flags |= 1u << k;
   }
-  all.min = std::min(all.min, clock);
-  all.max = std::max(all.max, clock);
-  marked_[k].ordered = marked_[k].ordered && (marked_[k].min > marked_[k].max || clock >= marked_[k].max);
-  marked_[k].min = std::min(marked_[k].min, clock);
-  marked_[k].max = std::max(marked_[k].max, clock);
-  entry.min[k] = first ? clock : std::min(entry.min[k], clock);
-  entry.max[k] = first ? clock : std::max(entry.max[k], clock);
+  all.min = std::min(all.min, lowest);
+  all.max = so_far;
+  marked.ordered = marked.ordered && !back_since_mark;
+  marked.min = std::min(marked.min, lowest);
+  marked.max = since_mark;
+  entry.min[k] = entry.count == 0 ? lowest : std::min(entry.min[k], lowest);
+  entry.max[k] = entry.count == 0 ? highest : std::max(entry.max[k], highest);
   entry.highest[k] = all.max;
 }
 
 bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
   if (header_.layout == Layout::kRows) {
     const uint32_t bytes = header_.record_bytes;
-    for (; position_ + bytes <= end; position_ += bytes) {
-      const bool first = records_ % rows_per_entry_ == 0;
-      if (first) {
+    while (position_ + bytes <= end) {
+      const uint64_t in_entry = records_ % rows_per_entry_;
+      if (in_entry == 0) {
         IndexEntry entry;
         entry.first_seq = first_seq_ + records_;
         entry.offset = position_;
         entries_.push_back(entry);
       }
       IndexEntry& entry = entries_.back();
-      for (size_t k = 0; k < header_.clocks; ++k) note(load<uint64_t>(data + position_ + 8 * k), k, entry, first);
-      ++entry.count;
-      entry.length += bytes;
-      ++records_;
+      const uint64_t count = std::min(rows_per_entry_ - in_entry, (end - position_) / bytes);
+      for (size_t k = 0; k < header_.clocks; ++k) note(data + position_ + 8 * k, bytes, count, k, entry);
+      entry.count += static_cast<uint32_t>(count);
+      entry.length += count * bytes;
+      position_ += count * bytes;
+      records_ += count;
     }
     return true;
   }
@@ -100,13 +119,13 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
     if (span > end - position_) return false;
     IndexEntry entry;
     entry.first_seq = head->seq;
-    entry.count = 1;
     entry.offset = position_;
     entry.length = head->length;
     entry.payload_crc = crc32c({data + position_ + payload_at, head->length - payload_at});
     entry.stream_epoch = head->stream_epoch;
     entry.stream_seq = head->stream_seq;
-    for (size_t k = 0; k < header_.clocks; ++k) note(head->clocks[k], k, entry, true);
+    for (size_t k = 0; k < header_.clocks; ++k) note(reinterpret_cast<const std::byte*>(&head->clocks[k]), 8, 1, k, entry);
+    entry.count = 1;
     entries_.push_back(entry);
     position_ += span;
     ++records_;

@@ -52,7 +52,8 @@ class IndexBuilder {
   ChunkSummary summary() const;
 
  private:
-  void note(uint64_t clock, size_t k, IndexEntry& entry, bool first) noexcept;
+  // Clock k of `count` records that follow, before they are counted in the entry.
+  void note(const std::byte* first_clock, uint64_t stride, uint64_t count, size_t k, IndexEntry& entry) noexcept;
   ChunkHeader header_;
   uint64_t first_seq_ = 0;
   uint64_t rows_per_entry_ = 1;

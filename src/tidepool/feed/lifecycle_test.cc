@@ -374,6 +374,7 @@ TEST_F(LifecycleTest, AppendsMakeNoSystemCall) {  // F-108
     auto writer = FeedWriter::create(base(), "wide", test::row_schema(), wide);
     uint64_t number = 0;
     for (; number < 1000; ++number) EXPECT_TRUE(writer.append(row_of(number)));
+    until([&] { return writer.health().prepared_bytes >= 200'000 * sizeof(test::Row); });
     // A thread that has entered strict mode may read, write and end itself; any other call kills the process.
     std::atomic<uint64_t> appended{0};
     std::thread strict([&] {

@@ -34,6 +34,12 @@ TEST_P(Query, RangesAreHalfOpenAndComplete) {  // F-98, F-99, F-100
   EXPECT_TRUE(reader.read_range({row_of(6000).time_ns, row_of(7000).time_ns}).empty());
   EXPECT_EQ(rows_in(reader.read_range({})).size(), 6000u);
   test::expect_fault(Fault::kResultTooLarge, "batches", [&] { reader.read_range({}, 1000); });
+  // The same into memory of ours, which may be too small.
+  std::vector<test::Row> into(4000);
+  const TimeRange inner{row_of(1000).time_ns, row_of(5000).time_ns};
+  EXPECT_EQ(reader.read_range_into(std::as_writable_bytes(std::span(into)), inner), 4000 * sizeof(test::Row));
+  EXPECT_EQ(std::memcmp(into.data(), rows.data(), 4000 * sizeof(test::Row)), 0);
+  test::expect_fault(Fault::kResultTooLarge, "batches", [&] { reader.read_range_into(std::as_writable_bytes(std::span(into).first(3999)), inner); });
   // The same in pieces of 100 at most.
   auto range = reader.range({row_of(1000).time_ns, row_of(5000).time_ns});
   uint64_t next = 1000;

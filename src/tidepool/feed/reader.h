@@ -174,6 +174,8 @@ class FeedReader {
   Range range_seq(uint64_t from, uint64_t to);
   // The same as one copy; throws kResultTooLarge above `bytes_max`, kCorrupt at a gap (F-104).
   std::vector<std::byte> read_range(const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
+  // The same into memory of the caller's; bytes written. Throws kResultTooLarge when they do not fit.
+  uint64_t read_range_into(MutableBytes to, const TimeRange& time);
   // One field of all rows of the range, side by side (F-99).
   std::vector<std::byte> read_column(std::string_view field, const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
 

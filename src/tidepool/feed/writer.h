@@ -12,31 +12,10 @@
 #include <string>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/append_path.h"
 #include "tidepool/feed/recovery.h"
 
 namespace tidepool::feed {
-
-enum class AppendStatus : uint8_t {
-  kOk,
-  kWrongSize,       // not the size of a record, or not a multiple of it
-  kTooLarge,        // never fits into a chunk: nothing was written (F-32)
-  kClockBackwards,  // a strict clock: nothing was written
-  kNoSpace,         // no chunk to go on with: disk full. Try again when there is space
-  kNoShmSpace,      // no chunk to go on with: shared memory full
-  kBackpressure,    // more waits for the disk than backlog_bytes, for longer than block_ns (F-56)
-  kFenced,          // somebody else is the writer now: close
-  kIoError,         // the disk lost data: nothing more is accepted
-  kClosed,
-  kForked,          // this is a child of the process that opened it
-  kClaimOpen,       // commit or abort the claim first
-};
-std::string_view append_status_name(AppendStatus status) noexcept;
-
-struct Appended {
-  AppendStatus status = AppendStatus::kOk;
-  uint64_t seq = 0;  // of the first record, when kOk
-  explicit operator bool() const noexcept { return status == AppendStatus::kOk; }
-};
 
 struct WriterOptions {
   uint64_t wait_for_lock_ns = 0;                        // wait that long for another writer to end
@@ -68,6 +47,7 @@ struct WriterHealth {
   uint64_t committed_seq = 0;  // next to be written
   uint64_t durable_seq = 0;    // everything below survives a power cut
   uint64_t backlog_bytes = 0;
+  uint64_t prepared_bytes = 0;  // room that appends need not wait for
   uint64_t rotations = 0;
   uint64_t clock_regressions[kClocksMax] = {};
   uint64_t clock_step_back_max[kClocksMax] = {};
@@ -96,6 +76,8 @@ class FeedWriter {
   template <typename Row>
     requires std::is_trivially_copyable_v<Row> && (!std::is_convertible_v<const Row&, Bytes>)
   [[nodiscard]] Appended append(const Row& row) noexcept {
+    uint64_t seq = 0;
+    if (path_->try_append(&row, sizeof row, seq)) [[likely]] return {AppendStatus::kOk, seq};
     return append(std::as_bytes(std::span(&row, 1)));
   }
   // Rows back to back: in one chunk, visible all at once or not at all.
@@ -134,6 +116,7 @@ class FeedWriter {
   };
   explicit FeedWriter(std::unique_ptr<Impl, Closer> impl);
   std::unique_ptr<Impl, Closer> impl_;
+  AppendPath* path_ = nullptr;  // of *impl_
 };
 
 }  // namespace tidepool::feed

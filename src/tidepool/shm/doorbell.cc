@@ -28,18 +28,12 @@ constexpr const char* kName = "doorbell";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kVersionAt = 8;
 constexpr size_t kRingsAt = 64;         // a cache line of its own: rung by the producer
-constexpr size_t kParkedUntilAt = 128;  // a cache line of its own: read by the producer for each frame
 constexpr uint64_t kRecheckNs = kNsPerMs;
 
 std::atomic_ref<uint32_t> rings_of(std::byte* page) noexcept {
   return std::atomic_ref(*reinterpret_cast<uint32_t*>(page + kRingsAt));
 }
-std::atomic_ref<uint64_t> parked_until_of(std::byte* page) noexcept {
-  return std::atomic_ref(*reinterpret_cast<uint64_t*>(page + kParkedUntilAt));
-}
-
-// Parkers' membarriers reach this process.
-std::atomic<bool> g_registered{false};
+std::atomic_ref<uint64_t> parked_until_at(std::byte* at) noexcept { return std::atomic_ref(*reinterpret_cast<uint64_t*>(at)); }
 
 // Not FUTEX_PRIVATE: the word is shared between processes.
 long futex(std::byte* page, int op, uint32_t value, const timespec* deadline) noexcept {
@@ -119,28 +113,19 @@ Doorbell::~Doorbell() {
 
 void Doorbell::register_producer() noexcept {
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) != 0) return;
-  g_registered.store(true, std::memory_order_relaxed);  // relaxed: the registration is the kernel's and is in force already
+  registered_.store(true, std::memory_order_relaxed);  // relaxed: the registration is the kernel's and is in force already
 }
 
-bool Doorbell::ring_if_parked() noexcept {
-  // [park] The frame's store stays above the load. A registered process only forbids the compiler to swap them, the
-  // parker's membarrier does the rest; relaxed: whichever value is seen, the fence is right for a registered process too.
-  if (g_registered.load(std::memory_order_relaxed)) {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  } else {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-  }
-  auto parked_until = parked_until_of(page_);
-  if (parked_until.load(std::memory_order_relaxed) == 0) return false;  // relaxed: ordered by [park]
-  parked_until.exchange(0, std::memory_order_acq_rel);                  // [ring] first the mark...
-  rings_of(page_).fetch_add(1, std::memory_order_release);              // [ring] ...then the ring
+bool Doorbell::ring() noexcept {
+  parked_until_at(page_ + kParkedUntilAt).exchange(0, std::memory_order_acq_rel);  // [ring] first the mark...
+  rings_of(page_).fetch_add(1, std::memory_order_release);                         // [ring] ...then the ring
   futex(page_, FUTEX_WAKE, INT_MAX, nullptr);
   return true;
 }
 
 uint32_t Doorbell::announce_parking(uint64_t deadline_ns) noexcept {
   const uint32_t seen = rings_of(page_).load(std::memory_order_acquire);  // [ring] before the mark is raised
-  auto parked_until = parked_until_of(page_);
+  auto parked_until = parked_until_at(page_ + kParkedUntilAt);
   uint64_t marked = parked_until.load(std::memory_order_relaxed);  // relaxed: the exchange below checks and orders it
   // A later deadline of somebody else serves us as well: it is cleared by a ring alone.
   while (marked < deadline_ns &&

@@ -18,6 +18,7 @@
 // The ringer clears parked_until, so a killed parker costs one wake in all; its deadline tells tools that it is stale.
 // Everything in the page is a hint: a wrong one costs a look or a system call, never more than a wait to the deadline.
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,7 +45,7 @@ class Doorbell {
 
   // Producer, after a frame is committed: one plain load; only if somebody is parked, clear the deadline, add a ring and
   // wake all of them. Returns true if it rang. Before register_producer() (once per process) it costs a fence.
-  bool ring_if_parked() noexcept;
+  bool ring_if_parked() noexcept { return somebody_parked() && ring(); }
   static void register_producer() noexcept;
 
   // Reader: park until rung or `deadline_ns` (CLOCK_MONOTONIC). `still_empty` is looked at once after the deadline was
@@ -62,10 +63,23 @@ class Doorbell {
 
  private:
   enum class Waited : uint8_t { kRung, kTimeout, kLookAgain };
+  static constexpr size_t kParkedUntilAt = 128;  // a cache line of its own: read by the producer for each frame
   Doorbell(std::byte* page, size_t mapped_bytes) noexcept : page_(page), mapped_bytes_(mapped_bytes) {}
+  bool somebody_parked() const noexcept {
+    // [park] The frame's store stays above the load. A registered process only forbids the compiler to swap them, the
+    // parker's membarrier does the rest; relaxed: whichever value is seen, the fence is right for a registered process too.
+    if (registered_.load(std::memory_order_relaxed)) {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    } else {
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
+    return std::atomic_ref(*reinterpret_cast<uint64_t*>(page_ + kParkedUntilAt)).load(std::memory_order_relaxed) != 0;  // relaxed: ordered by [park]
+  }
+  bool ring() noexcept;
   uint32_t announce_parking(uint64_t deadline_ns) noexcept;  // raises parked_until, membarrier; returns the ring count
   Waited wait(uint32_t seen, uint64_t deadline_ns) noexcept;
 
+  static inline std::atomic<bool> registered_{false};  // parkers' membarriers reach this process
   std::byte* page_ = nullptr;
   size_t mapped_bytes_ = 0;
   bool fenced_ = false;  // the last membarrier of announce_parking() was granted

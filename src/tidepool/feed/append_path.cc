@@ -1,0 +1,110 @@
+#include "tidepool/feed/append_path.h"
+
+#include <algorithm>
+
+namespace tidepool::feed {
+
+std::string_view append_status_name(AppendStatus status) noexcept {
+  switch (status) {
+    case AppendStatus::kOk: return "ok";
+    case AppendStatus::kWrongSize: return "wrong size";
+    case AppendStatus::kTooLarge: return "record too large";
+    case AppendStatus::kClockBackwards: return "clock backwards";
+    case AppendStatus::kNoSpace: return "no space";
+    case AppendStatus::kNoShmSpace: return "no shared memory";
+    case AppendStatus::kBackpressure: return "backpressure";
+    case AppendStatus::kFenced: return "fenced";
+    case AppendStatus::kIoError: return "i/o error";
+    case AppendStatus::kClosed: return "closed";
+    case AppendStatus::kForked: return "forked";
+    case AppendStatus::kClaimOpen: return "claim open";
+  }
+  return "unknown";
+}
+
+void AppendPath::begin(const FeedInfo& feed, shm::Doorbell& bell, LivePage& live, const uint64_t (&highest)[kClocksMax]) noexcept {
+  bell_ = &bell;
+  live_ = &live;
+  clocks_ = feed.schema.clocks();
+  record_bytes_ = feed.schema.record_bytes();
+  const bool waits_for_disk = feed.options.sync == SyncMode::kEveryCommit && feed.options.storage != Storage::kMemory;
+  usual_row_bytes_ = waits_for_disk ? 0 : record_bytes_;
+  plain_row_bytes_ = usual_row_bytes_;
+  for (size_t k = 0; k < clocks_; ++k) strict_ |= feed.schema.clock(k).order == ClockOrder::kStrict ? 1u << k : 0;
+  std::copy(std::begin(highest), std::end(highest), std::begin(highest_));
+}
+
+void AppendPath::adopt(std::byte* data, ChunkWords words, uint64_t first_seq, shm::PublishedWord reserved) noexcept {
+  data_ = data;
+  words_ = words;
+  position_ = 0;
+  reserved_ = reserved;
+  limit_ = reserved.load();
+  seq_ = first_seq;
+  records_ = 0;
+}
+
+AppendPath::Entered AppendPath::enter(uint64_t bytes) noexcept {
+  if (!gate_.enter()) return Entered::kShut;
+  if (bytes <= limit_ - position_) return Entered::kInside;
+  limit_ = reserved_.load();  // the helper goes ahead of us
+  if (bytes <= limit_ - position_) return Entered::kInside;
+  gate_.leave();
+  return Entered::kNoRoom;
+}
+
+void AppendPath::begin_noting() noexcept {
+  std::copy(std::begin(highest_), std::end(highest_), std::begin(noted_.highest));
+  for (size_t k = 0; k < clocks_; ++k) noted_.highest_in_chunk[k] = position_ == 0 ? 0 : words_.highest(k).peek();
+}
+
+bool AppendPath::note(const std::byte* clocks, bool first_in_chunk) noexcept {
+  for (size_t k = 0; k < clocks_; ++k) {
+    const auto clock = load<uint64_t>(clocks + 8 * k);
+    if (clock >= noted_.highest[k]) [[likely]] {
+      noted_.highest[k] = clock;
+      noted_.highest_in_chunk[k] = clock;
+      continue;
+    }
+    if ((strict_ >> k & 1) != 0) return false;
+    live_->regressions(k).set(live_->regressions(k).peek() + 1);
+    step_back_max_[k] = std::max(step_back_max_[k], noted_.highest[k] - clock);
+    if (!first_in_chunk && clock < noted_.highest_in_chunk[k]) words_.unordered().set(words_.unordered().peek() | 1u << k);
+    noted_.highest_in_chunk[k] = std::max(noted_.highest_in_chunk[k], clock);
+  }
+  return true;
+}
+
+bool AppendPath::note_rows(const std::byte* rows, uint64_t bytes) noexcept {
+  begin_noting();
+  for (uint64_t at = 0; at < bytes; at += record_bytes_) {
+    if (note(rows + at, position_ == 0 && at == 0)) [[likely]] continue;
+    gate_.leave();
+    return false;
+  }
+  return true;
+}
+
+bool AppendPath::note_clocks(const uint64_t* clocks) noexcept {
+  begin_noting();
+  if (note(reinterpret_cast<const std::byte*>(clocks), position_ == 0)) return true;
+  gate_.leave();
+  return false;
+}
+
+uint64_t AppendPath::publish(uint64_t bytes, uint64_t records) noexcept {
+  const uint64_t seq = seq_;
+  position_ += bytes;
+  seq_ += records;
+  records_ += records;
+  std::copy(std::begin(noted_.highest), std::end(noted_.highest), std::begin(highest_));
+  if (record_bytes_ == 0) words_.records().set(records_);
+  words_.committed().publish(position_);
+  for (size_t k = 0; k < clocks_; ++k) words_.highest(k).set(noted_.highest_in_chunk[k]);
+  words_.covered().publish(position_);
+  bell_->ring_if_parked();
+  gate_.leave();
+  return seq;
+}
+
+}  // namespace tidepool::feed

@@ -1,0 +1,92 @@
+#pragma once
+// A chunk as its writer has it, and where such chunks come from and go to. Private to feed/.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tidepool/feed/chunk.h"
+#include "tidepool/feed/index.h"
+
+namespace tidepool::feed {
+
+// Who guards what: `reserve_mutex` that reserved() grows; the writer's mutex `first_nonempty_ns`; the persister's what lies below
+// the line; the rest is set before the chunk is shared.
+struct LiveChunk {
+  ChunkHeader header;
+  uint64_t first_seq = 0;
+  Activation activation;
+  std::string data_path;   // of the live object
+  std::string index_path;
+  File data_file;          // tiered, memory: the shared-memory object
+  Mapping data_mapping;
+  Mapping words_mapping;   // durable: the words alone
+  std::byte* data = nullptr;
+  ChunkWords words;
+  uint64_t first_nonempty_ns = 0;
+  std::mutex reserve_mutex;
+  // ----
+  std::optional<ChunkFile> disk;
+  std::optional<LiveIndex> live_index;
+  IndexBuilder index;
+  bool index_started = false;
+  bool activation_written = false;
+  uint64_t last_sync_ns = 0;
+
+  // Bytes of the data area that are really there, and stay.
+  shm::PublishedWord reserved() noexcept { return shm::PublishedWord(reserved_); }
+  uint64_t count() const noexcept {
+    return header.layout == Layout::kRows ? words.committed().load() / header.record_bytes : (words.committed().load(), words.records().load());
+  }
+
+ private:
+  alignas(8) std::byte reserved_[8] = {};
+};
+
+// Makes the live objects of chunks, with space that is really there, and takes their names away. What nobody else has mapped may
+// serve again as another chunk (docs/decisions/0010).
+//
+// Thread safety: make() by one thread at a time; the rest by any.
+class ChunkMaker {
+ public:
+  ChunkMaker(const FeedInfo& feed, Files& files, uint64_t epoch);
+  void set_live_directory(const std::string& directory) { live_directory_ = directory; }
+
+  // A new chunk that is registered nowhere, some of its space reserved. Throws.
+  std::shared_ptr<LiveChunk> make(uint64_t ordinal);
+  // Space for the first `end` bytes of data and some more. Throws, with what was there before.
+  void reserve(LiveChunk& chunk, uint64_t end);
+  // One step more; false: all of it is there.
+  bool reserve_more(LiveChunk& chunk);
+
+  // Out of the live window: the name goes; who has it mapped keeps it (F-78).
+  void retire(std::shared_ptr<LiveChunk> chunk);
+  void unlink(const LiveChunk& chunk);
+  // What was kept for other chunks goes too.
+  void drop_spares() noexcept;
+
+ private:
+  // A live object without a name that anybody knows, every page of it there.
+  struct Spare {
+    File file;
+    Mapping mapping;
+  };
+  std::optional<Spare> take_spare();
+  void adopt(LiveChunk& chunk, Spare spare);
+  void create(LiveChunk& chunk);
+  void create_on_disk(LiveChunk& chunk);
+
+  const FeedInfo& feed_;
+  Files& files_;
+  uint64_t epoch_;
+  std::string live_directory_;
+  std::vector<std::byte> schema_block_;
+  std::mutex spares_mutex_;  // guards spares_
+  std::deque<Spare> spares_;
+};
+
+}  // namespace tidepool::feed

@@ -1,0 +1,163 @@
+#pragma once
+// What a FeedWriter is made of. Private to feed/. By responsibility: writer.cc opens and closes, writer_append.cc is the long way of
+// an append, writer_chunks.cc prepares and rotates (the helper's thread), writer_persist.cc takes records to disk (the persister's).
+//
+// Locks, in the order in which they are taken: persist_mutex_, mutex_, registry_mutex_.
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tidepool/base/log.h"
+#include "tidepool/feed/live_chunk.h"
+#include "tidepool/feed/segment_log.h"
+#include "tidepool/feed/writer.h"
+
+namespace tidepool::feed {
+
+AppendStatus status_of(Fault fault) noexcept;
+
+class FeedWriter::Impl {
+ public:
+  Impl(const std::string& base, const std::string& name, const WriterOptions& options);
+  ~Impl();
+
+  // writer_append.cc
+  Appended append_rows(const std::byte* rows, uint64_t bytes) noexcept;
+  Appended append_frame(const FrameMeta& frame, Bytes meta, Bytes payload) noexcept;
+  Claim claim_rows(uint64_t rows) noexcept;
+  Claim claim_frame(uint64_t meta_bytes, uint64_t payload_bytes) noexcept;
+  Appended commit_rows(const Claim& claim) noexcept;
+  Appended commit_frame(const Claim& claim, const FrameMeta& frame, uint64_t payload_bytes) noexcept;
+  void abort(const Claim& claim) noexcept;
+
+  // writer_persist.cc
+  void sync();
+  bool wait_durable(uint64_t seq, uint64_t timeout_ns);
+  uint64_t durable_seq() const noexcept { return stored_ ? live_.durable_seq().load() : 0; }
+  bool mark_segment_boundary(const std::string& reason);
+
+  // writer_chunks.cc
+  bool rotate();
+
+  uint64_t next_seq() const noexcept;
+  WriterHealth health() const;
+  void close();
+  const FeedInfo& feed() const noexcept { return feed_; }
+  AppendPath& path() noexcept { return path_; }
+  bool forked() const noexcept { return path_.gate().forked(); }
+  const RecoveryReport& recovery() const noexcept { return recovery_; }
+  uint64_t epoch() const noexcept { return epoch_; }
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  // ---- writer.cc
+  void open_epoch(const std::string& text);
+  void make_live_directory();
+  void require_open() const;
+  bool fenced() const;
+  void fail(AppendStatus status) noexcept;  // mutex_ held
+  FeedRecord entry(FeedEntry type) const;
+  FeedRecord entry_of(FeedEntry type, const LiveChunk& chunk) const;
+  void put(const FeedRecord& record, bool durable);
+  bool drain(std::string& why);
+  void leave_nothing_behind();
+
+  // ---- writer_append.cc
+  AppendStatus enter(uint64_t bytes) noexcept;
+  AppendStatus make_room(uint64_t bytes) noexcept;
+  AppendStatus room_now(Lock& lock, uint64_t bytes, bool& done);
+  Claim claim(uint64_t bytes, uint64_t meta_at, uint64_t meta_bytes, uint64_t payload_at, uint64_t payload_bytes) noexcept;
+  Appended published(uint64_t bytes, uint64_t records) noexcept;
+  Appended make_durable(uint64_t seq) noexcept;
+
+  // ---- writer_chunks.cc
+  std::shared_ptr<LiveChunk> prepare();
+  void ensure_next(Lock& lock);
+  void activate(LiveChunk& chunk, uint64_t first_seq) noexcept;
+  void seal(LiveChunk& chunk) noexcept;
+  void rotate_locked() noexcept;
+  void publish_latest() noexcept;
+  void adopt() noexcept;
+  void abandon(LiveChunk& chunk);
+  void help();
+  bool reserve_ahead(Lock& lock);
+  void look_for_successor();
+  void seal_by_age();
+
+  // ---- writer_persist.cc: persist_mutex_ held in all of these
+  void persist();
+  uint64_t round(bool force);
+  void take(LiveChunk& chunk, uint64_t end, bool force);
+  void start(LiveChunk& chunk);
+  bool sync_is_due(const LiveChunk& chunk, uint64_t now_ns) const noexcept;
+  void say_durable(LiveChunk& chunk);
+  void finish(LiveChunk& chunk);
+  void retire(std::shared_ptr<LiveChunk> chunk);
+  std::shared_ptr<LiveChunk> pop_window();
+  // An index is a cache: what cannot be written is done without (F-34).
+  template <typename Write>
+  void cached(std::string_view what, Write&& write) {
+    try {
+      write();
+    } catch (const FeedError& error) {
+      log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": no ", what, ": ", error.what());
+    }
+  }
+
+  WriterOptions options_;
+  Files& files_;
+  FeedInfo feed_;
+  bool rows_ = true;
+  bool stored_ = true;          // on disk in the end
+  uint32_t record_bytes_ = 0;
+  uint8_t align_log2_ = 6;
+  std::vector<std::byte> schema_block_;
+  shm::FileLock lock_;
+  RecoveryReport recovery_;
+  uint64_t epoch_ = 0;
+  std::string live_directory_;
+  LivePage live_;
+  std::optional<shm::Doorbell> bell_;
+  bool opened_ = false;
+
+  AppendPath path_;             // the appending thread's
+  std::optional<ChunkMaker> maker_;
+
+  std::mutex registry_mutex_;   // guards registry_
+  FeedRegistry registry_;
+
+  mutable std::mutex mutex_;    // guards what follows; never held while a file is written or memory is made
+  std::condition_variable wake_;         // for the helper
+  std::condition_variable persist_wake_; // for the persister
+  std::condition_variable space_;        // for who waits for room or durability
+  std::shared_ptr<LiveChunk> current_;
+  std::shared_ptr<LiveChunk> next_;
+  std::deque<std::shared_ptr<LiveChunk>> queue_;  // sealed, not yet finished, oldest first
+  bool preparing_ = false;
+  bool stopping_ = false;
+  bool closed_ = false;
+  bool fenced_ = false;
+  bool out_of_space_ = false;
+  AppendStatus failure_ = AppendStatus::kOk;
+  std::string trouble_;         // of taking records to disk
+  std::string room_trouble_;    // of making the next chunk
+  uint64_t rotations_ = 0;
+  uint64_t closed_at_ = 0;
+  uint64_t next_ordinal_ = 1;   // by who prepares
+
+  std::mutex persist_mutex_;    // guards what follows
+  std::deque<std::shared_ptr<LiveChunk>> window_;  // finished, still in shared memory
+  SegmentLog segments_;
+
+  std::thread helper_;
+  std::thread persister_;
+};
+
+}  // namespace tidepool::feed

@@ -1,0 +1,207 @@
+// Records on their way to disk: the persister's thread, and who asks for a sync.
+
+#include <algorithm>
+#include <chrono>
+
+#include "tidepool/feed/writer_impl.h"
+
+namespace tidepool::feed {
+namespace {
+
+constexpr uint64_t kFoldStepBytes = uint64_t{256} << 10;  // what index and checksums look at, one after the other: stays in the cache
+constexpr uint64_t kRoundBytes = uint64_t{1} << 20;       // as much new makes the next round follow at once
+// A sync costs the disk some milliseconds whatever its size: at high rates sync_bytes come together faster than that, and are
+// waited for no more often than this (rulings F-m).
+constexpr uint64_t kSyncSpacingNs = 50 * kNsPerMs;
+
+}  // namespace
+
+void FeedWriter::Impl::sync() {
+  require_open();
+  if (!stored_) throw FeedError(Fault::kUsage, "feed ", feed_.name, " lives in memory: there is nothing to make durable");
+  const std::scoped_lock persisting(persist_mutex_);
+  round(true);
+}
+
+bool FeedWriter::Impl::wait_durable(uint64_t seq, uint64_t timeout_ns) {
+  Lock lock(mutex_);
+  space_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), [&] { return durable_seq() > seq || failure_ != AppendStatus::kOk; });
+  return durable_seq() > seq;
+}
+
+bool FeedWriter::Impl::mark_segment_boundary(const std::string& reason) {
+  require_open();
+  if (path_.claimed() != 0) throw FeedError(Fault::kUsage, "mark a segment: a claim is open");
+  const std::scoped_lock persisting(persist_mutex_);
+  round(false);
+  std::shared_ptr<LiveChunk> now;
+  {
+    const std::scoped_lock lock(mutex_);
+    now = current_;
+  }
+  if (now && now->index_started) segments_.gather(*now);
+  return segments_.close(reason);
+}
+
+void FeedWriter::Impl::persist() {
+  while (true) {
+    uint64_t worked = 0;
+    try {
+      const std::scoped_lock persisting(persist_mutex_);
+      worked = round(false);
+    } catch (const FeedError& error) {
+      log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+    } catch (const std::exception& error) {
+      const std::scoped_lock lock(mutex_);
+      trouble_ = error.what();
+      fail(AppendStatus::kIoError);
+    }
+    Lock lock(mutex_);
+    if (stopping_) return;
+    if (failure_ == AppendStatus::kIoError) {
+      persist_wake_.wait(lock, [&] { return stopping_; });
+      return;
+    }
+    if (worked < kRoundBytes) persist_wake_.wait_for(lock, std::chrono::milliseconds(worked != 0 ? 1 : 10));
+  }
+}
+
+// Take what is committed: into the index, and to disk. `force`: and make it durable. Bytes that were new. Throws for the disk's
+// reasons.
+uint64_t FeedWriter::Impl::round(bool force) {
+  std::vector<std::shared_ptr<LiveChunk>> chunks;
+  {
+    const std::scoped_lock lock(mutex_);
+    chunks.assign(queue_.begin(), queue_.end());
+    if (current_ && (chunks.empty() || chunks.back() != current_)) chunks.push_back(current_);
+  }
+  uint64_t worked = 0;
+  try {
+    for (auto& chunk : chunks) {
+      const bool sealed = chunk->words.state().load() == static_cast<uint32_t>(WordState::kSealed);  // before the word below
+      const uint64_t end = chunk->words.committed().load();
+      if (end != 0) {
+        worked += end - chunk->index.position();
+        take(*chunk, end, force);
+        if (sealed) {
+          finish(*chunk);
+          worked += 1;
+        }
+      }
+      chunk = nullptr;  // so that who gets it from the window has it alone
+    }
+    const std::scoped_lock lock(mutex_);
+    trouble_.clear();
+    out_of_space_ = false;
+  } catch (const FeedError& error) {
+    const std::scoped_lock lock(mutex_);
+    trouble_ = error.what();
+    out_of_space_ = error.fault() == Fault::kNoSpace;
+    if (error.fault() == Fault::kIo || error.fault() == Fault::kCorrupt) fail(AppendStatus::kIoError);
+    throw;
+  }
+  return worked;
+}
+
+void FeedWriter::Impl::start(LiveChunk& chunk) {
+  if (!chunk.index_started) {
+    chunk.index = IndexBuilder(chunk.header, chunk.first_seq);
+    cached("live index", [&] { chunk.live_index = LiveIndex::create(files_, chunk.index_path, chunk.header, chunk.first_seq, feed_.options.file_mode); });
+    chunk.index_started = true;
+    chunk.last_sync_ns = options_.clock->monotonic_ns();
+  }
+  segments_.open();
+  if (!stored_) return;
+  if (!chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, feed_.options.file_mode, false);
+  if (!chunk.activation_written) {
+    chunk.disk->activate(chunk.activation);
+    chunk.activation_written = true;
+  }
+}
+
+void FeedWriter::Impl::take(LiveChunk& chunk, uint64_t end, bool force) {
+  start(chunk);
+  const bool in_place = feed_.options.storage == Storage::kDurable;
+  while (chunk.index.position() < end || (stored_ && chunk.disk->checked_end() < chunk.index.position())) {
+    uint64_t step = end;
+    if (rows_) step = std::min(end, (chunk.index.position() + std::max<uint64_t>(kFoldStepBytes, record_bytes_)) / record_bytes_ * record_bytes_);
+    if (!chunk.index.fold(chunk.data, step)) throw FeedError(Fault::kCorrupt, "chunk ", chunk.header.ordinal, ": a frame changed after it was committed");
+    if (stored_) chunk.disk->take(chunk.data, chunk.index.position(), in_place);
+  }
+  if (chunk.live_index) cached("live index", [&] { chunk.live_index->add(chunk.index); });
+  if (!stored_) return;
+  const uint64_t now_ns = options_.clock->monotonic_ns();
+  if (chunk.disk->checked_end() == chunk.disk->durable_end()) {
+    chunk.last_sync_ns = now_ns;
+  } else if (force || sync_is_due(chunk, now_ns)) {
+    chunk.disk->sync(chunk.index.records());
+    chunk.last_sync_ns = now_ns;
+    say_durable(chunk);
+  }
+}
+
+bool FeedWriter::Impl::sync_is_due(const LiveChunk& chunk, uint64_t now_ns) const noexcept {
+  if (feed_.options.sync != SyncMode::kInterval) return false;
+  const uint64_t since_ns = now_ns - chunk.last_sync_ns;
+  if (since_ns >= feed_.options.sync_interval_ns) return true;
+  return chunk.disk->checked_end() - chunk.disk->durable_end() >= feed_.options.sync_bytes && since_ns >= std::min(kSyncSpacingNs, feed_.options.sync_interval_ns);
+}
+
+void FeedWriter::Impl::say_durable(LiveChunk& chunk) {
+  chunk.words.durable().publish(chunk.disk->durable_end());
+  const std::scoped_lock lock(mutex_);
+  live_.durable_seq().publish(chunk.first_seq + chunk.index.records());
+  space_.notify_all();
+}
+
+void FeedWriter::Impl::finish(LiveChunk& chunk) {
+  ChunkSummary summary = chunk.index.summary();
+  summary.sealed_wall_ns = realtime_ns();
+  FeedRecord sealed = entry_of(FeedEntry::kChunkSealed, chunk);
+  sealed.first_seq = summary.first_seq;
+  sealed.count = summary.count;
+  sealed.bytes = summary.bytes;
+  std::copy(std::begin(summary.clocks), std::end(summary.clocks), std::begin(sealed.clocks));
+  if (chunk.disk) {
+    chunk.disk->seal(summary);
+    say_durable(chunk);
+    cached("index", [&] {
+      write_cache_file(files_, feed_.directory, index_name(chunk.header.ordinal),
+                       encode_index(chunk.header, summary.first_seq, chunk.index.entries()), feed_.options.file_mode);
+    });
+    put(sealed, false);
+    // Not synced: until the next entry that is, the file speaks for itself (docs/protocols/feed.md, "footer, no entry").
+    sealed.type = FeedEntry::kChunkPersisted;
+    put(sealed, false);
+  } else {
+    put(sealed, false);
+  }
+  segments_.gather(chunk);
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &chunk; });
+    window_.push_back(std::move(*at));
+    queue_.erase(at);
+    space_.notify_all();
+  }
+  while (window_.size() + 1 > feed_.options.live_chunks) retire(pop_window());
+}
+
+std::shared_ptr<LiveChunk> FeedWriter::Impl::pop_window() {
+  auto chunk = std::move(window_.front());
+  window_.pop_front();
+  return chunk;
+}
+
+void FeedWriter::Impl::retire(std::shared_ptr<LiveChunk> chunk) {
+  if (!stored_) {
+    FeedRecord expired = entry_of(FeedEntry::kChunkExpired, *chunk);
+    expired.first_seq = chunk->first_seq;
+    expired.count = chunk->index.records();
+    put(expired, false);
+    live_.floor_seq().publish(chunk->first_seq + chunk->index.records());
+  }
+  maker_->retire(std::move(chunk));
+}
+
+}  // namespace tidepool::feed
