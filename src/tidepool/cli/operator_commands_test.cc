@@ -14,7 +14,7 @@
 #include "tidepool/wire/messages.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::operator_commands_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -387,4 +387,4 @@ TEST_F(OperatorCommandsTest, GcTakesWorldsOfKilledDemosAndBenches) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::operator_commands_test

@@ -20,6 +20,8 @@
 namespace tidepool::cli {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 namespace fs = std::filesystem;
 
 struct GcArgs {
@@ -83,7 +85,6 @@ Exit run_gc(const Context& context, const GcArgs& args) {
     failed += item.failed ? 1 : 0;
   }
   if (context.json) {
-    using json = nlohmann::ordered_json;
     json object = {{"dry_run", args.dry_run}, {"removed", removed}, {"kept", kept},
                    {"failed", failed},        {"bytes", bytes},     {"entries", json::array()}};
     for (const Item& item : items) {

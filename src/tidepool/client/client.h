@@ -38,6 +38,7 @@ namespace tidepool::client {
 struct Endpoint {
   std::string channel = {};
   int32_t stream_id = 0;
+  bool operator==(const Endpoint&) const = default;
 };
 
 inline constexpr int32_t kDiscoveryOff = -1;  // as the stream id of ClientOptions::discovery: names are not asked for there

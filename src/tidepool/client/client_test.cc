@@ -12,7 +12,7 @@
 #include "tidepool/client/test_peer.h"
 #include "tidepool/shm/commit_word.h"
 
-namespace tidepool::client {
+namespace tidepool::client::client_test {
 namespace {
 
 using pool::ClaimError;
@@ -918,4 +918,4 @@ TEST_F(ConsumerTest, ByTheRingFindsItsWayPastAFrameThatWasNeverCommitted) {  // 
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::client_test

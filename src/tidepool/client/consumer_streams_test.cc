@@ -9,7 +9,7 @@
 
 #include "tidepool/client/test_stage.h"
 
-namespace tidepool::client {
+namespace tidepool::client::consumer_streams_test {
 namespace {
 
 using testing::FakePublication;
@@ -553,4 +553,4 @@ TEST_F(ProducerStreamsTest, KeepsItsConsumersOverANewEpoch) {  // W-74, D-58
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::consumer_streams_test

@@ -17,7 +17,7 @@
 #include "tidepool/client/options.h"
 #include "tidepool/client/test_peer.h"
 
-namespace tidepool::client {
+namespace tidepool::client::discovery_test {
 namespace {
 
 using ::testing::AllOf;
@@ -505,4 +505,4 @@ TEST_F(ConnectByNameTest, SaysWhatDiscoverySaidWhenThereIsNoSuchStream) {  // P-
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::discovery_test

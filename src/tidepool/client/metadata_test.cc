@@ -16,7 +16,7 @@
 #include "tidepool/base/process.h"
 #include "tidepool/client/test_peer.h"
 
-namespace tidepool::client {
+namespace tidepool::client::metadata_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -470,4 +470,4 @@ TEST_F(NoDriverTest, RegisteredSlotsStayMemoryAfterTheirEpochIsLost) {  // P-4
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::metadata_test

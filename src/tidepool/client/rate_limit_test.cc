@@ -10,7 +10,7 @@
 #include "tidepool/client/client.h"
 #include "tidepool/client/test_peer.h"
 
-namespace tidepool::client {
+namespace tidepool::client::rate_limit_test {
 namespace {
 
 using testing::client_options;
@@ -136,4 +136,4 @@ TEST_F(RateLimitTest, HoldsByTheRingAsWell) {  // W-76, P-2
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::rate_limit_test

@@ -8,7 +8,7 @@
 
 #include "tidepool/client/test_stage.h"
 
-namespace tidepool::client {
+namespace tidepool::client::session_test {
 namespace {
 
 using testing::FakePort;
@@ -934,4 +934,4 @@ TEST(PlanesTest, AChannelThatCannotBeIsToldAtOnceAndATroubledMediaDriverIsWaited
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::session_test

@@ -14,7 +14,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::control {
+namespace tidepool::control::describe_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -248,4 +248,4 @@ TEST(DescribeTest, PutsWhereItWasHeardFirst) {
 }
 
 }  // namespace
-}  // namespace tidepool::control
+}  // namespace tidepool::control::describe_test

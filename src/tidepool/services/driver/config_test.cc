@@ -17,7 +17,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/shm/region.h"
 
-namespace tidepool::driver {
+namespace tidepool::driver::config_test {
 namespace {
 
 // A tree as a file would give it: dotted keys in order, each on a line of its own.
@@ -814,4 +814,4 @@ TEST(ConfigTest, NamesInMessagesAreEscaped) {  // driver.md 17
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::config_test

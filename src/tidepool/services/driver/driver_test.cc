@@ -25,7 +25,7 @@
 #include "tidepool/shm/uri.h"
 #include "tidepool/transport/test_counters.h"
 
-namespace tidepool::driver {
+namespace tidepool::driver::driver_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -1818,4 +1818,4 @@ TEST_F(DriverTest, AUsedDynamicStreamIsNotForgotten) {  // driver.md 12
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::driver_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidepool::driver {
+namespace tidepool::driver::per_consumer_test {
 namespace {
 
 constexpr const char* kChannel = "aeron:ipc?term-length=64k";
@@ -205,4 +205,4 @@ TEST(PerConsumerTest, RangesMayBeSeveral) {  // D-50
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::per_consumer_test
