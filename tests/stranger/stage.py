@@ -136,7 +136,7 @@ class Stage:
             time.sleep(0.001)
 
     def logs(self):
-        return "\n".join(f"--- {command}\n{command.out()[-2000:]}{command.log()[-4000:]}" for command in self.commands)
+        return "\n".join(f"--- {command}\n{command.out()[-1000:]}{command.log()[-1500:]}" for command in self.commands[:6])
 
     def close(self):
         for command in self.commands[1:]:
