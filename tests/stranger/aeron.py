@@ -41,8 +41,12 @@ def _load():
         ("aeron_async_add_subscription_poll", i32, [out, pointer]),
         ("aeron_publication_offer", i64, [pointer, text, size, pointer, pointer]),
         ("aeron_publication_is_connected", ctypes.c_bool, [pointer]),
-        ("aeron_publication_session_id", ctypes.c_int32, [pointer]),
         ("aeron_publication_close", i32, [pointer, pointer, pointer]),
+        ("aeron_async_add_exclusive_publication", i32, [out, pointer, text, ctypes.c_int32]),
+        ("aeron_async_add_exclusive_publication_poll", i32, [out, pointer]),
+        ("aeron_exclusive_publication_offer", i64, [pointer, text, size, pointer, pointer]),
+        ("aeron_exclusive_publication_is_connected", ctypes.c_bool, [pointer]),
+        ("aeron_exclusive_publication_close", i32, [pointer, pointer, pointer]),
         ("aeron_subscription_poll", i32, [pointer, pointer, pointer, size]),
         ("aeron_subscription_image_count", i32, [pointer]),
         ("aeron_subscription_is_connected", ctypes.c_bool, [pointer]),
@@ -70,7 +74,8 @@ def _check(result, what):
 class Client:
     """A connection to the media driver of a directory. Its conductor runs on a thread of Aeron's own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, exclusive=False):
+        self.exclusive = exclusive
         self._context, self._aeron, self._open = ctypes.c_void_p(), ctypes.c_void_p(), []
         _check(_lib.aeron_context_init(ctypes.byref(self._context)), "aeron_context_init")
         _lib.aeron_context_set_dir(self._context, os.fsencode(directory))
@@ -92,9 +97,11 @@ class Client:
         for each in self._open:
             if isinstance(each, Publication) and (each.channel, each.stream_id) == (channel, stream_id) and each.open():
                 return each
-        made = Publication(self._add(f"publication {channel} {stream_id}",
-                                     lambda out: _lib.aeron_async_add_publication(out, self._aeron, channel.encode(), stream_id),
-                                     _lib.aeron_async_add_publication_poll), channel, stream_id)
+        # Shared publications of one IPC stream have one log and one session, whoever opens them; an exclusive one has its own.
+        kind = "exclusive_publication" if self.exclusive else "publication"
+        add, poll = getattr(_lib, "aeron_async_add_" + kind), getattr(_lib, f"aeron_async_add_{kind}_poll")
+        made = Publication(self._add(f"{kind} {channel} {stream_id}", lambda out: add(out, self._aeron, channel.encode(), stream_id), poll),
+                           kind, channel, stream_id)
         self._open.append(made)
         return made
 
@@ -121,25 +128,23 @@ class Client:
 
 
 class Publication:
-    def __init__(self, handle, channel, stream_id):
+    def __init__(self, handle, kind, channel, stream_id):
         self._handle, self.channel, self.stream_id = handle, channel, stream_id
-        self.session_id = _lib.aeron_publication_session_id(handle)
+        self._offer, self._connected, self._close = (getattr(_lib, f"aeron_{kind}_{verb}") for verb in ("offer", "is_connected", "close"))
 
     def offer(self, message):
         """A position, or one of the negative results above. Never waits; cuts into fragments where needed."""
-        if not self._handle:
-            return CLOSED
-        return _lib.aeron_publication_offer(self._handle, bytes(message), len(message), None, None)
+        return self._offer(self._handle, bytes(message), len(message), None, None) if self._handle else CLOSED
 
     def open(self):
         return bool(self._handle)
 
     def connected(self):
-        return bool(self._handle) and _lib.aeron_publication_is_connected(self._handle)
+        return bool(self._handle) and self._connected(self._handle)
 
     def close(self):
         if self._handle:
-            _lib.aeron_publication_close(self._handle, None, None)
+            self._close(self._handle, None, None)
             self._handle = None
 
 

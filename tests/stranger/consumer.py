@@ -32,7 +32,7 @@ class Consumer:
         self.hello.update(hello or {})
         self.mapping, self.highest, self.last, self.accepted = None, 0, None, {}
         self.frames, self.drops_gap, self.drops_late, self.remaps, self.refused = [], 0, 0, 0, []
-        self.configs, self.progresses, self.sources, self.attributes, self.producer_reports = [], [], [], [], []
+        self.configs, self.progresses, self.sources, self.attributes, self.producer_reports, self.consumer_reports = [], [], [], [], [], {}
         self.announces, self.blobs, self.descriptors, self.assigned, self.epoch_mismatch = [], [], [], None, 0
 
     @property
@@ -120,6 +120,8 @@ class Consumer:
             self.on_progress(message)
         elif name == "QosProducer":
             self.producer_reports.append(fields)
+        elif name == "QosConsumer":
+            self.consumer_reports[fields["consumerId"]] = fields
         elif name == "DataSourceAnnounce":
             self.sources.append(fields)
         elif name == "DataSourceMeta":

@@ -111,8 +111,8 @@ class Stage:
             file.write(rest)
         return path
 
-    def client(self):
-        made = aeron.Client(self.aeron_dir)
+    def client(self, **options):
+        made = aeron.Client(self.aeron_dir, **options)
         self.clients.append(made)
         return made
 
