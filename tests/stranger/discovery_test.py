@@ -1,5 +1,6 @@
 """Discovery in both directions: our service asked by a stranger, a stranger's service asked by ours."""
 
+import socket
 import struct
 import unittest
 
@@ -175,6 +176,32 @@ class OurDiscovery(Case):
         self.assertEqual(self.ask()["results"][0]["epoch"], 3)
 
 
+    def test_answers_over_udp(self):
+        # DS-5, DS-30, DS-36
+        ports = []
+        for _ in range(2):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("127.0.0.1", 0))
+                ports.append(probe.getsockname()[1])
+        requests, responses = (f"aeron:udp?endpoint=127.0.0.1:{port}" for port in ports)
+        config = self.stage.write_config(rest=f'[discovery]\nrequest_channel = "{requests}"\nexpiry_ns = 60000000000\n')
+        self.serve = self.stage.run("discovery", "serve", "--json", "--config", config)
+        self.until(self.serve.ready, "the service")
+        out = self.stage.add(Asker(self.stage.client()))
+        pools = [dict(poolId=index, poolNslots=8, strideBytes=64, regionUri=f"shm:file?path=/dev/shm/{'x' * 500}/{index}.pool") for index in range(1, 9)]
+        self.until(out.out.connected, "the service's announce subscription")
+        out.send("ShmPoolAnnounce", streamId=55, epoch=7, announceTimestampNs=1, headerNslots=8, payloadPools=pools, headerRegionUri="shm:file?path=/h")
+        self.query = self.stage.add(Query(self.stage.client(), response=(responses, 7004), requests=(requests, 7000)))
+        self.until(self.query.publication.connected, "the service's subscription")
+        self.until(lambda: self.ask(streamId=55)["results"], "the entry")
+        self.assertEqual([pool["regionUri"] for pool in self.ask(streamId=55)["results"][0]["payloadPools"]], [pool["regionUri"].encode() for pool in pools])
+        # A service that is asked over UDP opens no IPC for anybody.
+        request_id, data = self.query.ask(responseChannel="aeron:ipc", responseStreamId=7300)
+        self.query.publication.offer(data)
+        self.ask()
+        self.assertEqual(self.serve.stop()["requests_refused"], 1)
+
+
 class StrangeDiscovery(Case):
     """A stranger's service, asked by `tidepool discovery query` and by subscribe --stream NAME."""
 
@@ -256,6 +283,17 @@ class StrangeDiscovery(Case):
         result = subscribe.wait().result()
         self.assertEqual((result["stream_id"], result["verified"], result["bad"]), (10000, 20, 0))
         self.assertTrue([fields for name, fields in self.driver.heard if name == "ShmAttachRequest" and fields["role"] == wire.CONSUMER])
+
+    def test_two_strangers_of_one_name_are_told_apart_and_not_guessed(self):
+        # DS-3, DS-41
+        self.begin()
+        self.named_producer()
+        self.service.edit = lambda _request, fields: {**fields, "results": fields["results"] + [{**fields["results"][0], "driverInstanceId": "another-driver",
+                                                                                                  "driverControlStreamId": 1950}]}
+        subscribe = self.stage.run("subscribe", "--stream", "strange-cam", "--metadata-stream", 1399, "--frames", 1)
+        subscribe.wait(1)
+        self.assertIn("strange-driver", subscribe.log())
+        self.assertIn("another-driver", subscribe.log())
 
     def test_our_subscribe_finds_a_producer_without_a_driver_by_its_name(self):
         # W-87, P-11

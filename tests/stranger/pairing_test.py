@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import unittest
 
 import shm
@@ -13,6 +14,7 @@ from producer import Producer, own_pools
 from stage import CONTROL, Case, Feeder
 
 FRAMES = 40
+IPC = "aeron:ipc?term-length=1m"
 
 
 class Pairing(Case):
@@ -133,6 +135,85 @@ class Pairing(Case):
         self.our_publish("--no-driver", "--base-dir", self.stage.base, PRODUCER_ANNOUNCE_INTERVAL_MS=200)
         consumer = self.stage.add(Consumer(self.stage.client(), 10000, announce_only=True))
         self.strange_consumer_gets_frames(consumer)
+
+    def test_announce_only_beside_either_driver(self):
+        # W-55, W-58, W-62: who asks nobody for a lease maps what the driver announces
+        self.strange_driver()
+        self.our_publish()
+        strange = self.stage.add(Consumer(self.stage.client(), 10000, announce_only=True))
+        self.whole(self.our_subscribe("--no-driver"))
+        self.strange_consumer_gets_frames(strange)
+
+    def test_announce_only_beside_our_driver(self):
+        # W-55, D-41, D-43
+        self.stage.driver()
+        self.stage.add(Feeder(Producer(self.stage.client(), 10000)))
+        strange = self.stage.add(Consumer(self.stage.client(), 10000, announce_only=True))
+        self.whole(self.our_subscribe("--no-driver"))
+        self.strange_consumer_gets_frames(strange)
+
+    def test_streams_of_their_own_by_our_driver(self):
+        # D-50, D-51, D-67, W-52, W-70, W-72, W-74: it gives the ids, both kinds of producers open them, both kinds of consumers listen
+        self.stage.driver(streams={"front": (10000, "small"), "side": (10001, "small")},
+                          driver='descriptor_stream_id_range = "31000-31099"\ncontrol_stream_id_range = "32000-32099"')
+        publish = self.our_publish()
+        client = self.stage.client()
+        feeder = self.stage.add(Feeder(Producer(client, 10001)))
+        strange = self.stage.add(Consumer(client, 10000, own_descriptors=(IPC, 5), own_control=(IPC, 6)))
+        ours = self.stage.run("subscribe", "--stream", 10001, "--own-stream", 31050, "--frames", FRAMES, "--verify", "check", "--json")
+        self.until(lambda: strange.own_in and len([1 for stream, _ in strange.descriptors if stream == strange.own_in.stream_id]) > 10, "descriptors of its own")
+        self.assertTrue(31000 <= strange.own_in.stream_id <= 31099 and 32000 <= strange.progress_in.stream_id <= 32099)
+        self.strange_consumer_gets_frames(strange)
+        self.assertEqual(self.whole(ours)["own_stream"], 31050)
+        self.until(lambda: not feeder.producer.hellos or feeder.producer.heard, "the driver's config")
+        self.assertGreater(publish.stop()["own_descriptors_sent"], 10)
+
+    def test_streams_of_their_own_that_our_driver_declines(self):
+        # D-50, D-67, W-70
+        self.stage.driver()
+        self.our_publish()
+        strange = self.stage.add(Consumer(self.stage.client(), 10000, own_descriptors=(IPC, 31001)))
+        self.until(lambda: strange.configs, "the driver's answer")
+        self.assertEqual((strange.configs[0]["descriptorStreamId"], strange.configs[0]["descriptorChannel"]), (0, b""))
+        self.strange_consumer_gets_frames(strange)
+
+    def test_policy_of_our_supervisor(self):
+        # W-74, W-76, W-77, D-69
+        config = self.stage.write_config(rest='[supervisor]\nforce_mode = 2\nper_consumer_enabled = true\nper_consumer_descriptor_base = 31700\n'
+                                              'per_consumer_descriptor_range = 2\npayload_fallback_uri = "bridge://lab"\n')
+        client = self.stage.client()
+        supervisor = self.stage.run("supervisor", "--json", "--config", config)
+        feeder = self.stage.add(Feeder(Producer(client, 10000, own=own_pools(self.stage.base, nslots=64), answers=False)))
+        consumers = [self.stage.add(Consumer(client, 10000, announce_only=True, own_descriptors=(IPC, 31001), own_control=half)) for half in (None, (IPC, 32001))]
+        unable = self.stage.add(Consumer(client, 10000, announce_only=True, hello=dict(supportsShm=0)))
+        self.until(lambda: all(consumer.own_in and consumer.configs for consumer in consumers) and unable.configs, "its configs")
+        self.assertEqual({consumer.own_in.stream_id for consumer in consumers}, {31700, 31701})
+        for config in (consumers[0].configs[-1], unable.configs[-1]):
+            self.assertEqual((config["mode"], config["payloadFallbackUri"]), (wire.RATE_LIMITED, b"bridge://lab"))
+        self.assertEqual((consumers[0].configs[-1]["useShm"], unable.configs[-1]["useShm"]), (1, 0))
+        self.assertEqual(consumers[1].configs[-1]["controlStreamId"], 0, "no range for those")
+        for consumer in consumers:
+            self.until(lambda: len([1 for stream, _ in consumer.descriptors if stream > 31000]) > 10, "descriptors of its own")
+            self.strange_consumer_gets_frames(consumer)
+        self.assertGreater(feeder.published, 0)
+        result = supervisor.stop()
+        self.assertEqual((len(result["consumers"]), len(result["producers"])), (3, 1))
+
+    def test_arrays_and_their_trace_ids(self):
+        # W-7, W-46, W-52, W-54
+        path = os.path.join(self.stage.directory, "cube.npy")
+        data = bytes(range(256)) * 30
+        head = "{'descr': '<i2', 'fortran_order': False, 'shape': (10, 24, 16), }".ljust(117) + "\n"
+        with open(path, "wb") as file:
+            file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data)
+        consumer = self.stage.add(Consumer(self.stage.client(), 10000, announce_only=True))
+        self.stage.run("publish", "--stream", 10000, "--no-driver", "--base-dir", self.stage.base, "--npy", path, "--frames-along-first-axis", "--rate", 100, "--loop")
+        self.until(lambda: len(consumer.frames) >= 20, "frames")
+        trace_ids = {fields["seq"]: fields["traceId"] for _, fields in consumer.descriptors}
+        for _, seq, header, payload in consumer.frames:
+            self.assertEqual((header["dtype"], header["order"], header["dims"], header["strides"]), (shm.INT16, shm.ROW, [24, 16], [32, 2]))
+            self.assertEqual(trace_ids[seq], seq % 10 + 1)
+            self.assertEqual(payload, data[seq % 10 * 768:][:768])
 
     def test_our_driver_and_everybody_at_once(self):
         # Two of each: nobody is disturbed by who else is there. W-10, W-94
