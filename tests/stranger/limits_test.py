@@ -129,7 +129,7 @@ class Limits(Case):
         self.assertEqual(result["epochs"], 4)
 
     def test_publications_with_a_session_of_their_own(self):
-        # W-56, W-94: a stranger that publishes exclusively
+        # W-94: a stranger that publishes exclusively
         client = self.stage.client(exclusive=True)
         self.stage.add(Driver(client, self.stage.base, streams={10000: SMALL, 10001: SMALL}))
         self.stage.add(Feeder(Producer(self.stage.client(exclusive=True), 10000)))
@@ -210,7 +210,7 @@ class Limits(Case):
         self.assertEqual((result["bad"], result["own_stream"]), (0, None))
 
     def test_clients_that_stand_still(self):
-        # D-24, D-57, D-58: stopped for longer than its lease, then told so and attached again
+        # D-57, D-58: stopped for longer than its lease, then told so and attached again
         driver = self.stage.add(Driver(self.stage.client(), self.stage.base, streams={10000: SMALL}, lease_ms=600, announce_ms=100))
         publish, subscribe = self.publish(), self.subscribe("--frames", 100000)
         of = lambda role: next((lease for lease in driver.leases.values() if lease.role == role), None)

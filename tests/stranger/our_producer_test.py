@@ -48,7 +48,7 @@ class OurProducer(Case):
         self.until(lambda: publish.stop()["own_descriptors_sent"] > 20, "the end")
 
     def test_judges_each_part_of_a_hello_by_itself(self):
-        # W-9, W-11, W-70, W-71, W-93
+        # W-9, W-11, W-70, W-71
         self.publish()
         asker = self.stage.add(Asker(self.stage.client()))
         self.until(lambda: asker.all("ShmPoolAnnounce"), "our producer")
@@ -171,7 +171,7 @@ class OurProducer(Case):
         self.assertIn("128", too_large.log())
 
     def test_writes_headers_whole_and_numbers_from_nought(self):
-        # W-36, W-38, W-39, W-40, W-54, W-62
+        # W-36, W-39, W-54, W-62
         publish = self.publish("--slots", 4, rate=100)
         consumer = self.consumer()
         self.until(lambda: len(consumer.frames) >= 3, "frames")

@@ -84,7 +84,7 @@ class Pairing(Case):
         self.assertEqual({announce["epoch"] for announce in consumer.announces if announce["producerId"]}, {feeder.producer.epoch})
 
     def test_strange_driver_our_publish_our_subscribe(self):
-        # D-53, D-57, D-64, D-65
+        # D-53, D-57, D-65
         driver = self.strange_driver(lease_ms=2000)
         publish = self.our_publish()
         self.until(lambda: driver.streams[10000].producer, "our producer's lease")
