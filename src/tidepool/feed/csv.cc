@@ -27,7 +27,8 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 }  // namespace
 
-CsvReader::CsvReader(int fd, std::string name, char delimiter) : fd_(fd), name_(std::move(name)), delimiter_(delimiter) {}
+CsvReader::CsvReader(int fd, std::string name, char delimiter, std::function<bool(int fd)> may_read)
+    : fd_(fd), name_(std::move(name)), delimiter_(delimiter), may_read_(std::move(may_read)) {}
 
 bool CsvReader::fill() {
   if (ended_) return false;
@@ -37,6 +38,10 @@ bool CsvReader::fill() {
   }
   if (text_.size() > kRecordBytesLimit) {
     throw FeedError(Fault::kCorrupt, name_, ":", record_line_, ": a record is longer than ", kRecordBytesLimit, " bytes: does a quote not end?");
+  }
+  if (may_read_ && !may_read_(fd_)) {
+    ended_ = true;
+    return false;
   }
   const size_t before = text_.size();
   text_.resize(before + kReadBytes);

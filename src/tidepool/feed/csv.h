@@ -2,6 +2,7 @@
 // CSV (RFC 4180, with LF or CRLF) record by record, from any file descriptor, in bounded memory; and what a schema for it would be.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +16,9 @@ class CsvReader {
  public:
   static constexpr size_t kRecordBytesLimit = size_t{16} << 20;
 
-  // Does not own `fd`. `name` is for messages.
-  CsvReader(int fd, std::string name, char delimiter = ',');
+  // Does not own `fd`. `name` is for messages. `may_read`, if given, is asked before each read, may wait for something to read, and
+  // ends the file with false.
+  CsvReader(int fd, std::string name, char delimiter = ',', std::function<bool(int fd)> may_read = {});
 
   // The next record's values, quotes undone; valid until the next call. False: the end. Empty lines are skipped.
   // Throws FeedError kCorrupt for a quote that does not end or a record beyond the limit, kIo for what the machine refuses.
@@ -32,6 +34,7 @@ class CsvReader {
   int fd_;
   std::string name_;
   char delimiter_;
+  std::function<bool(int)> may_read_;
   std::string text_;
   size_t at_ = 0;
   bool ended_ = false;

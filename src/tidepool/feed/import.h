@@ -29,6 +29,7 @@ struct SourceOptions {
   char delimiter = ',';
   std::vector<std::string> missing_texts = default_missing_texts();
   bool aligned = false;              // of a guessed schema
+  std::function<bool(int fd)> may_read;  // of a pipe: asked before each read, may wait, ends it with false
 };
 
 // Rows in the layout of `schema()`.
@@ -55,7 +56,7 @@ std::unique_ptr<RowSource> open_csv(const std::string& path, const Schema& schem
 std::unique_ptr<RowSource> open_csv(int fd, const std::string& name, const Schema& schema, const SourceOptions& options);  // fd stays the caller's
 std::unique_ptr<RowSource> open_npy(const std::string& path, const Schema& schema, const SourceOptions& options);
 std::unique_ptr<RowSource> open_raw(const std::string& path, const Schema& schema);
-std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema);
+std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema, std::function<bool(int fd)> may_read = {});
 
 struct ImportOptions {
   uint64_t batch_rows = 1024;     // visible together; 1 while a strict clock may refuse one

@@ -151,8 +151,8 @@ class NpySource final : public RowSource {
 
 class RawSource final : public RowSource {
  public:
-  RawSource(UserFile file, int fd, std::string name, const Schema& schema)
-      : file_(std::move(file)), fd_(fd), name_(std::move(name)), schema_(schema) {
+  RawSource(UserFile file, int fd, std::string name, const Schema& schema, std::function<bool(int)> may_read)
+      : file_(std::move(file)), fd_(fd), name_(std::move(name)), schema_(schema), may_read_(std::move(may_read)) {
     if (schema.layout() != Layout::kRows) throw FeedError(Fault::kUsage, "a feed of frames takes no raw rows");
   }
   const Schema& schema() const override { return schema_; }
@@ -169,7 +169,8 @@ class RawSource final : public RowSource {
     bool more = true;
     // At least one row; what a pipe has beyond it is taken as it comes.
     while (more && have < size) {
-      const size_t got = read_some(fd_, name_, MutableBytes(rows).subspan(at + have, wanted - have));
+      if (may_read_ && !may_read_(fd_)) more = false;
+      const size_t got = !more ? 0 : read_some(fd_, name_, MutableBytes(rows).subspan(at + have, wanted - have));
       more = got > 0;
       have += got;
       done_ += got;
@@ -190,6 +191,7 @@ class RawSource final : public RowSource {
   int fd_;
   std::string name_;
   Schema schema_;
+  std::function<bool(int)> may_read_;
   std::vector<std::byte> rest_;
   uint64_t done_ = 0;
   uint64_t row_ = 0;
@@ -227,9 +229,11 @@ std::unique_ptr<RowSource> open_npy(const std::string& path, const Schema& schem
 std::unique_ptr<RowSource> open_raw(const std::string& path, const Schema& schema) {
   UserFile file = UserFile::open(path);
   const int fd = file.fd();
-  return std::make_unique<RawSource>(std::move(file), fd, path, schema);
+  return std::make_unique<RawSource>(std::move(file), fd, path, schema, nullptr);
 }
 
-std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema) { return std::make_unique<RawSource>(UserFile(), fd, name, schema); }
+std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema, std::function<bool(int fd)> may_read) {
+  return std::make_unique<RawSource>(UserFile(), fd, name, schema, std::move(may_read));
+}
 
 }  // namespace tidepool::feed

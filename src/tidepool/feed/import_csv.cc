@@ -24,7 +24,7 @@ std::vector<std::string> names_of(const std::vector<std::string_view>& values, b
 class CsvSource final : public RowSource {
  public:
   CsvSource(UserFile file, int fd, const std::string& name, uint64_t total, const Schema& schema, const SourceOptions& options)
-      : file_(std::move(file)), schema_(schema), options_(options), total_(total), reader_(fd, name, options.delimiter), name_(name) {}
+      : file_(std::move(file)), schema_(schema), options_(options), total_(total), reader_(fd, name, options.delimiter, options.may_read), name_(name) {}
 
   const Schema& schema() const override { return schema_; }
   uint64_t bytes_done() const override { return reader_.bytes(); }
