@@ -36,10 +36,10 @@ size_t edit_distance(std::string_view from, std::string_view to) {
   return row[to.size()];
 }
 
-std::string unknown_verb_text(const CLI::App& app, std::string_view word) {
+std::string unknown_verb_text(const CLI::App& app, std::string_view group, std::string_view word) {
   std::string nearest;
   size_t distance = 3;  // further off is another word
-  for (const CLI::App* verb : app.get_subcommands({})) {
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (verb->get_group().empty()) continue;  // started by other verbs, not by people
     const size_t d = edit_distance(word, verb->get_name());
     if (d < distance) {
@@ -47,9 +47,9 @@ std::string unknown_verb_text(const CLI::App& app, std::string_view word) {
       nearest = verb->get_name();
     }
   }
-  std::string text = concat("no command is called '", printable(word, 64), "'");
-  if (!nearest.empty()) text += concat(": did you mean ", nearest, "?");
-  return text + "\nsee them all:  tidepool --help";
+  std::string text = concat("no command is called '", group, printable(word, 64), "'");
+  if (!nearest.empty()) text += concat(": did you mean ", group, nearest, "?");
+  return text + concat("\nsee them all:  tidepool ", group, "--help");
 }
 
 std::string command_of(const CLI::App& app) {
@@ -123,11 +123,19 @@ Exit parse_and_run(int argc, const char* const* argv, Context& context) {
   TIDEPOOL_VERBS(TIDEPOOL_ADD_VERB)
 #undef TIDEPOOL_ADD_VERB
 
-  const auto verbs = app.get_subcommands({});
-  const auto is_first_word = [&](const CLI::App* verb) { return verb->check_name(argv[1]); };
-  if (argc > 1 && argv[1][0] != '-' && std::none_of(verbs.begin(), verbs.end(), is_first_word)) {
-    print_error(context.err, unknown_verb_text(app, argv[1]));
-    return Exit::kUsage;
+  // The first word names a verb, or a group of verbs, of which the next word names one.
+  std::string group;
+  const CLI::App* among = &app;
+  for (int at = 1; at < argc && argv[at][0] != '-'; ++at) {
+    const auto verbs = among->get_subcommands([](const CLI::App*) { return true; });
+    if (verbs.empty()) break;
+    const auto named = std::find_if(verbs.begin(), verbs.end(), [&](const CLI::App* verb) { return verb->check_name(argv[at]); });
+    if (named == verbs.end()) {
+      print_error(context.err, unknown_verb_text(*among, group, argv[at]));
+      return Exit::kUsage;
+    }
+    among = *named;
+    group += concat(argv[at], " ");
   }
   try {
     app.parse(argc, argv);
