@@ -15,6 +15,7 @@ struct Context;
   verb(create)                    \
   verb(list)                      \
   verb(info)                      \
+  verb(inspect)                   \
   verb(tail)                      \
   verb(read)                      \
   verb(write)                     \
