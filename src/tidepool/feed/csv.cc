@@ -25,6 +25,15 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text;
 }
 
+// Where in a record a character stands. A quote within a value that did not begin with one is a character like others.
+enum class Place : uint8_t { kBegin, kPlain, kQuoted, kClosed };
+Place behind(Place place, char c, char delimiter) noexcept {
+  if (place == Place::kQuoted) return c == '"' ? Place::kClosed : Place::kQuoted;
+  if (c == '"' && place == Place::kBegin) return Place::kQuoted;
+  if (c == '"' && place == Place::kClosed) return Place::kQuoted;  // two quotes are one
+  return c == delimiter ? Place::kBegin : Place::kPlain;
+}
+
 }  // namespace
 
 CsvReader::CsvReader(int fd, std::string name, char delimiter, std::function<bool(int fd)> may_read)
@@ -52,21 +61,29 @@ bool CsvReader::fill() {
   return got > 0;
 }
 
+// A byte order mark at the beginning is none of the first value's.
+void CsvReader::skip_mark() {
+  while (text_.size() < 3 && fill()) {
+  }
+  if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+  started_ = true;
+}
+
 // `end`: of the record that begins at at_, its line end excluded. False: there is none any more.
 bool CsvReader::find_record_end(size_t& end) {
   size_t look = 0;  // from at_
-  bool quoted = false;
+  Place place = Place::kBegin;
   for (;;) {
     for (; at_ + look < text_.size(); ++look) {
       const char c = text_[at_ + look];
-      if (c == '"') quoted = !quoted;  // a doubled quote flips twice
-      if (c == '\n' && !quoted) {
+      if (c == '\n' && place != Place::kQuoted) {
         end = at_ + look;
         return true;
       }
+      place = behind(place, c, delimiter_);
     }
     if (fill()) continue;
-    if (quoted) throw FeedError(Fault::kCorrupt, name_, ":", record_line_, ": a quote does not end");
+    if (place == Place::kQuoted) throw FeedError(Fault::kCorrupt, name_, ":", record_line_, ": a quote does not end");
     end = text_.size();
     return at_ < text_.size();
   }
@@ -77,9 +94,8 @@ bool CsvReader::next(std::vector<std::string_view>& values) {
   size_t end = 0, next_at = 0;
   do {
     record_line_ = line_;
+    if (!started_) skip_mark();
     if (!find_record_end(end)) return false;
-    if (!started_ && std::string_view(text_).substr(at_).starts_with("\xEF\xBB\xBF")) at_ += 3;  // a byte order mark
-    started_ = true;
     line_ += static_cast<uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_), text_.begin() + static_cast<std::ptrdiff_t>(end), '\n')) + 1;
     next_at = std::min(end + 1, text_.size());
     if (end > at_ && text_[end - 1] == '\r') --end;
@@ -90,21 +106,15 @@ bool CsvReader::next(std::vector<std::string_view>& values) {
   size_t write = at_;
   for (size_t read = at_; read <= end;) {
     const size_t begin = write;
-    bool quoted = false;
+    Place place = Place::kBegin;
     for (; read < end; ++read) {
       const char c = text_[read];
-      if (c == '"') {
-        if (quoted && read + 1 < end && text_[read + 1] == '"') {
-          text_[write++] = '"';
-          ++read;
-        } else {
-          quoted = !quoted;
-        }
-      } else if (c == delimiter_ && !quoted) {
-        break;
-      } else {
-        text_[write++] = c;
-      }
+      if (c == delimiter_ && place != Place::kQuoted) break;
+      const Place next = behind(place, c, delimiter_);
+      const bool opens = place == Place::kBegin && next == Place::kQuoted;
+      const bool closes = place == Place::kQuoted && next == Place::kClosed;
+      if (!opens && !closes) text_[write++] = c;
+      place = next;
     }
     values.emplace_back(text_.data() + begin, write - begin);
     if (read >= end) break;

@@ -29,6 +29,7 @@ class CsvReader {
   bool would_read() const noexcept { return text_.find('\n', at_) == std::string::npos; }
 
  private:
+  void skip_mark();
   bool find_record_end(size_t& end);
   bool fill();
   int fd_;
@@ -42,7 +43,6 @@ class CsvReader {
   uint64_t line_ = 1;
   uint64_t record_line_ = 1;
   uint64_t consumed_ = 0;
-  std::vector<std::pair<size_t, size_t>> spans_;
 };
 
 // What was seen of one column.
