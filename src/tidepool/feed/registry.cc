@@ -101,21 +101,6 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   return feed;
 }
 
-void check_options(const Schema& schema, const FeedOptions& options) {
-  const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
-  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
-  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
-  if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
-    invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
-  }
-  if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
-    invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
-  }
-  if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
-    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
-  }
-}
-
 void remove_tree(Files& files, const std::string& directory) {
   for (const std::string& name : names_in(directory)) {
     const std::string path = concat(directory, "/", name);
@@ -160,6 +145,21 @@ void finish_delete(const std::string& base, const FeedInfo& feed, Files& files) 
 }
 
 }  // namespace
+
+void check_options(const Schema& schema, const FeedOptions& options) {
+  const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
+  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
+  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
+  if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
+    invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
+  }
+  if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
+    invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
+  }
+  if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
+    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
+  }
+}
 
 std::string_view storage_name(Storage storage) noexcept {
   switch (storage) {
