@@ -386,9 +386,15 @@ TEST_F(FeedCommandTest, InspectShowsEveryKindOfFileAndTellsDamage) {  // F-149
       EXPECT_EQ(one["verified_records"], 20);
       EXPECT_EQ(one["schema"]["fields"].size(), 3u);
     }
-    if (one["kind"] == "index") EXPECT_EQ(one["entries"][0]["count"], 20);
-    if (one["kind"] == "registry of a base") EXPECT_EQ(one["entries"][0]["feed"], "trades");
-    if (one["kind"] == "registry of a feed") EXPECT_EQ(one["entries"][0]["type"], "epoch opened");
+    if (one["kind"] == "index") {
+      EXPECT_EQ(one["entries"][0]["count"], 20);
+    }
+    if (one["kind"] == "registry of a base") {
+      EXPECT_EQ(one["entries"][0]["feed"], "trades");
+    }
+    if (one["kind"] == "registry of a feed") {
+      EXPECT_EQ(one["entries"][0]["type"], "epoch opened");
+    }
   }
   EXPECT_THAT(kinds, testing::UnorderedElementsAre("registry of a base", "registry of a feed", "chunk", "index", "schema"));
   // A flipped bit of the data, and a file that is none.
