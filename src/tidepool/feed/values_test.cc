@@ -65,7 +65,7 @@ TEST(ValuesTest, RefusesWhatDoesNotFitAndLeavesTheRowAsItWas) {  // F-46
   expect_fault(Fault::kUsage, "2 values for 7 fields", [&] { row.set_all({"1", "2"}); });
   expect_fault(Fault::kUsage, "small", [&] { row.set_all({"9", "999", "zz", "1 2 3", "1.5", "beef", "false"}); });
   EXPECT_TRUE(std::equal(before.begin(), before.end(), row.bytes().begin()));
-  expect_fault(Fault::kUsage, "frames has no rows", [] { RowBuilder(Schema::frames()); });
+  expect_fault(Fault::kUsage, "frames has no rows", [] { RowBuilder rows(Schema::frames()); });
 }
 
 TEST(ValuesTest, RowsAreFilledByNameAndReadAsNumbers) {  // F-46
