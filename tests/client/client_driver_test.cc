@@ -25,6 +25,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/process.h"
+#include "tidepool/base/test_error.h"
 #include "tidepool/client.h"
 #include "tidepool/services/driver/driver.h"
 #include "tidepool/transport/test_counters.h"
@@ -153,16 +154,6 @@ CommitResult publish(Producer& producer) {
   if (!claim) return CommitResult::kDetached;
   fill(claim->bytes(), claim->seq());
   return producer.commit(*claim);
-}
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
 }
 
 // Publishes now and then until the consumer sees a frame of the producer's epoch. True when it did.

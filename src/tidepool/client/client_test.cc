@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tidepool/base/error.h"
+#include "tidepool/base/test_error.h"
 #include "tidepool/client/test_peer.h"
 #include "tidepool/shm/commit_word.h"
 
@@ -34,16 +35,6 @@ std::vector<std::byte> payload_of(uint64_t seq, size_t length = 64) {
   std::vector<std::byte> out(length);
   for (size_t i = 0; i < length; ++i) out[i] = static_cast<std::byte>(seq * 31 + i);
   return out;
-}
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
 }
 
 struct ClientTest : ::testing::Test {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tidepool/base/error.h"
+#include "tidepool/base/test_error.h"
 #include "tidepool/client/options.h"
 #include "tidepool/client/test_peer.h"
 
@@ -49,16 +50,6 @@ wire::DiscoveryResult result(uint32_t stream_id, const std::string& instance = "
   out.driver_instance_id = instance;
   out.driver_control_channel = kChannel;
   return out;
-}
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
 }
 
 // ---- what an answer is worth -----------------------------------------------------------------------------------------------

@@ -24,12 +24,13 @@ using wire::ShmLeaseKeepalive;
 
 uint32_t client_id_of(const FakePort& port) { return port.all<ShmAttachRequest>().back().client_id; }
 
-// Sessions that hold a lease on a fresh epoch.
-struct ProducerSessionTest : ::testing::Test {
-  ProducerSessionTest() {
+// A session that holds a lease on a fresh epoch.
+template <typename SessionType, typename Options>
+struct HeldSessionTest : ::testing::Test {
+  HeldSessionTest() {
     stage.t += kNsPerMs;
     regions = stage.make_epoch(100);
-    session = stage.enter<ProducerSession>(ProducerOptions{});
+    session = stage.enter<SessionType>(Options{});
     client_id = client_id_of(stage.port);
     session->on(stage.grant(regions), stage.now());
     attachment = session->handover()->take(generation);
@@ -41,39 +42,15 @@ struct ProducerSessionTest : ::testing::Test {
 
   Stage stage;
   pool::EpochRegions regions;
-  std::unique_ptr<ProducerSession> session;
+  std::unique_ptr<SessionType> session;
   uint32_t client_id = 0;
   uint64_t generation = 0;
   Attachment attachment;
 };
-struct ConsumerSessionTest : ::testing::Test {
-  ConsumerSessionTest() {
-    stage.t += kNsPerMs;
-    regions = stage.make_epoch(100);
-    session = stage.enter<ConsumerSession>(ConsumerOptions{});
-    client_id = client_id_of(stage.port);
-    session->on(stage.grant(regions), stage.now());
-    attachment = session->handover()->take(generation);
-    EXPECT_NE(attachment.map, nullptr);
-  }
-  Handover& link() { return *session->handover(); }
-  std::shared_ptr<pool::EpochMap> map() { return link().take(generation).map; }
+struct ProducerSessionTest : HeldSessionTest<ProducerSession, ProducerOptions> {};
+struct ConsumerSessionTest : HeldSessionTest<ConsumerSession, ConsumerOptions> {
   void hear(const wire::ShmPoolAnnounce& announce) { session->on(announce, 0, stage.now()); }
-  // Time passes with the driver announcing and the producer (or driver) keeping the epoch fresh.
-  void pass_announced(uint64_t ns, const pool::EpochRegions& current) {
-    for (const uint64_t end = stage.t + ns; stage.t < end;) {
-      stage.pass(*session, std::min(kPeriodNs / 2, end - stage.t));
-      for (auto& made : stage.maps) made->touch_activity(stage.t);
-      hear(stage.announce(current));
-    }
-  }
-
-  Stage stage;
-  pool::EpochRegions regions;
-  std::unique_ptr<ConsumerSession> session;
-  uint32_t client_id = 0;
-  uint64_t generation = 0;
-  Attachment attachment;
+  void pass_announced(uint64_t ns, const pool::EpochRegions& current) { stage.pass_announced(*session, ns, current); }
 };
 
 // ---- attach --------------------------------------------------------------------------------------------------------------

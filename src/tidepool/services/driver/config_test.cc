@@ -725,15 +725,14 @@ TEST(ConfigTest, TheSupervisorsTableIsChecked) {  // CFG-16
       .set("supervisor.per_consumer_control_channel", s("aeron:ipc?term-length=64k"));
   const auto loaded = load_driver_config(tree.root(), kEmpty);
   EXPECT_TRUE(loaded.problems.empty());
-  const SupervisorConfig& supervisor = loaded.config.supervisor;
-  EXPECT_EQ(supervisor.force_mode, 2);
-  EXPECT_EQ(supervisor.consumer_capacity, 8u);
-  EXPECT_EQ(supervisor.per_consumer_descriptor_ids, (std::vector<IdRange>{{31000, 31099}}));
-  EXPECT_EQ(loaded.config.effective_descriptor_ranges(), supervisor.per_consumer_descriptor_ids);  // over the driver's range
-  EXPECT_TRUE(supervisor.force_no_shm);
-  EXPECT_EQ(supervisor.per_consumer_enabled, false);
-  EXPECT_EQ(supervisor.payload_fallback_uri, "bridge://b1");
-  EXPECT_EQ(supervisor.per_consumer_control_channel, "aeron:ipc?term-length=64k");
+  const supervisor::ConsumerPolicy& consumers = loaded.config.consumers;
+  EXPECT_EQ(consumers.force_mode, wire::Mode::rate_limited);
+  EXPECT_EQ(consumers.consumer_capacity, 8u);
+  EXPECT_EQ(consumers.descriptor_ids, (std::vector<IdRange>{{31000, 31099}}));
+  EXPECT_TRUE(consumers.force_no_shm);
+  EXPECT_EQ(consumers.per_consumer_enabled, false);
+  EXPECT_EQ(consumers.payload_fallback_uri, "bridge://b1");
+  EXPECT_EQ(consumers.per_consumer_control_channel, "aeron:ipc?term-length=64k");
 
   auto elsewhere = good();
   elsewhere.set("supervisor.control_stream_id", i(1400)).set("supervisor.consumer_stale_ms", i(20));

@@ -70,7 +70,7 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
       streams_(config_),
       leases_(Leases::random_first_lease_id()),
       nodes_(uint64_t{config_.node_id_reuse_cooldown_ms} * kNsPerMs),
-      per_consumer_(config_) {
+      per_consumer_(config_.effective_consumers(), supervisor::PlainHello::kIgnored) {
   make_base_directory(config_);
   const auto file_system = shm::file_system_of(config_.base_dir);
   on_hugetlbfs_ = file_system.hugetlbfs;

@@ -20,8 +20,8 @@
 #include "tidepool/services/driver/leases.h"
 #include "tidepool/services/driver/node_ids.h"
 #include "tidepool/services/driver/status_file.h"
-#include "tidepool/services/driver/per_consumer.h"
 #include "tidepool/services/driver/streams.h"
+#include "tidepool/services/supervisor/per_consumer.h"
 #include "tidepool/shm/file_lock.h"
 #include "tidepool/transport/connection.h"
 
@@ -140,7 +140,7 @@ struct Driver::Impl {
   Streams streams_;
   Leases leases_;
   NodeIds nodes_;
-  PerConsumer per_consumer_;
+  supervisor::PerConsumer per_consumer_;  // by lease
   std::unordered_map<uint64_t, Making> making_;       // by ticket
   std::unordered_set<uint32_t> attaching_clients_;    // of making_
   std::deque<wire::ShmAttachRequest> deferred_;       // wait for one of making_, in order of arrival

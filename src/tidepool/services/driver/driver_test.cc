@@ -1057,8 +1057,8 @@ TEST_F(DriverTest, AnswersToHellosAreOwed) {  // D-51, D-6
 
 TEST_F(DriverTest, TheSupervisorsPolicyTouchesNoLeaseNoEpochAndNoFile) {  // D-69
   auto c = config();
-  c.supervisor.force_no_shm = true;
-  c.supervisor.force_mode = 2;
+  c.consumers.force_no_shm = true;
+  c.consumers.force_mode = wire::Mode::rate_limited;
   start(c);
   const auto lease = attach(10, 5, Role::consumer);
   const auto epochs = epochs_on_disk(10);
