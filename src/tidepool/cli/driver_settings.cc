@@ -49,6 +49,7 @@ std::vector<std::pair<std::string, std::string>> scalars(const driver::DriverCon
       {"policies.lease_keepalive_interval_ms", number(c.lease_keepalive_interval_ms)},
       {"policies.lease_expiry_grace_intervals", number(c.lease_expiry_grace_intervals)},
       {"policies.node_id_reuse_cooldown_ms", number(c.node_id_reuse_cooldown_ms)},
+      {"policies.provision_at_start", yes(c.provision_at_start)},
       {"policies.prefault_shm", yes(c.prefault_shm)},
       {"policies.reuse_existing_shm", yes(c.reuse_existing_shm)},
       {"policies.mlock_shm", yes(c.mlock_shm)},

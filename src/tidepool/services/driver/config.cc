@@ -60,6 +60,7 @@ void read_policies(ConfigReader& in, DriverConfig& c) {
   in.read("policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms, kMinIntervalMs, kMaxU32);
   in.read("policies.lease_expiry_grace_intervals", c.lease_expiry_grace_intervals, 1, kMaxU32);
   in.read("policies.node_id_reuse_cooldown_ms", c.node_id_reuse_cooldown_ms, 0, kMaxU32);
+  in.read("policies.provision_at_start", c.provision_at_start);
   in.read("policies.prefault_shm", c.prefault_shm);
   in.read("policies.reuse_existing_shm", c.reuse_existing_shm);
   in.read("policies.mlock_shm", c.mlock_shm);

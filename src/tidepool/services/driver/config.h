@@ -56,6 +56,7 @@ struct DriverConfig {
   uint32_t lease_keepalive_interval_ms = 1000;
   uint32_t lease_expiry_grace_intervals = 3;
   uint32_t node_id_reuse_cooldown_ms = 1000;
+  bool provision_at_start = false;             // static streams get their first epoch at start: they are announced before anybody attaches
   bool prefault_shm = true;
   bool reuse_existing_shm = false;             // accepted for shared files; an epoch directory is never reused (D-42)
   bool mlock_shm = false;

@@ -276,7 +276,10 @@ bool Driver::Impl::keep_connected() {
     }
   }
   // What is owed would be dropped as undeliverable before the media driver has joined our own ends.
-  if (!planes_->joined) planes_->joined = planes_->out->connected();
+  if (!planes_->joined) {
+    planes_->joined = planes_->out->connected();
+    if (planes_->joined && config_.provision_at_start) provision_static_streams();
+  }
   return planes_->joined;
 }
 

@@ -106,6 +106,7 @@ struct Driver::Impl {
   void finish_making(const Making& making, EpochResult& result);
   void adopt_epoch(Stream& stream, EpochResult& result);
   void make_epoch(Stream& stream, Making making);
+  void provision_static_streams();
   void retire(Stream& stream);
   int expire_leases();
   void end_lease(uint64_t lease_id, wire::RevokeReason reason, std::string text, std::optional<int64_t> detach);
