@@ -45,8 +45,7 @@ client::Settings listen_settings(const ListenFlags& flags) {
 }
 
 bool media_driver_alive(const std::string& aeron_dir) {
-  const auto status = transport::media_driver_status(aeron_dir, 5'000);
-  return status.alive && !transport::media_driver_remains(status.dir, false).dead;
+  return transport::media_driver_status(aeron_dir, 5'000).alive;
 }
 
 Listener::Listener(const client::Settings& settings, const std::set<Plane>& planes) {
