@@ -59,7 +59,7 @@ class OperatorCommandsTest : public ::testing::Test {
     return ran.json();
   }
   json gc(std::vector<std::string> more = {}) const {
-    std::vector<std::string> args = {"gc", "--base-dir", lab_.dir(), "--json", "--min-age", "0"};
+    std::vector<std::string> args = {"gc", "--base-dir", lab_.dir(), "--json", "--min-age", "0", "--keep", "0"};
     args.insert(args.end(), more.begin(), more.end());
     const Ran ran = run_process(args);
     EXPECT_EQ(ran.exit, 0) << ran.err;
@@ -383,6 +383,25 @@ TEST_F(OperatorCommandsTest, GcRemovesWhatAKilledDriverAndMediaDriverLeftAndNoth
   const auto next = lab_.start_driver();
   EXPECT_FALSE(next->ended()) << next->err();
   EXPECT_EQ(live->end(SIGINT).exit, 0);
+}
+
+TEST_F(OperatorCommandsTest, GcKeepsTheNewestEpochsOfADeadStreamUnlessItIsToldToTakeThem) {  // P-8, R-02
+  const auto driver = lab_.start_driver();
+  for (int i = 0; i < 3; ++i) {  // an epoch at each attach, another at each end
+    const auto publisher = lab_.start_publisher();
+    EXPECT_EQ(publisher->end(SIGINT).exit, 0);
+  }
+  driver->kill();
+  const auto epochs = [&] {
+    size_t found = 0;
+    for (const auto& entry : fs::directory_iterator(lab_.stream_dir())) found += entry.is_directory();
+    return found;
+  };
+  ASSERT_GT(epochs(), 2u);
+  EXPECT_EQ(run_process({"gc", "--base-dir", lab_.dir(), "--min-age", "0"}).exit, 0);
+  EXPECT_EQ(epochs(), 2u) << "as policies.epoch_gc_keep would";
+  EXPECT_EQ(run_process({"gc", "--base-dir", lab_.dir(), "--min-age", "0", "--keep", "0"}).exit, 0);
+  EXPECT_FALSE(fs::exists(lab_.stream_dir()));
 }
 
 TEST_F(OperatorCommandsTest, GcKeepsAProducersMemoryWhileItWritesThoughItsDriverWasKilled) {  // D-40
