@@ -9,6 +9,7 @@
 #include <fstream>
 #include <optional>
 
+#include "tidepool/base/test_error.h"
 #include "tidepool/client/session.h"
 #include "tidepool/client/test_stage.h"
 #include "tidepool/shm/file_lock.h"
@@ -25,16 +26,6 @@ using testing::Stage;
 using transport::testing::poll_until;
 using transport::testing::TestDir;
 using wire::ShmPoolAnnounce;
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
-}
 
 // ---- a producer ------------------------------------------------------------------------------------------------------------
 
@@ -428,13 +419,7 @@ struct AnnounceOnlyTest : ::testing::Test {
     return link().take(generation).map;
   }
   void hear(const ShmPoolAnnounce& announce, uint64_t joined_ns = 0) { session->on(announce, joined_ns, stage.now()); }
-  void pass_announced(uint64_t ns, const pool::EpochRegions& current) {
-    for (const uint64_t end = stage.t + ns; stage.t < end;) {
-      stage.pass(*session, std::min(kPeriodNs / 2, end - stage.t));
-      for (auto& made : stage.maps) made->touch_activity(stage.t);
-      hear(stage.announce(current));
-    }
-  }
+  void pass_announced(uint64_t ns, const pool::EpochRegions& current) { stage.pass_announced(*session, ns, current); }
 
   Stage stage;
   pool::EpochRegions regions;

@@ -180,7 +180,8 @@ struct ConsumerOptions {
   std::string stream = "10000";
   Follow follow = Follow::kDescriptors;
   pool::Start start = pool::Start::kLatest;          // kRing: where to begin
-  pool::OnLap on_lap = pool::OnLap::kOldestValid;    // kRing: where to go on after being lapped
+  // Where to go on after having been more than a ring behind; all that was lost is told by one kDropped, as a rule.
+  pool::OnLap on_lap = pool::OnLap::kOldestValid;
   uint32_t client_id = 0;
   wire::PublishMode publish_mode = wire::PublishMode::require_existing;
   wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;

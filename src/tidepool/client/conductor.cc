@@ -321,7 +321,7 @@ std::string Conductor::surroundings() {
   if (status.alive) {
     out += concat(" is alive (heartbeat ", status.heartbeat_age_ms, " ms old)");
   } else {
-    out += status.cnc_present ? concat(" is dead (last heartbeat ", status.heartbeat_age_ms, " ms ago)") : std::string(" is not there");
+    out += status.cnc_present ? concat(" does not answer: ", status.problem) : std::string(" is not there");
   }
   out += "\n  start one:  tidepool driver --config FILE      or look for the cause:  tidepool doctor";
   return out;
