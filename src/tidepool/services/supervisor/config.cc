@@ -13,7 +13,6 @@ namespace tidepool::supervisor {
 namespace {
 
 constexpr uint32_t kMaxU32 = std::numeric_limits<uint32_t>::max();
-constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;
 constexpr uint32_t kMinIntervalMs = 10;
 constexpr uint32_t kMaxConsumers = 1u << 20;
 

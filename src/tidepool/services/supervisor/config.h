@@ -11,6 +11,8 @@
 
 namespace tidepool::supervisor {
 
+inline constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;  // W-11
+
 struct Endpoint {
   std::string channel = {};
   int32_t stream_id = 0;

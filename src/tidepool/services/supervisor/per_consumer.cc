@@ -8,7 +8,6 @@
 namespace tidepool::supervisor {
 namespace {
 
-constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;
 
 // W-71: who follows the answer opens this channel, so nothing but Aeron's own two media, and no spying on others.
 bool may_be_given(const std::string& channel) { return channel.starts_with("aeron:") && transport::channel_fault(channel).empty(); }
