@@ -96,8 +96,14 @@ class Limits(Case):
         client = self.stage.client()
         strange, ours = self.stage.add(Consumer(client, 10000, keepalive_ms=50)), self.subscribe("--frames", 100000)
         waiting, epochs = None, []
-        taken = lambda epoch: any(report["epoch"] == epoch and report["lastSeqSeen"] for report in strange.consumer_reports.values()
-                                  if report["consumerId"] != strange.consumer_id)
+        reported = {}
+
+        def taken(epoch):
+            for report in strange.consumer_reports.values():
+                if report["epoch"] == epoch and report["consumerId"] != strange.consumer_id:
+                    reported.setdefault(epoch, set()).add(report["lastSeqSeen"])
+            return len(reported.get(epoch, set()) - {0}) > 1
+
         for turn in range(2):
             publish = self.publish(CLIENT_KEEPALIVE_INTERVAL_MS=100)
             self.until(lambda: strange.mapping and strange.mapping.epoch not in epochs and len([1 for frame in strange.frames if frame[0] == strange.mapping.epoch]) > 5,

@@ -103,6 +103,7 @@ void Consumer::Impl::end_epoch() noexcept {
   follower_.reset();
   reader_.reset();
   last_seq_.reset();
+  link->consumer.last_seq.set(0);  // wire.md 13.2: what QosConsumer says belongs to the epoch that it names
   pending_.reset();
   feed_.end_epoch();
   last_taken_ns_.reset();
