@@ -137,6 +137,9 @@ class Consumer:
         if (config["descriptorStreamId"], config["descriptorChannel"]) != ((self.own_in.stream_id, self.own_in.channel.encode()) if self.own_in
                                                                            else (0, b"")):
             self.switch(config)
+        if self.progress_in and self.progress_in.stream_id != config["controlStreamId"]:
+            self.progress_in.close()
+            self.progress_in = None
         if config["controlStreamId"] and not self.progress_in:
             self.progress_in = self.aeron.subscription(config["controlChannel"].decode(), config["controlStreamId"])
         for plane in ("descriptor", "control"):
@@ -149,9 +152,10 @@ class Consumer:
             self.own_in = None
         if config["descriptorStreamId"]:
             self.own_in = self.aeron.subscription(config["descriptorChannel"].decode(), config["descriptorStreamId"])
-            self.shared_in.close()
-            self.shared_in = None
-        else:
+            if self.shared_in:
+                self.shared_in.close()
+                self.shared_in = None
+        elif not self.shared_in:
             self.shared_in = self.aeron.subscription(*self.planes.descriptor)
         self.last = None  # W-66: no remap after a switch
 

@@ -202,6 +202,26 @@ class OurDiscovery(Case):
         self.assertEqual(self.serve.stop()["requests_refused"], 1)
 
 
+    def test_lists_a_strange_driver(self):
+        # DS-2, DS-10, DS-41, P-11: ours asks ours about a stranger's stream, and attaches there
+        control = (CONTROL[0], 1900)
+        config = self.stage.write_config(rest=f'[discovery]\ndriver_instance_id = "stranger"\nannounce_channel = "{control[0]}"\nannounce_stream_id = 1900\n'
+                                              f'driver_control_channel = "{control[0]}"\ndriver_control_stream_id = 1900\n'
+                                              f'metadata_channel = "{control[0]}"\nmetadata_stream_id = 1300\n')
+        self.serve = self.stage.run("discovery", "serve", "--json", "--config", config)
+        self.until(self.serve.ready, "the service")
+        client = self.stage.client()
+        self.stage.add(Driver(client, self.stage.base, control=control, streams={10000: (64, [shm.Pool(1, 8192)])}))
+        feeder = self.stage.add(Feeder(Producer(client, 10000, Planes(control=control))))
+        feeder.producer.set_source("strange-cam")
+        query = lambda: self.stage.run("discovery", "query", "strange-cam", "--json", "--timeout-ms", 500).wait(None)
+        self.until(lambda: query().process.returncode == 0, "our query to find it")
+        result = self.stage.commands[-1].result()["results"][0]
+        self.assertEqual((result["driver_instance_id"], result["driver_control_stream_id"], result["producer_id"]), ("stranger", 1900, feeder.producer.producer_id))
+        subscribe = self.stage.run("subscribe", "--stream", "strange-cam", "--metadata-stream", 1399, "--frames", 20, "--verify", "check", "--json")
+        self.assertEqual(subscribe.wait().result()["verified"], 20)
+
+
 class StrangeDiscovery(Case):
     """A stranger's service, asked by `tidepool discovery query` and by subscribe --stream NAME."""
 

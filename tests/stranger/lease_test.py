@@ -247,6 +247,13 @@ class OurClient(LeaseCase):
         self.assertEqual((result["verified"], result["own_stream"]), (100, 31500), subscribe.log())
         self.assertGreater(publish.stop()["own_descriptors_sent"], 0)
 
+    def test_says_which_slots_a_frame_would_need(self):
+        # W-50
+        self.strange_driver({10000: (64, [shm.Pool(1, 64), shm.Pool(2, 1024)])})
+        publish = self.publish("--frames", 3).wait(1)
+        self.assertIn("4096", publish.log())
+        self.assertIn("1024", publish.log())
+
     def test_names_its_own_request_where_nobody_answers(self):
         # D-56, P-13
         self.stage.client()

@@ -96,8 +96,14 @@ class Limits(Case):
         client = self.stage.client()
         strange, ours = self.stage.add(Consumer(client, 10000, keepalive_ms=50)), self.subscribe("--frames", 100000)
         waiting, epochs = None, []
-        taken = lambda epoch: any(report["epoch"] == epoch and report["lastSeqSeen"] for report in strange.consumer_reports.values()
-                                  if report["consumerId"] != strange.consumer_id)
+        reported = {}
+
+        def taken(epoch):
+            for report in strange.consumer_reports.values():
+                if report["epoch"] == epoch and report["consumerId"] != strange.consumer_id:
+                    reported.setdefault(epoch, set()).add(report["lastSeqSeen"])
+            return len(reported.get(epoch, set()) - {0}) > 1
+
         for turn in range(2):
             publish = self.publish(CLIENT_KEEPALIVE_INTERVAL_MS=100)
             self.until(lambda: strange.mapping and strange.mapping.epoch not in epochs and len([1 for frame in strange.frames if frame[0] == strange.mapping.epoch]) > 5,
@@ -249,6 +255,49 @@ class Limits(Case):
         asked = [fields["correlationId"] for name, fields in driver.heard if name == "ShmAttachRequest"]
         self.assertEqual(len(set(asked)), 2, "repeats bear the first one's correlation id")
         self.assertEqual(publish.stop()["attaches"], 1)
+
+    def test_a_driver_that_never_announces(self):
+        # D-61: silence counts only after a first announce; the lease alone is enough
+        driver = self.stage.add(Driver(self.stage.client(), self.stage.base, streams={10000: SMALL}))
+        driver.announcing = False
+        publish = self.publish(CLIENT_ANNOUNCE_PERIOD_MS=50)
+        self.until(lambda: any(lease.role == wire.PRODUCER for lease in driver.leases.values()), "our producer's lease")
+        self.whole(self.subscribe("--frames", 60, CLIENT_ANNOUNCE_PERIOD_MS=50), 60)
+        self.assertEqual(publish.stop()["attaches"], 1)
+
+    def test_a_driver_that_comes_last(self):
+        # D-56, P-13
+        subscribe, publish = self.subscribe("--frames", 10, "--wait", "--attach-timeout-ms", 200), self.publish("--wait", "--attach-timeout-ms", 200)
+        self.until(lambda: all("no driver answered" in command.log() for command in (subscribe, publish)), "both to miss a driver")
+        self.stage.add(Driver(self.stage.client(), self.stage.base, streams={10000: SMALL}))
+        self.whole(subscribe, 10)
+
+    def test_a_driver_whose_epochs_fall(self):
+        # D-59, D-62: announces below the highest epoch are ignored, an answer to a new request is not
+        driver = self.stage.add(Driver(self.stage.client(), self.stage.base, streams={10000: SMALL}, announce_ms=100))
+        feeder = self.stage.add(Feeder(Producer(self.stage.client(), 10000)))
+        subscribe = self.subscribe("--frames", 100000, CLIENT_ANNOUNCE_PERIOD_MS=200)
+        seen = lambda: any(report["epoch"] == feeder.producer.epoch and report["lastSeqSeen"] > 5 for report in feeder.producer.reports.values())
+        self.until(seen, "frames")
+        driver.first_epoch, driver.streams[10000].epoch = 7, 0
+        driver.end(driver.streams[10000].producer, wire.EXPIRED)
+        self.until(lambda: feeder.producer.epoch < 100 and seen(), "frames of a lower epoch")
+        self.assertEqual(subscribe.stop()["bad"], 0)
+
+    def test_a_producer_that_is_announced_by_somebody_else(self):
+        # W-35, W-57, W-65: two without a driver; the higher epoch has the stream, until it is silent
+        publish = self.publish("--no-driver", "--base-dir", self.stage.base, "--log", "info", PRODUCER_ANNOUNCE_INTERVAL_MS=100, CLIENT_ANNOUNCE_PERIOD_MS=100)
+        consumer = self.stage.add(Consumer(self.stage.client(), 10000, announce_only=True))
+        self.until(lambda: len(consumer.frames) > 5, "our frames")
+        epoch = consumer.mapping.epoch
+        feeder = self.stage.add(Feeder(self.own_producer(first_epoch=epoch + (1 << 40))))
+        self.until(lambda: len([1 for frame in consumer.frames if frame[0] == feeder.producer.epoch]) > 5, "the stranger's frames")
+        self.stage.drop(feeder)
+        feeder.close()
+        self.until(lambda: consumer.frames[-1][0] > feeder.producer.epoch, "our frames, in a higher epoch")
+        for _, seq, _, payload in consumer.frames:
+            self.assertEqual(payload, shm.check_pattern(seq, 4096))
+        publish.stop()
 
     def test_an_epoch_that_is_promised_and_never_comes(self):
         # D-59: after three periods without a higher epoch our consumer asks the driver again

@@ -204,6 +204,28 @@ class OurConsumer(ConsumerCase):
         result = self.subscribe("--no-driver", "--follow", "ring", "--frames", 30, "--verify", "check").wait().result()
         self.assertEqual((result["verified"], result["bad"]), (30, 0))
 
+    def test_follows_the_ring_over_broken_slots_and_gaps_of_every_size(self):
+        # W-36, W-43, W-84, P-2: numbers may jump as they like, more than a ring holds, onto one slot again and again
+        for turn, (nslots, step) in enumerate(((16, 7), (16, 16), (16, 100), (2, 3), (64, 1000))):
+            producer = self.strange_producer(10000 + turn, nslots=nslots)
+            subscribe = self.subscribe("--no-driver", "--verify", "check", "--follow", "ring", "--frames", 12, stream_id=10000 + turn)
+            self.until(lambda: any(report["epoch"] == producer.epoch for report in producer.reports.values()), "our consumer to map")
+            self.stage.drop(producer)
+            feeder = self.stage.add(Feeder(producer, rate=200))
+            kept, broken = producer.publish, []
+
+            def publish(length):
+                if len(broken) < 3:  # the first ones are no frames
+                    broken.append(kept(**(dict(header_len=7), dict(dtype=12, strides=[1]), dict(slot=nslots))[len(broken)]))
+                else:
+                    kept(length=length)
+                producer.seq += step - 1
+
+            producer.publish = publish
+            result = self.gone_on(subscribe, producer, 12)
+            self.assertLessEqual(result["late"]["header_invalid"], 3, (nslots, step))
+            self.stage.drop(feeder)
+
     def test_takes_announces_of_a_synchronised_realtime_clock(self):
         # W-55, W-56, W-91
         producer = self.strange_producer(clock_domain=wire.REALTIME_SYNCED)

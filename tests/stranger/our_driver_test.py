@@ -129,6 +129,15 @@ class OurDriver(Case):
         for stream_id in (0, 20000):
             self.refused(asker.ask(self.stage, stream_id, PRODUCER, 5), wire.INVALID_PARAMS, "stream_id_range not configured")
 
+    def test_makes_streams_for_consumers_too(self):
+        # D-13, D-32, D-49
+        self.stage.driver(driver='stream_id_range = "20000-20001"', policies="allow_dynamic_streams = true")
+        asker = self.asker()
+        chosen = asker.ask(self.stage, 0, CONSUMER, 1, expect=wire.OK, publishMode=wire.EXISTING_OR_CREATE)
+        named = asker.ask(self.stage, 20001, CONSUMER, 2, expect=wire.OK, publishMode=wire.EXISTING_OR_CREATE)
+        self.assertEqual((chosen["streamId"], named["streamId"]), (20000, 20001))
+        self.assertEqual(asker.ask(self.stage, 20000, CONSUMER, 3, expect=wire.OK)["epoch"], chosen["epoch"], "it exists now")
+
     def test_takes_newer_requests_and_ignores_what_it_cannot_read(self):
         # D-2, D-4, W-4, W-5, W-6, W-9
         driver = self.stage.driver()

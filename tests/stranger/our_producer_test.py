@@ -82,6 +82,25 @@ class OurProducer(Case):
         self.until(lambda: asker.all("ConsumerConfig", consumerId=0xFFFFFFFF), "an answer to the last one")
         self.assertEqual([config for config in asker.all("ConsumerConfig") if 300 <= config["consumerId"] < 400], [])
 
+    def test_gives_one_stream_to_one_consumer(self):
+        # W-71, W-76
+        self.publish(rate=400)
+        asker = self.stage.add(Asker(self.stage.client()))
+        self.until(lambda: asker.all("ShmPoolAnnounce"), "our producer")
+        wish = dict(streamId=10000, descriptorStreamId=31001, descriptorChannel=IPC, mode=wire.RATE_LIMITED)
+        for consumer_id, rate in ((1, 0), (2, 0xFFFFFFFF)):
+            asker.send("ConsumerHello", consumerId=consumer_id, maxRateHz=rate, **wish)
+            self.until(lambda: asker.all("ConsumerConfig", consumerId=consumer_id), "an answer")
+        first, second = (asker.all("ConsumerConfig", consumerId=consumer_id)[0] for consumer_id in (1, 2))
+        self.assertEqual((first["descriptorStreamId"], first["mode"]), (31001, wire.RATE_LIMITED))
+        self.assertNotEqual(second["descriptorStreamId"], 31001)
+        # No rate is no limit, on a stream of one's own as well.
+        own = self.stage.clients[-1].subscription(IPC, 31001)
+        heard = []
+        self.until(lambda: heard.extend(own.poll()) or len(heard) >= 50, "descriptors")
+        seqs = [wire.decode(message.data)[1]["seq"] for message in heard]
+        self.assertEqual(seqs, list(range(seqs[0], seqs[0] + len(seqs))))
+
     def test_caps_the_rate_of_own_streams_alone(self):
         # W-76
         self.publish(rate=400)

@@ -229,17 +229,18 @@ TEST_F(OwnPoolsTest, AreUnmovedByTheirOwnAnnounces) {  // W-94
   EXPECT_EQ(map(), before);
 }
 
-TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) {  // W-35, W-57
+TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) {  // W-35, W-57, W-65
   begin();
   const auto before = map();
   const size_t announced = announces().size();
-  session->on(foreign(before->epoch() + 1000), 0, stage.now());
+  const uint64_t rival_epoch = before->epoch() + 1000 * kNsPerSecond;  // higher than the clock will be
+  session->on(foreign(rival_epoch), 0, stage.now());
   EXPECT_FALSE(before->alive()) << "two writers are an error: one must stop";
   EXPECT_EQ(link().state(), State::kBackoff);
   EXPECT_THAT(link().why(), AllOf(HasSubstr("announced by producer 5"), HasSubstr("a stream has one producer")));
   for (int i = 0; i < 10; ++i) {
     stage.pass(*session, kPeriodNs);
-    session->on(foreign(before->epoch() + 1000), 0, stage.now());
+    session->on(foreign(rival_epoch), 0, stage.now());
   }
   EXPECT_EQ(announces().size(), announced) << "no fight for the higher number";
   // The other one is silent for five periods.
@@ -248,6 +249,8 @@ TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) 
   stage.pass(*session, 4 * kPeriodNs);
   ASSERT_TRUE(settle(*session));
   EXPECT_EQ(link().state(), State::kAttached) << link().why();
+  ASSERT_NE(map(), nullptr);
+  EXPECT_GT(map()->epoch(), rival_epoch) << "who followed the other one ignores what is lower";
 }
 
 TEST_F(OwnPoolsTest, TakeAnotherProducerOfTheirEpochForARival) {  // W-35

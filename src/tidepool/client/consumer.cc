@@ -105,6 +105,7 @@ void Consumer::Impl::end_epoch() noexcept {
   follower_.reset();
   reader_.reset();
   last_seq_.reset();
+  link->consumer.last_seq.set(0);  // wire.md 13.2: what QosConsumer says belongs to the epoch that it names
   pending_.reset();
   next_.reset();
   overtaken_.reset();
