@@ -50,6 +50,7 @@ class FeedReader::Impl {
     refresh();
     here_ = nullptr;
     pending_time_.reset();
+    at_mark_.reset();
     cursor_epoch_ = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
     last_epoch_ = 0;
     switch (at.kind) {
@@ -60,14 +61,8 @@ class FeedReader::Impl {
         break;
       }
       case At::Kind::kOldest: next_seq_ = first_seq(); break;
-      case At::Kind::kTime: {
-        if (at.clock >= feed_.schema.clocks()) throw FeedError(Fault::kUsage, "there is no clock ", at.clock, " in feed ", feed_.name);
-        const uint64_t end = committed_seq();
-        const auto found = first_after(at.value, at.clock);
-        next_seq_ = found ? *found : end;
-        if (!found) pending_time_ = at;
-        break;
-      }
+      case At::Kind::kTime: seek_time(at); break;
+      case At::Kind::kMark: seek_mark(at); break;
       case At::Kind::kSequence:
         if (at.value > committed_seq()) {
           throw FeedError(Fault::kOutOfRange, "record ", at.value, " of feed ", feed_.name, " was not written yet: the next one is ", committed_seq());
@@ -114,6 +109,7 @@ class FeedReader::Impl {
 
   std::shared_ptr<const void> hold() const { return held_; }
   uint64_t next_seq() const noexcept { return next_seq_; }
+  const std::optional<MarkInfo>& at_mark() const noexcept { return at_mark_; }
 
   Checkpoint checkpoint() const {
     Checkpoint saved;
@@ -367,6 +363,30 @@ class FeedReader::Impl {
   }
 
  private:
+  void seek_time(const At& at) {
+    check_clock(at.clock);
+    const uint64_t end = committed_seq();
+    const auto found = first_after(at.value, at.clock);
+    next_seq_ = found ? *found : end;
+    if (!found) pending_time_ = at;
+  }
+
+  void seek_mark(const At& at) {
+    check_clock(at.clock);
+    const uint64_t floor = first_seq();
+    const uint64_t end = committed_seq();  // a mark may outlive its record, until the next writer has found that out
+    const MarkInfo* earliest = nullptr;  // that is kept
+    const MarkInfo* best = nullptr;
+    for (const MarkInfo& mark : registry_.marks()) {
+      if (mark.seq >= end) break;
+      if (mark.seq >= floor && earliest == nullptr) earliest = &mark;
+      if (mark.clocks[at.clock] <= at.value) best = &mark;
+    }
+    if (best == nullptr || (best->seq < floor && earliest == nullptr)) return seek_time(at);
+    at_mark_ = best->seq < floor ? *earliest : *best;
+    next_seq_ = at_mark_->seq;
+  }
+
   void check_clock(size_t k) const {
     if (k >= feed_.schema.clocks()) throw FeedError(Fault::kUsage, "feed ", feed_.name, " has ", feed_.schema.clocks(), " clocks: there is no clock ", k);
   }
@@ -782,6 +802,7 @@ class FeedReader::Impl {
   uint64_t last_epoch_ = 0;
   uint64_t last_clocks_[kClocksMax] = {};
   std::optional<At> pending_time_;
+  std::optional<MarkInfo> at_mark_;
   std::optional<Item::Kind> gone_;
   bool stalled_told_ = false;
   uint64_t looked_around_ns_ = 0;
@@ -801,6 +822,7 @@ FeedReader FeedReader::open(const std::string& base, const std::string& name, co
 
 const FeedInfo& FeedReader::feed() const noexcept { return impl_->feed(); }
 void FeedReader::seek(const At& at) { impl_->seek(at); }
+const std::optional<MarkInfo>& FeedReader::at_mark() const noexcept { return impl_->at_mark(); }
 Item FeedReader::next(uint64_t timeout_ns) { return impl_->next(timeout_ns); }
 Batch FeedReader::next_batch(uint64_t max_rows, uint64_t timeout_ns) { return impl_->next_batch(max_rows, timeout_ns); }
 std::shared_ptr<const void> FeedReader::hold() const { return impl_->hold(); }
@@ -874,6 +896,7 @@ uint64_t FeedReader::durable_seq() { return impl_->durable_seq(); }
 WriterState FeedReader::writer_state() { return impl_->writer_state(); }
 const std::vector<SegmentInfo>& FeedReader::segments() { return impl_->registry().segments(); }
 const std::vector<LossInfo>& FeedReader::losses() { return impl_->registry().losses(); }
+const std::vector<MarkInfo>& FeedReader::marks() { return impl_->registry().marks(); }
 const std::vector<ChunkInfo>& FeedReader::chunks() { return impl_->registry().chunks(); }
 const std::vector<EpochInfo>& FeedReader::epochs() { return impl_->registry().epochs(); }
 const std::vector<std::string>& FeedReader::warnings() { return impl_->registry().warnings(); }

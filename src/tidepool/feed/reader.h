@@ -24,7 +24,7 @@ namespace tidepool::feed {
 
 // Where to begin.
 struct At {
-  enum class Kind : uint8_t { kLatest, kLast, kOldest, kTime, kSequence, kCheckpoint };
+  enum class Kind : uint8_t { kLatest, kLast, kOldest, kTime, kSequence, kCheckpoint, kMark };
   Kind kind = Kind::kLatest;
   uint64_t value = 0;
   size_t clock = 0;
@@ -35,6 +35,8 @@ struct At {
   static At oldest() { return {Kind::kOldest}; }
   static At time(uint64_t t, size_t clock = 0) { return {Kind::kTime, t, clock}; }  // the first record whose clock is t or later
   static At sequence(uint64_t seq) { return {Kind::kSequence, seq}; }
+  // The latest marked record whose clock is t or earlier; without one, time(t). FeedReader::at_mark() tells which it was (F-39).
+  static At mark(uint64_t t, size_t clock = 0) { return {Kind::kMark, t, clock}; }
   static At checkpoint(const Checkpoint& saved) { return {Kind::kCheckpoint, 0, 0, saved}; }
 };
 
@@ -136,6 +138,9 @@ class FeedReader {
 
   // Go elsewhere, at any time, also from live to history and back (F-83).
   void seek(const At& at);
+  // After seek(At::mark()): the mark that it stands at; if the one asked for has expired, the earliest that is kept. nullopt: there
+  // was none, and it stands where At::time() does.
+  const std::optional<MarkInfo>& at_mark() const noexcept;
   // The next record or event. Waits up to `timeout_ns` parked, not spinning; 0 looks once. Throws FeedError only for what the
   // machine refuses (files, mappings, permission).
   [[nodiscard]] Item next(uint64_t timeout_ns = 0);
@@ -187,6 +192,7 @@ class FeedReader {
   WriterState writer_state();
   const std::vector<SegmentInfo>& segments();
   const std::vector<LossInfo>& losses();
+  const std::vector<MarkInfo>& marks();
   const std::vector<ChunkInfo>& chunks();
   const std::vector<EpochInfo>& epochs();
   const std::vector<std::string>& warnings();

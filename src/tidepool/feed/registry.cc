@@ -501,6 +501,7 @@ bool FeedRegistry::refresh() {
     epochs_.clear();
     segments_.clear();
     losses_.clear();
+    marks_.clear();
   }
   return log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
                        .damaged = [&](uint64_t position, std::string_view why) {
@@ -545,6 +546,8 @@ void FeedRegistry::take(const RegistryLog::Entry& entry) {
     case FeedEntry::kEpochOpened:
       if (!epochs_.empty() && record.epoch <= epochs_.back().epoch) return warn("an epoch that is not above the last: ignored");
       epochs_.push_back({record.epoch, record.first_seq, record.wall_ns, kUnknownCount, false});
+      // Records from there on were lost, and their numbers are written anew.
+      std::erase_if(marks_, [&](const MarkInfo& mark) { return mark.seq >= record.first_seq; });
       break;
     case FeedEntry::kEpochClosed:
       if (!epochs_.empty() && epochs_.back().epoch == record.epoch) {
@@ -584,10 +587,17 @@ void FeedRegistry::take(const RegistryLog::Entry& entry) {
       at->reason = record.text;
       break;
     }
-    case FeedEntry::kMark: break;  // F-39: kept in the log; seek_mark is later work
+    case FeedEntry::kMark: take_mark(record); break;
     case FeedEntry::kLoss: losses_.push_back({record.epoch, record.first_seq, record.count, record.text}); break;
     default: warn("of a kind that this program does not know: ignored"); break;
   }
+}
+
+void FeedRegistry::take_mark(const FeedRecord& record) {
+  MarkInfo mark{record.first_seq, record.epoch, record.value, {}, record.wall_ns, record.text};
+  for (size_t k = 0; k < kClocksMax; ++k) mark.clocks[k] = record.clocks[k].max;
+  const auto at = std::upper_bound(marks_.begin(), marks_.end(), mark.seq, [](uint64_t seq, const MarkInfo& m) { return seq < m.seq; });
+  marks_.insert(at, std::move(mark));
 }
 
 const ChunkInfo* FeedRegistry::chunk(uint64_t ordinal) const noexcept {

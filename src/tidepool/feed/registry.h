@@ -203,6 +203,16 @@ struct SegmentInfo {
   bool usable() const noexcept { return status == SegmentStatus::kClosed || status == SegmentStatus::kCrashClosed; }
 };
 
+// A record that the writer flagged: a snapshot, a keyframe (F-39).
+struct MarkInfo {
+  uint64_t seq = 0;
+  uint64_t epoch = 0;
+  uint64_t code = 0;
+  uint64_t clocks[kClocksMax] = {};  // of the record
+  uint64_t wall_ns = 0;              // when it was marked
+  std::string text;
+};
+
 struct LossInfo {
   uint64_t epoch = 0;
   uint64_t first_seq = 0;
@@ -226,6 +236,7 @@ class FeedRegistry {
   const std::vector<EpochInfo>& epochs() const noexcept { return epochs_; }
   const std::vector<SegmentInfo>& segments() const noexcept { return segments_; }
   const std::vector<LossInfo>& losses() const noexcept { return losses_; }
+  const std::vector<MarkInfo>& marks() const noexcept { return marks_; }  // by record; of records that were lost there is none
   // The first record that is kept: everything below is expired (all of it when there is no chunk).
   uint64_t floor_seq() const noexcept;
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
@@ -236,6 +247,7 @@ class FeedRegistry {
 
  private:
   void take(const RegistryLog::Entry& entry);
+  void take_mark(const FeedRecord& record);
   ChunkInfo& chunk_slot(uint64_t ordinal);
   std::string directory_;
   Id feed_id_{};
@@ -246,6 +258,7 @@ class FeedRegistry {
   std::vector<EpochInfo> epochs_;
   std::vector<SegmentInfo> segments_;
   std::vector<LossInfo> losses_;
+  std::vector<MarkInfo> marks_;
   std::vector<std::string> warnings_;
 };
 

@@ -316,6 +316,31 @@ class FeedWriter::Impl {
     return close_segment(SegmentStatus::kClosed, reason);
   }
 
+  void mark(uint64_t seq, uint32_t code, const std::string& text) {
+    require_open();
+    const std::scoped_lock persisting(persist_mutex_);
+    round(false);  // finds the frames' places, and the registry names the chunk
+    FeedRecord record = entry(FeedEntry::kMark);
+    record.first_seq = seq;
+    record.value = code;
+    record.text = text;
+    std::deque<std::shared_ptr<LiveChunk>> chunks = window_;
+    {
+      const std::scoped_lock lock(mutex_);
+      chunks.insert(chunks.end(), queue_.begin(), queue_.end());
+      chunks.push_back(current_);
+    }
+    for (const auto& chunk : chunks) {
+      if (!chunk->index_started || seq < chunk->first_seq || seq - chunk->first_seq >= chunk->index.records()) continue;
+      const uint64_t at = seq - chunk->first_seq;
+      const std::byte* clocks = rows_ ? chunk->data + at * record_bytes_ : chunk->data + chunk->index.entries()[at].offset + 16;
+      record.ordinal = chunk->header.ordinal;
+      for (size_t k = 0; k < clocks_; ++k) record.clocks[k].min = record.clocks[k].max = load<uint64_t>(clocks + 8 * k);
+      return put(record, false);
+    }
+    throw FeedError(Fault::kOutOfRange, "mark record ", seq, " of feed ", feed_.name, ": it is not one of those in memory, which end at ", next_seq());
+  }
+
   void close() {
     if (gate_.forked()) return;
     {
@@ -1104,6 +1129,7 @@ uint64_t FeedWriter::next_seq() const noexcept { return impl_->next_seq(); }
 WriterHealth FeedWriter::health() const { return impl_->health(); }
 bool FeedWriter::rotate() { return impl_->rotate(); }
 bool FeedWriter::mark_segment_boundary(const std::string& reason) { return impl_->mark_segment_boundary(reason); }
+void FeedWriter::mark(uint64_t seq, uint32_t code, const std::string& text) { impl_->mark(seq, code, text); }
 void FeedWriter::close() { impl_->close(); }
 
 }  // namespace tidepool::feed

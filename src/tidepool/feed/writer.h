@@ -122,6 +122,9 @@ class FeedWriter {
   bool rotate();
   // The records so far are a segment of their own; the next one begins another. False: no record since the last one (F-59).
   bool mark_segment_boundary(const std::string& reason);
+  // Flag a record, for At::mark(): a snapshot or keyframe that reading may begin at (F-39). It must have been committed, and lie in
+  // a chunk that is still in shared memory; throws FeedError kOutOfRange otherwise. A write to a file: not for every record.
+  void mark(uint64_t seq, uint32_t code, const std::string& text = {});
 
   // Seal, make durable, tell readers that it ended, remove live objects, release the lock. Throws FeedError naming the records
   // that are not durable if that fails or takes longer than close_timeout_ns: the live objects then stay for the next writer.
