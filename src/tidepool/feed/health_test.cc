@@ -130,7 +130,7 @@ TEST_F(Health, TellsOldRecordsCrashesLossesAndClocksThatWentBack) {  // F-136, F
   EXPECT_TRUE(finds(health.findings, Grade::kWarning, "writer", "without closing"));
 }
 
-TEST_F(Health, OfABaseGoesOnPastAFeedThatCannotBeRead) {  // F-136, F-68, G-5
+TEST_F(Health, OfABaseGoesOnPastAFeedThatCannotBeRead) {  // F-136, F-138, F-68, G-5
   make(Storage::kTiered);
   make(Storage::kTiered, "broken").close();
   ASSERT_EQ(::truncate((base() + "/feeds/broken/feed_registry.bin").c_str(), 100), 0);

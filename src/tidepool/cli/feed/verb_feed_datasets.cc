@@ -12,7 +12,7 @@
 #include "tidepool/cli/feed/describe.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
-#include "tidepool/cli/feed/time_text.h"
+#include "tidepool/cli/feed/zone_text.h"
 #include "tidepool/cli/text.h"
 
 namespace tidepool::cli {

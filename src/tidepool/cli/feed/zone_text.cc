@@ -1,4 +1,4 @@
-#include "tidepool/cli/feed/time_text.h"
+#include "tidepool/cli/feed/zone_text.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
