@@ -82,6 +82,7 @@ Exit run_action(Context& context, const CLI::App& app) {
   } catch (const UsageError& error) {
     return usage_error(context, app, error.what());
   } catch (const feed::FeedError& error) {
+    if (error.fault() == feed::Fault::kUsage) return usage_error(context, app, error.what());
     report_error(context, error.code(), error.what(), feed::fault_name(error.fault()));
   } catch (const Error& error) {
     report_error(context, error.code(), error.what());

@@ -20,14 +20,18 @@ constexpr size_t kChunksMapped = 4;  // of each column
 void check_column_name(std::string_view name) {
   const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
   if (!name.empty() && name.size() <= kColumnNameMax && std::all_of(name.begin(), name.end(), good)) return;
-  throw FeedError(Fault::kInvalidSchema, "'", printable(name), "' is no name of a blob column: 1 to ", kColumnNameMax, " letters, digits and '_'");
+  throw FeedError(Fault::kInvalidSchema, "'", printable(name), "' is no name of a blob column: 1 to ", kColumnNameMax,
+                  " letters, digits and '_'");
 }
 
 // Which feed a column's feed belongs to: one of another life of the name is not it.
-std::string owner_text(const Id& feed_id, std::string_view column) { return concat("payloads of column ", column, " of feed ", hex(feed_id)); }
+std::string owner_text(const Id& feed_id, std::string_view column) {
+  return concat("payloads of column ", column, " of feed ", hex(feed_id));
+}
 
 bool belongs_to(const FeedInfo& blobs, const Id& feed_id, std::string_view column) {
-  return blobs.layout == Layout::kFrames && !blobs.schema.fields().empty() && blobs.schema.fields()[0].description == owner_text(feed_id, column);
+  return blobs.layout == Layout::kFrames && !blobs.schema.fields().empty() &&
+         blobs.schema.fields()[0].description == owner_text(feed_id, column);
 }
 
 size_t index_of(const std::vector<BlobColumn>& columns, std::string_view name) {
@@ -52,9 +56,11 @@ FeedInfo find_column(const std::string& base, const FeedInfo& feed, const BlobCo
     found = find_feed(base, name, files);
   } catch (const FeedError& error) {
     if (error.fault() != Fault::kFeedNotFound) throw;
-    throw FeedError(Fault::kFeedDamaged, "feed ", feed.name, " has a blob column ", column.name, " and there is no feed ", name, ": create it again");
+    throw FeedError(Fault::kFeedDamaged, "feed ", feed.name, " has a blob column ", column.name, " and there is no feed ", name,
+                    ": create it again");
   }
-  if (!belongs_to(found, feed.id, column.name)) throw FeedError(Fault::kFeedDamaged, "feed ", name, " is not that of the blobs of ", feed.name);
+  if (!belongs_to(found, feed.id, column.name))
+    throw FeedError(Fault::kFeedDamaged, "feed ", name, " is not that of the blobs of ", feed.name);
   return found;
 }
 
@@ -104,7 +110,8 @@ std::vector<BlobColumn> blob_columns(const Schema& schema) {
     bool all = !name.empty();
     for (size_t word = 0; word < std::size(kWords) && all; ++word) {
       const Field& field = fields[i + word];
-      all = field.type == Type::kUint64 && field.count == 1 && field.offset == fields[i].offset + 8 * word && field.name == concat(name, kWords[word]);
+      all = field.type == Type::kUint64 && field.count == 1 && field.offset == fields[i].offset + 8 * word &&
+            field.name == concat(name, kWords[word]);
     }
     if (!all) continue;
     columns.push_back({name, fields[i].offset});
@@ -136,7 +143,8 @@ bool has_blob_feeds(const std::string& base, const FeedInfo& feed, Files& files)
 
 std::string blob_feed_name(std::string_view feed, std::string_view column) { return concat(feed, ".blob.", column); }
 
-bool create_blob_feed(const std::string& base, const std::string& name, const Schema& rows, const BlobOptions& blobs, const FeedOptions& options, Files& files) {
+bool create_blob_feed(const std::string& base, const std::string& name, const Schema& rows, const BlobOptions& blobs,
+                      const FeedOptions& options, Files& files) {
   if (blobs.columns.empty()) throw FeedError(Fault::kUsage, "feed ", name, ": no blob column is named");
   for (const std::string& column : blobs.columns) {  // all, before anything is made
     check_column_name(column);
@@ -157,7 +165,8 @@ bool create_blob_feed(const std::string& base, const std::string& name, const Sc
     const std::string blob_name = blob_feed_name(name, column);
     const FeedOptions column_options = options_of_column(feed.options, blobs);
     try {
-      if (!belongs_to(find_feed(base, blob_name, files), feed.id, column)) delete_feed(base, blob_name, true, files);  // of an earlier life
+      if (!belongs_to(find_feed(base, blob_name, files), feed.id, column))
+        delete_feed(base, blob_name, true, files);  // of an earlier life
     } catch (const FeedError& error) {
       if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kFeedDeleted) throw;
     }
@@ -222,7 +231,8 @@ class BlobWriter::Impl {
     for (const Run& run : copies_) std::memcpy(room.bytes.data() + run.to, row.data() + run.from, run.bytes);
     for (const BlobColumn& column : columns_) std::memset(room.bytes.data() + column.offset, 0, BlobRef::kBytes);
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (const AppendStatus status = write(parts[i], claims_[i], room); status != AppendStatus::kOk) return give_up(parts, i, room, status);
+      if (const AppendStatus status = write(parts[i], claims_[i], room); status != AppendStatus::kOk)
+        return give_up(parts, i, room, status);
     }
     const Appended done = rows_->commit(room);
     if (!done) orphans_ += parts.size();
@@ -262,7 +272,8 @@ class BlobWriter::Impl {
   bool sensible(std::span<const BlobPart> parts) const noexcept {
     if (parts.size() > columns_.size()) return false;
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (parts[i].column >= columns_.size() || parts[i].payload.empty() || static_cast<uint64_t>(parts[i].codec) >= kBlobCodecs) return false;
+      if (parts[i].column >= columns_.size() || parts[i].payload.empty() || static_cast<uint64_t>(parts[i].codec) >= kBlobCodecs)
+        return false;
       for (size_t before = 0; before < i; ++before) {
         if (parts[before].column == parts[i].column) return false;
       }
@@ -277,7 +288,8 @@ class BlobWriter::Impl {
     meta.stream_epoch = rows_->epoch();
     meta.stream_seq = room.seq;  // whose it is: retention and repair go by it
     if (const Appended done = writers_[part.column]->commit(claim, meta, part.payload.size()); !done) return done.status;
-    store_blob_ref({claim.ordinal, claim.offset, part.payload.size(), static_cast<uint64_t>(part.codec), part.schema_id, 1, crc32c(part.payload)},
+    store_blob_ref({claim.ordinal, claim.offset, part.payload.size(), static_cast<uint64_t>(part.codec), part.schema_id, 1,
+                    crc32c(part.payload)},
                    room.bytes.data() + columns_[part.column].offset);
     return AppendStatus::kOk;
   }
@@ -320,7 +332,8 @@ void BlobWriter::close() { impl_->close(); }
 
 class BlobReader::Impl {
  public:
-  Impl(const std::string& base, const std::string& name, Files& files) : files_(files), feed_(find_feed(base, name, files)), columns_(columns_of(feed_)) {
+  Impl(const std::string& base, const std::string& name, Files& files)
+      : files_(files), feed_(find_feed(base, name, files)), columns_(columns_of(feed_)) {
     for (const BlobColumn& column : columns_) {
       Source source;
       try {
@@ -344,7 +357,8 @@ class BlobReader::Impl {
     if (blob.ref.is_null()) return blob;
     fetch(sources_[at], blob);
     if (blob.status != Blob::Status::kOk) {
-      blob.problem = concat(blob_feed_name(feed_.name, columns_[at].name), ", chunk ", blob.ref.chunk_id, ", ", blob.ref.size, " bytes at ", blob.ref.offset, ": ", blob.problem);
+      blob.problem = concat(blob_feed_name(feed_.name, columns_[at].name), ", chunk ", blob.ref.chunk_id, ", ", blob.ref.size,
+                            " bytes at ", blob.ref.offset, ": ", blob.problem);
     }
     return blob;
   }
@@ -368,9 +382,11 @@ class BlobReader::Impl {
       const auto chunk = attach(source, blob);
       if (!chunk) return;
       const uint64_t end = chunk->end();
-      if (blob.ref.offset > end || blob.ref.size > end - blob.ref.offset) return fail(blob, Blob::Status::kDamaged, "it lies beyond the end of the chunk");
+      if (blob.ref.offset > end || blob.ref.size > end - blob.ref.offset)
+        return fail(blob, Blob::Status::kDamaged, "it lies beyond the end of the chunk");
       const Bytes payload{chunk->data() + blob.ref.offset, blob.ref.size};
-      if (crc32c(payload) != blob.ref.crc) return fail(blob, Blob::Status::kDamaged, "its checksum is not the one that the row has");
+      if (crc32c(payload) != blob.ref.crc)
+        return fail(blob, Blob::Status::kDamaged, "its checksum is not the one that the row has");
       blob.payload = payload;
       blob.hold = chunk;
       blob.status = Blob::Status::kOk;
@@ -409,7 +425,8 @@ class BlobReader::Impl {
         return nullptr;
       }
       std::shared_ptr<AttachedChunk> chunk;
-      if (!info->readable() || AttachedChunk::attach(source.feed, *info, files_, false, chunk) != AttachedChunk::Outcome::kOk) continue;
+      if (!info->readable() || AttachedChunk::attach(source.feed, *info, files_, false, chunk) != AttachedChunk::Outcome::kOk)
+        continue;
       source.mapped.push_front(chunk);
       if (source.mapped.size() > kChunksMapped) source.mapped.pop_back();
       return chunk;
@@ -440,7 +457,8 @@ Blob BlobReader::get(Bytes row, size_t column) { return impl_->get(row, column);
 namespace {
 
 // Frames that no kept row refers to, of those that rows which are kept could refer to.
-uint64_t count_orphans(const std::string& base, const std::string& blob_name, uint64_t referred, uint64_t rows_floor, Files& files) {
+uint64_t count_orphans(const std::string& base, const std::string& blob_name, uint64_t referred, uint64_t rows_floor,
+                       Files& files) {
   uint64_t frames = 0;
   auto blobs = FeedReader::open(base, blob_name, {.files = &files});
   auto range = blobs.range_seq(0, ~uint64_t{0});
@@ -484,7 +502,8 @@ BlobCheck check_blobs(const std::string& base, const std::string& name, Files& f
   }
   for (size_t column = 0; column < referred.size(); ++column) {
     try {
-      check.orphans += count_orphans(base, blob_feed_name(name, blobs.columns()[column].name), referred[column], rows.first_seq(), files);
+      check.orphans +=
+          count_orphans(base, blob_feed_name(name, blobs.columns()[column].name), referred[column], rows.first_seq(), files);
     } catch (const FeedError& error) {
       note(concat("column ", blobs.columns()[column].name, ": ", error.what()));
     }

@@ -62,8 +62,8 @@ struct BlobOptions {
 };
 // Make a feed of rows with blob columns, all of it or, after a crash, the rest of it. False: it was there already. Throws as
 // create_feed().
-bool create_blob_feed(const std::string& base, const std::string& name, const Schema& rows, const BlobOptions& blobs, const FeedOptions& options = {},
-                      Files& files = Files::system());
+bool create_blob_feed(const std::string& base, const std::string& name, const Schema& rows, const BlobOptions& blobs,
+                      const FeedOptions& options = {}, Files& files = Files::system());
 
 // One payload of a row that is appended.
 struct BlobPart {

@@ -34,7 +34,8 @@ std::vector<std::byte> payload_of(uint64_t number, uint64_t salt) {
 class Blobs : public test::FeedTest {
  protected:
   Schema rows(ClockOrder order = ClockOrder::kLoose) const {
-    auto schema = schema_of<Shot>({{"time", &Shot::time}, {"number", &Shot::number}, {"camera", &Shot::camera}, {"zero", &Shot::zero}});
+    auto schema =
+        schema_of<Shot>({{"time", &Shot::time}, {"number", &Shot::number}, {"camera", &Shot::camera}, {"zero", &Shot::zero}});
     return schema.set_clock(0, {.order = order});
   }
   void create(Storage storage, ClockOrder order = ClockOrder::kLoose) const {
@@ -83,7 +84,8 @@ class Blobs : public test::FeedTest {
 };
 
 class BlobsIn : public Blobs {};
-INSTANTIATE_TEST_SUITE_P(Storages, BlobsIn, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory), test::storage_test_name);
+INSTANTIATE_TEST_SUITE_P(Storages, BlobsIn, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory),
+                         test::storage_test_name);
 
 TEST_P(BlobsIn, ComeBackWithTheirRowWhileItIsWritten) {  // F-120, F-121, F-122
   create(GetParam());
@@ -198,7 +200,8 @@ TEST_F(Blobs, WhoseChunkIsGoneAreMissingAndTheOthersAreNot) {  // F-123, X-23
   EXPECT_GT(whole, 5u);
   // A reference that no writer made is refused, whatever it says.
   std::vector<std::byte> row(sizeof(Shot) + 2 * BlobRef::kBytes);
-  for (const BlobRef& ref : {BlobRef{2, ~uint64_t{0}, 16, 0, 0, 1, 0}, BlobRef{2, 64, ~uint64_t{0}, 0, 0, 1, 0}, BlobRef{2, 64, uint64_t{1} << 40, 0, 0, 1, 0}}) {
+  for (const BlobRef& ref : {BlobRef{2, ~uint64_t{0}, 16, 0, 0, 1, 0}, BlobRef{2, 64, ~uint64_t{0}, 0, 0, 1, 0},
+                             BlobRef{2, 64, uint64_t{1} << 40, 0, 0, 1, 0}}) {
     store_blob_ref(ref, row.data() + sizeof(Shot));
     EXPECT_EQ(blobs.get(row, 0).status, Blob::Status::kDamaged);
   }
@@ -338,7 +341,8 @@ TEST_F(Blobs, AreMadeWholeDeletedWholeAndNeverMixedWithAnotherLifes) {  // F-7, 
     return found;
   };
   EXPECT_EQ(names(), (std::vector<std::string>{"shots", "shots.blob.image", "shots.blob.note"}));
-  EXPECT_FALSE(create_blob_feed(base(), "shots", rows(), {.columns = {"image", "note"}}, find_feed(base(), "shots", Files::system()).options));
+  EXPECT_FALSE(create_blob_feed(base(), "shots", rows(), {.columns = {"image", "note"}},
+                                find_feed(base(), "shots", Files::system()).options));
   // A creator that died half-way: what is missing is made.
   delete_feed(base(), "shots.blob.note");
   expect_fault(Fault::kFeedDamaged, "no feed shots.blob.note", [&] { BlobWriter::open(base(), "shots"); });

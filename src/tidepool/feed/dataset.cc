@@ -15,7 +15,9 @@ constexpr uint64_t kForever = std::numeric_limits<uint64_t>::max();
 
 Interval in_ns(const Interval& raw, ClockUnit unit, const FeedInfo& feed) {
   const auto to = convert_clock(raw.to, unit, ClockUnit::kNs);
-  if (!to) throw FeedError(Fault::kOutOfRange, "feed ", feed.name, ": clock value ", raw.to - 1, " does not fit into nanoseconds of 64 bits");
+  if (!to)
+    throw FeedError(Fault::kOutOfRange, "feed ", feed.name, ": clock value ", raw.to - 1,
+                    " does not fit into nanoseconds of 64 bits");
   return {*convert_clock(raw.from, unit, ClockUnit::kNs), *to};
 }
 
@@ -32,10 +34,13 @@ DatasetFeed look_at(const FeedRef& ref, const DatasetOptions& options) {
   std::vector<Interval> usable;
   for (const Segment& segment : stored_segments(reader)) {
     if (segment.status == SegmentStatus::kBroken) {
-      told.remarks.push_back(segment.end_seq == kUnknownCount ? concat("records from ", segment.first_seq, " on: ", segment.reason)
-                                                              : concat("records ", segment.first_seq, " to ", segment.end_seq, ": ", segment.reason));
+      told.remarks.push_back(segment.end_seq == kUnknownCount
+                                 ? concat("records from ", segment.first_seq, " on: ", segment.reason)
+                                 : concat("records ", segment.first_seq, " to ", segment.end_seq, ": ", segment.reason));
     } else if (segment.records() != 0 && passes(segment, options.segments, options.include_open)) {
-      if (segment.clipped) told.remarks.push_back(concat("segment ", segment.id, " held more once: records from ", segment.first_seq, " to ", segment.end_seq, " are left"));
+      if (segment.clipped)
+        told.remarks.push_back(concat("segment ", segment.id, " held more once: records from ", segment.first_seq, " to ",
+                                      segment.end_seq, " are left"));
       usable.push_back(in_ns(interval_of(segment, told.clock), told.unit, feed));
     }
   }
@@ -67,7 +72,8 @@ uint64_t part_begin(const Interval& window, size_t i, size_t n) noexcept {
 
 class ContentTaker {
  public:
-  ContentTaker(FeedReader& reader, WindowContent& content, bool checksum) : reader_(reader), content_(content), checksum_(checksum) {}
+  ContentTaker(FeedReader& reader, WindowContent& content, bool checksum)
+      : reader_(reader), content_(content), checksum_(checksum) {}
 
   void take(const Batch& piece) {
     if (piece.kind == Item::Kind::kGap) {
@@ -104,7 +110,8 @@ FeedSource parse_source(std::string_view text) {
     throw FeedError(Fault::kUsage, "source '", printable(text), "': expected alias=path");
   }
   const std::string_view alias = text.substr(0, at);
-  if (alias.find_first_of(":@,/") != std::string_view::npos) throw FeedError(Fault::kUsage, "source '", printable(text), "': an alias holds no ':', '@', ',' or '/'");
+  if (alias.find_first_of(":@,/") != std::string_view::npos)
+    throw FeedError(Fault::kUsage, "source '", printable(text), "': an alias holds no ':', '@', ',' or '/'");
   return {std::string(alias), std::string(text.substr(at + 1))};
 }
 
@@ -131,13 +138,16 @@ FeedRef parse_feed_ref(std::string_view text, const std::vector<FeedSource>& sou
     if (source.alias == ref.alias) ref.base = source.base;
     known += concat(known.empty() ? "" : ", ", source.alias);
   }
-  if (ref.base.empty()) throw FeedError(Fault::kUsage, "feed '", printable(text), "': there is no source '", printable(ref.alias), "'; there are ", known);
+  if (ref.base.empty())
+    throw FeedError(Fault::kUsage, "feed '", printable(text), "': there is no source '", printable(ref.alias), "'; there are ",
+                    known);
   return ref;
 }
 
 std::optional<Interval> Dataset::longest() const noexcept {
   if (windows.empty()) return std::nullopt;
-  return *std::max_element(windows.begin(), windows.end(), [](const Interval& a, const Interval& b) { return a.duration() < b.duration(); });
+  return *std::max_element(windows.begin(), windows.end(),
+                           [](const Interval& a, const Interval& b) { return a.duration() < b.duration(); });
 }
 
 Dataset find_dataset(const std::vector<FeedRef>& refs, const DatasetOptions& options) {
@@ -174,7 +184,8 @@ std::vector<Interval> intersection(const std::vector<std::vector<Interval>>& lis
 std::optional<Split> split_window(const Interval& window, double ratio, uint64_t embargo_ns) {
   if (!(ratio > 0 && ratio < 1)) throw FeedError(Fault::kUsage, "a ratio of ", ratio, ": expected more than 0 and less than 1");
   if (window.from >= window.to || window.duration() < 2) return std::nullopt;
-  const auto wanted = static_cast<uint64_t>(std::floor(static_cast<long double>(window.duration()) * static_cast<long double>(ratio)));
+  const auto wanted =
+      static_cast<uint64_t>(std::floor(static_cast<long double>(window.duration()) * static_cast<long double>(ratio)));
   const uint64_t train = std::clamp<uint64_t>(wanted, 1, window.duration() - 1);
   const Interval validation{add(window.from + train, embargo_ns), window.to};
   if (validation.from >= validation.to) return std::nullopt;
@@ -220,8 +231,9 @@ TimeRange raw_range(const Interval& window_ns, ClockUnit unit, size_t clock) noe
 }
 
 bool WindowContent::operator==(const WindowContent& other) const {
-  return feed_id == other.feed_id && first_seq == other.first_seq && end_seq == other.end_seq && records == other.records && bytes == other.bytes &&
-         first_epoch == other.first_epoch && last_epoch == other.last_epoch && crc == other.crc && gaps.size() == other.gaps.size();
+  return feed_id == other.feed_id && first_seq == other.first_seq && end_seq == other.end_seq && records == other.records &&
+         bytes == other.bytes && first_epoch == other.first_epoch && last_epoch == other.last_epoch && crc == other.crc &&
+         gaps.size() == other.gaps.size();
 }
 
 std::vector<WindowContent> window_content(const Dataset& dataset, const Interval& window, bool checksum, Files& files) {
@@ -241,7 +253,8 @@ std::vector<WindowContent> window_content(const Dataset& dataset, const Interval
       for (Batch piece; range.next(piece);) taker.take(piece);
     } catch (const FeedError& error) {
       if (error.fault() != Fault::kCorrupt) throw;
-      content.gaps.push_back({content.end_seq, content.end_seq, GapCause::kDamaged, error.what()});  // not even the beginning is found
+      content.gaps.push_back(
+          {content.end_seq, content.end_seq, GapCause::kDamaged, error.what()});  // not even the beginning is found
     }
     taker.finish();
     contents.push_back(std::move(content));
@@ -269,7 +282,8 @@ std::vector<std::string> content_differences(const std::vector<WindowContent>& t
     differ("first epoch", a.first_epoch, b.first_epoch);
     differ("last epoch", a.last_epoch, b.last_epoch);
     if (a.crc != 0 && b.crc != 0 && a.crc != b.crc) lines.push_back(concat("feed ", a.feed, ": another content (checksum)"));
-    for (const Gap& gap : b.gaps) lines.push_back(concat("feed ", a.feed, ": records ", gap.from, " to ", gap.to, " cannot be read ", gap.text));
+    for (const Gap& gap : b.gaps)
+      lines.push_back(concat("feed ", a.feed, ": records ", gap.from, " to ", gap.to, " cannot be read ", gap.text));
   }
   return lines;
 }

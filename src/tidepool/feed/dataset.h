@@ -36,8 +36,8 @@ FeedRef parse_feed_ref(std::string_view text, const std::vector<FeedSource>& sou
 
 struct DatasetOptions {
   SegmentFilter segments = SegmentFilter::kUsable;
-  bool include_open = true;        // a segment without an end reaches up to the last committed record; false: left out (F-116)
-  uint64_t min_duration_ns = 0;    // shorter windows are left out
+  bool include_open = true;  // a segment without an end reaches up to the last committed record; false: left out (F-116)
+  uint64_t min_duration_ns = 0;  // shorter windows are left out
   Files* files = &Files::system();
 };
 
@@ -48,13 +48,13 @@ struct DatasetFeed {
   size_t clock = 0;
   ClockUnit unit = ClockUnit::kNs;
   ClockDomain domain = ClockDomain::kUser;
-  std::vector<Interval> usable;    // ns
+  std::vector<Interval> usable;  // ns
   std::vector<std::string> remarks;  // breaks that data was lost in: "records 800 to 1000: ..."
 };
 
 struct Dataset {
   std::vector<DatasetFeed> feeds;
-  std::vector<Interval> windows;   // ns, in order
+  std::vector<Interval> windows;  // ns, in order
   // The longest, the first of them if there are several; nullopt: there is none.
   std::optional<Interval> longest() const noexcept;
 };
@@ -86,21 +86,22 @@ std::vector<Split> walk_forward(const Interval& window, size_t steps, uint64_t t
 // One feed's part: first and last record that belong to it, their number, the epochs that they were written in, and a checksum of
 // their bytes, in order. A later look that gives the same is of the same data.
 struct WindowContent {
-  std::string feed;        // as FeedRef::text()
+  std::string feed;  // as FeedRef::text()
   Id base_id{};
   Id feed_id{};
   uint64_t first_seq = 0;
-  uint64_t end_seq = 0;    // one past the last; equal to first_seq: no record
+  uint64_t end_seq = 0;  // one past the last; equal to first_seq: no record
   uint64_t records = 0;
   uint64_t bytes = 0;
   uint64_t first_epoch = 0;
   uint64_t last_epoch = 0;
-  uint32_t crc = 0;        // CRC-32C; 0 when it was not asked for
-  std::vector<Gap> gaps;   // records that are gone: retention, damage
+  uint32_t crc = 0;  // CRC-32C; 0 when it was not asked for
+  std::vector<Gap> gaps;  // records that are gone: retention, damage
   bool operator==(const WindowContent& other) const;
 };
 // Reads the window of every feed (of unordered clocks: all that may belong to it). `checksum`: their bytes too.
-std::vector<WindowContent> window_content(const Dataset& dataset, const Interval& window, bool checksum, Files& files = Files::system());
+std::vector<WindowContent> window_content(const Dataset& dataset, const Interval& window, bool checksum,
+                                          Files& files = Files::system());
 // The window in a feed's own unit: records of `unit` belong to it exactly if their raw clock lies in what this returns.
 TimeRange raw_range(const Interval& window_ns, ClockUnit unit, size_t clock) noexcept;
 // What is different between what was written down and what is there now, a line each (F-118: retention ate part of a window).

@@ -23,7 +23,8 @@ class DatasetTest : public test::FeedTest {
     return schema.set_clock(0, clock);
   }
   // A feed with a tick for each number in [from, to) of every span, a break between them.
-  void capture(const std::string& at_base, const std::string& name, const std::vector<std::pair<uint64_t, uint64_t>>& spans, Clock clock = {}) const {
+  void capture(const std::string& at_base, const std::string& name, const std::vector<std::pair<uint64_t, uint64_t>>& spans,
+               Clock clock = {}) const {
     auto writer = FeedWriter::create(at_base, name, schema(clock), options(Storage::kTiered));
     for (const auto& [from, to] : spans) {
       for (uint64_t time = from; time < to; ++time) ASSERT_TRUE(writer.append(Tick{time, time * 3}));
@@ -165,7 +166,8 @@ TEST(Splits, AreTrainingThenValidation) {  // F-117
   EXPECT_EQ(split_window({5, 5}), std::nullopt);
   EXPECT_EQ(split_window({100, 200}, 0.5, 10)->validation, (Interval{160, 200}));
   EXPECT_EQ(split_window({100, 200}, 0.5, 50), std::nullopt) << "the embargo leaves nothing";
-  for (const double ratio : {0.0, 1.0, -1.0, 2.0, std::nan("")}) expect_fault(Fault::kUsage, "ratio", [&] { split_window({0, 10}, ratio); });
+  for (const double ratio : {0.0, 1.0, -1.0, 2.0, std::nan("")})
+    expect_fault(Fault::kUsage, "ratio", [&] { split_window({0, 10}, ratio); });
   EXPECT_EQ(split_window({0, ~uint64_t{0}}, 0.5)->train[0].to, ~uint64_t{0} / 2);
 }
 

@@ -25,7 +25,7 @@ struct EventRow {
   uint64_t bytes = 0;
   uint64_t backlog_bytes = 0;
   uint64_t elapsed_ns = 0;
-  uint8_t kind = 0;      // WriterEvent::Kind, named in the schema
+  uint8_t kind = 0;  // WriterEvent::Kind, named in the schema
   uint8_t zero[7] = {};
   char feed[128] = {};
   char text[128] = {};

@@ -70,12 +70,20 @@ class FeedDoctor {
       const uint64_t last_ns = page_->last_append_ns().load();
       if (last_ns != 0) health_.last_append_age_ns = now_ns - std::min(now_ns, last_ns);
       WriterCounters& counters = health_.counters;
-      counters = {true, page_->rotations().load(), page_->syncs().load(), page_->sync_ns_total().load(), page_->sync_ns_max().load(), page_->waits().load(),
-                  page_->wait_ns_total().load(), page_->recovered().load(), {}};
+      counters = {true,
+                  page_->rotations().load(),
+                  page_->syncs().load(),
+                  page_->sync_ns_total().load(),
+                  page_->sync_ns_max().load(),
+                  page_->waits().load(),
+                  page_->wait_ns_total().load(),
+                  page_->recovered().load(),
+                  {}};
       for (size_t k = 0; k < kClocksMax; ++k) counters.regressions[k] = page_->regressions(k).load();
     }
     if (health_.writer == WriterState::kStalled) note(Grade::kBad, "writer", "it holds its lock and stands still");
-    if (health_.writer == WriterState::kCrashed) note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
+    if (health_.writer == WriterState::kCrashed)
+      note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
   }
 
   void look_at_records() {
@@ -90,20 +98,24 @@ class FeedDoctor {
     }
     health_.has_last = true;
     for (size_t k = 0; k < reader_.feed().schema.clocks(); ++k) health_.last_clocks[k] = last.clock(k);
-    if (!reader_.read(health_.first_seq).is_record()) note(Grade::kBad, "records", concat("the oldest one, ", health_.first_seq, ", cannot be read"));
+    if (!reader_.read(health_.first_seq).is_record())
+      note(Grade::kBad, "records", concat("the oldest one, ", health_.first_seq, ", cannot be read"));
   }
 
   void look_at_chunks() {
     for (const ChunkInfo& chunk : reader_.chunks()) {
       health_.chunks += chunk.readable() ? 1 : 0;
       health_.quarantined += chunk.state == ChunkState::kQuarantined ? 1 : 0;
-      struct stat found {};
+      struct stat found{};
       const std::string path = concat(reader_.feed().directory, "/", chunk_name(chunk.ordinal));
-      if (chunk.readable() && ::lstat(path.c_str(), &found) == 0) health_.disk_bytes += static_cast<uint64_t>(found.st_blocks) * 512;
+      if (chunk.readable() && ::lstat(path.c_str(), &found) == 0)
+        health_.disk_bytes += static_cast<uint64_t>(found.st_blocks) * 512;
     }
     health_.losses = reader_.losses().size();
     if (health_.quarantined != 0) note(Grade::kBad, "chunks", concat(health_.quarantined, " are in quarantine: verify tells why"));
-    if (health_.losses != 0) note(Grade::kWarning, "chunks", concat("records were lost ", health_.losses, " times, last: ", reader_.losses().back().reason));
+    if (health_.losses != 0)
+      note(Grade::kWarning, "chunks",
+           concat("records were lost ", health_.losses, " times, last: ", reader_.losses().back().reason));
   }
 
   // What is committed and not durable, and since when: the newest tail slot of a chunk's file says when it was synced last.
@@ -156,7 +168,8 @@ class FeedDoctor {
       if (const auto at_ns = convert_clock(health_.last_clocks[0], clock.unit, ClockUnit::kNs)) {
         const uint64_t now_ns = realtime_ns();
         age_ns = now_ns - std::min(now_ns, *at_ns);
-        if (*at_ns > now_ns + kNsPerSecond) note(Grade::kWarning, "age", concat("the newest record is of a time that lies ", seconds(*at_ns - now_ns), " ahead"));
+        if (*at_ns > now_ns + kNsPerSecond)
+          note(Grade::kWarning, "age", concat("the newest record is of a time that lies ", seconds(*at_ns - now_ns), " ahead"));
       }
     }
     if (!age_ns) {
@@ -167,7 +180,8 @@ class FeedDoctor {
     health_.last_append_age_ns = age_ns;
     if (limits_.max_age_ns == 0) return;
     if (!age_ns) {
-      note(health_.committed_seq == 0 ? Grade::kBad : Grade::kUnknown, "age", health_.committed_seq == 0 ? "there is no record yet" : "nothing says when its records came");
+      note(health_.committed_seq == 0 ? Grade::kBad : Grade::kUnknown, "age",
+           health_.committed_seq == 0 ? "there is no record yet" : "nothing says when its records came");
     } else if (*age_ns > limits_.max_age_ns) {
       note(Grade::kBad, "age", concat("the newest record came ", seconds(*age_ns), " ago"));
     }
@@ -176,7 +190,8 @@ class FeedDoctor {
   void look_at_clocks() {
     for (size_t k = 0; k < reader_.feed().schema.clocks(); ++k) {
       if (health_.counters.regressions[k] == 0) continue;
-      note(Grade::kWarning, "clocks", concat(reader_.feed().schema.clock_name(k), " went backwards ", health_.counters.regressions[k], " times"));
+      note(Grade::kWarning, "clocks",
+           concat(reader_.feed().schema.clock_name(k), " went backwards ", health_.counters.regressions[k], " times"));
     }
   }
 
@@ -192,8 +207,9 @@ class FeedDoctor {
     const auto directory = trusted_live_directory(reader_.feed());
     if (!directory) return;
     for (const ChunkInfo& chunk : reader_.chunks()) {
-      struct stat found {};
-      if (!chunk.settled() || !chunk.readable() || ::lstat(concat(*directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) != 0) continue;
+      struct stat found{};
+      if (!chunk.settled() || !chunk.readable() || ::lstat(concat(*directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) != 0)
+        continue;
       health_.live_first_seq = std::min(health_.live_first_seq, chunk.first_seq);
     }
   }
@@ -208,7 +224,8 @@ class FeedDoctor {
 void check_room(std::vector<Finding>& findings, const char* check, const std::string& path, uint64_t least, Room& room) {
   attempt(findings, check, [&] {
     room = room_of(path);
-    if (room.free_bytes < least) findings.push_back({Grade::kBad, check, concat(path, " has ", room.free_bytes, " bytes free, less than ", least)});
+    if (room.free_bytes < least)
+      findings.push_back({Grade::kBad, check, concat(path, " has ", room.free_bytes, " bytes free, less than ", least)});
   });
 }
 
@@ -253,7 +270,8 @@ const std::vector<Metric>& metrics() {
       {"waits", "counter", "appends that waited for room", [](H h) { return h.counters.waits; }},
       {"wait_ns_total", "counter", "time spent waiting", [](H h) { return h.counters.wait_ns_total; }},
       {"recovered_records", "counter", "taken over from a crash", [](H h) { return h.counters.recovered; }},
-      {"clock_regressions", "counter", "of all clocks", [](H h) { return h.counters.regressions[0] + h.counters.regressions[1] + h.counters.regressions[2]; }},
+      {"clock_regressions", "counter", "of all clocks",
+       [](H h) { return h.counters.regressions[0] + h.counters.regressions[1] + h.counters.regressions[2]; }},
   };
   return all;
 }
@@ -324,13 +342,17 @@ BaseHealth check_base(const std::string& base, const HealthLimits& limits, Files
 std::string prometheus_text(const BaseHealth& health) {
   std::string out;
   for (const Metric& metric : metrics()) {
-    out += concat("# HELP tidepool_feed_", metric.name, " ", metric.help, "\n# TYPE tidepool_feed_", metric.name, " ", metric.type, "\n");
+    out += concat("# HELP tidepool_feed_", metric.name, " ", metric.help, "\n# TYPE tidepool_feed_", metric.name, " ", metric.type,
+                  "\n");
     for (const FeedHealth& feed : health.feeds) {
-      if (const auto value = metric.value(feed)) out += concat("tidepool_feed_", metric.name, "{base=", quoted(health.base), ",feed=", quoted(feed.name), "} ", *value, "\n");
+      if (const auto value = metric.value(feed))
+        out +=
+            concat("tidepool_feed_", metric.name, "{base=", quoted(health.base), ",feed=", quoted(feed.name), "} ", *value, "\n");
     }
   }
   const auto one = [&](const char* name, const char* help, uint64_t value) {
-    out += concat("# HELP tidepool_base_", name, " ", help, "\n# TYPE tidepool_base_", name, " gauge\ntidepool_base_", name, "{base=", quoted(health.base), "} ", value, "\n");
+    out += concat("# HELP tidepool_base_", name, " ", help, "\n# TYPE tidepool_base_", name, " gauge\ntidepool_base_", name,
+                  "{base=", quoted(health.base), "} ", value, "\n");
   };
   one("grade", "0 ok, 1 warning, 2 bad, 3 a check failed", static_cast<uint64_t>(health.grade()));
   one("disk_free_bytes", "on the file system of the base", health.disk.free_bytes);

@@ -35,7 +35,8 @@ class Health : public test::FeedTest {
 };
 
 class HealthOf : public Health {};
-INSTANTIATE_TEST_SUITE_P(Storages, HealthOf, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory), test::storage_test_name);
+INSTANTIATE_TEST_SUITE_P(Storages, HealthOf, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory),
+                         test::storage_test_name);
 
 TEST_P(HealthOf, AFeedThatIsWrittenIsItsLiveState) {  // F-136, F-138, F-139, F-58
   auto writer = make(GetParam());
@@ -148,7 +149,8 @@ TEST_F(Health, OfABaseGoesOnPastAFeedThatCannotBeRead) {  // F-136, F-138, F-68,
   greedy.min_free_bytes = ~uint64_t{0};
   EXPECT_TRUE(finds(check_base(base(), greedy).findings, Grade::kBad, "disk", "bytes free"));
   // Live objects of a feed that is gone.
-  const std::string stray = concat(root.path(), "/tidepool-", hex(GlobalRegistry::open(base()).id()), "-", hex(random_id128()), "-1");
+  const std::string stray =
+      concat(root.path(), "/tidepool-", hex(GlobalRegistry::open(base()).id()), "-", hex(random_id128()), "-1");
   make_directory(Files::system(), stray, 0700);
   health = check_base(base(), limits());
   EXPECT_EQ(health.shm_of_nobody, (std::vector<std::string>{stray}));
@@ -186,7 +188,8 @@ TEST_F(Health, IsToldAsItHappens) {  // F-51, F-137, F-140
   append(writer, 100, 5000);
   const auto persisted = [&] {
     const std::scoped_lock lock(mutex);
-    return std::count_if(events.begin(), events.end(), [](const WriterEvent& event) { return event.kind == WriterEvent::Kind::kPersisted; });
+    return std::count_if(events.begin(), events.end(),
+                         [](const WriterEvent& event) { return event.kind == WriterEvent::Kind::kPersisted; });
   };
   until([&] { return persisted() == 4; });
   writer.close();

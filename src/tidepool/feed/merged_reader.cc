@@ -19,7 +19,9 @@ struct Held {
   std::shared_ptr<const void> hold;
 };
 struct LaterFirst {
-  bool operator()(const Held& a, const Held& b) const noexcept { return a.time_ns != b.time_ns ? a.time_ns > b.time_ns : a.item.seq > b.item.seq; }
+  bool operator()(const Held& a, const Held& b) const noexcept {
+    return a.time_ns != b.time_ns ? a.time_ns > b.time_ns : a.item.seq > b.item.seq;
+  }
 };
 
 // One feed of a merge: its records in the order of its clock, as far as the window for that goes.
@@ -146,7 +148,8 @@ class MergedReader::Impl {
     for (const auto& wall : feeds_) {
       for (const auto& other : feeds_) {
         if (wall->domain() != ClockDomain::kWall || other->domain() != ClockDomain::kMonotonic) continue;
-        throw FeedError(Fault::kUsage, "feed ", wall->name(), " is timed by a wall clock and feed ", other->name(), " by a monotonic one");
+        throw FeedError(Fault::kUsage, "feed ", wall->name(), " is timed by a wall clock and feed ", other->name(),
+                        " by a monotonic one");
       }
     }
   }

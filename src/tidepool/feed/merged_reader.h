@@ -18,17 +18,17 @@ struct MergeOptions {
   // A feed of a loose clock gives its records in the order of this much time: each waits until one that is younger by so much has
   // come. What comes later still is marked as late, and given at once.
   uint64_t reorder_ns = 0;
-  size_t reorder_records_max = 4096;       // of each feed; beyond it the oldest is given whatever its time
+  size_t reorder_records_max = 4096;  // of each feed; beyond it the oldest is given whatever its time
   // While following: how long a feed that is silent may hold the others back. Its records are late then, if they come after all.
   // The default gives the one order that the data define, at the price of waiting for the slowest feed.
   uint64_t patience_ns = ~uint64_t{0};
-  ReaderOptions reader;                    // `from` is where following begins; stop_when_inactive ends a feed that nobody writes
+  ReaderOptions reader;  // `from` is where following begins; stop_when_inactive ends a feed that nobody writes
 };
 
 struct MergedItem {
-  size_t feed = 0;       // which one; the number of feeds: it concerns all (kIdle, kEnded)
+  size_t feed = 0;  // which one; the number of feeds: it concerns all (kIdle, kEnded)
   uint64_t time_ns = 0;  // of a record
-  bool late = false;     // an item of a later time was given before it
+  bool late = false;  // an item of a later time was given before it
   Item item;
 };
 
@@ -48,7 +48,7 @@ class MergedReader {
   FeedReader& reader(size_t feed) noexcept;  // for its schema; moving it breaks the merge
   // The next record or event; kIdle: nothing can be given in the time given, because a feed that must come first is silent.
   [[nodiscard]] MergedItem next(uint64_t timeout_ns = 0);
-  uint64_t late() const noexcept;            // records given late so far
+  uint64_t late() const noexcept;  // records given late so far
 
  private:
   class Impl;

@@ -22,7 +22,8 @@ struct Tick {
 class Merge : public test::FeedTest {
  protected:
   FeedWriter make_ticks(const std::string& name, Clock clock = {}, Storage storage = Storage::kTiered) const {
-    return FeedWriter::create(base(), name, schema_of<Tick>({{"time", &Tick::time}, {"value", &Tick::value}}).set_clock(0, clock), options(storage));
+    return FeedWriter::create(base(), name, schema_of<Tick>({{"time", &Tick::time}, {"value", &Tick::value}}).set_clock(0, clock),
+                              options(storage));
   }
   FeedRef ref(const std::string& name) const { return {"", base(), name, {}}; }
   // feed, time, number of each record until the end
@@ -64,9 +65,8 @@ TEST_F(Merge, GivesAllRecordsInTheOrderOfTimeThenFeedThenNumber) {  // F-103
       if (time >= 1500 && time < 4500) expected.push_back({feed, time, seq});
     }
   }
-  std::sort(expected.begin(), expected.end(), [](const Seen& a, const Seen& b) {
-    return std::tie(a.time_ns, a.feed, a.seq) < std::tie(b.time_ns, b.feed, b.seq);
-  });
+  std::sort(expected.begin(), expected.end(),
+            [](const Seen& a, const Seen& b) { return std::tie(a.time_ns, a.feed, a.seq) < std::tie(b.time_ns, b.feed, b.seq); });
   auto merged = MergedReader::open_window({ref("f0"), ref("f1"), ref("f2")}, {1500, 4500});
   std::vector<MergedItem> events;
   const auto seen = all(merged, &events);

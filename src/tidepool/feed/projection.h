@@ -40,6 +40,7 @@ class Projection {
 };
 
 // A range across versions as one array (F-18). Throws as FeedReader::read_range() does.
-std::vector<std::byte> read_projected(FeedReader& reader, const TimeRange& time, const Projection& projection, uint64_t bytes_max = uint64_t{1} << 30);
+std::vector<std::byte> read_projected(FeedReader& reader, const TimeRange& time, const Projection& projection,
+                                      uint64_t bytes_max = uint64_t{1} << 30);
 
 }  // namespace tidepool::feed

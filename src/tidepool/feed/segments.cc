@@ -48,7 +48,8 @@ class Teller {
     }
     cuts_ = holes_;
     for (const LossInfo& loss : reader_.losses()) {
-      holes_.push_back(broken(loss.epoch, loss.first_seq, loss.count == kUnknownCount ? kUnknownCount : loss.first_seq + loss.count, loss.reason));
+      holes_.push_back(broken(loss.epoch, loss.first_seq, loss.count == kUnknownCount ? kUnknownCount : loss.first_seq + loss.count,
+                              loss.reason));
     }
     std::sort(cuts_.begin(), cuts_.end(), [](const Segment& a, const Segment& b) { return a.first_seq < b.first_seq; });
   }
@@ -153,7 +154,8 @@ class Teller {
     for (ClockBounds& bounds : segment.clocks) bounds = {};
     uint64_t at = segment.first_seq;
     for (const ChunkInfo& chunk : chunks_) {
-      if (!chunk.readable() || !chunk.settled() || chunk.count == 0 || chunk.end_seq() <= at || chunk.first_seq >= segment.end_seq) continue;
+      if (!chunk.readable() || !chunk.settled() || chunk.count == 0 || chunk.end_seq() <= at || chunk.first_seq >= segment.end_seq)
+        continue;
       if (chunk.first_seq < at || chunk.end_seq() > segment.end_seq) {
         scan(segment, at, std::min(chunk.end_seq(), segment.end_seq));
       } else {
@@ -188,9 +190,9 @@ class Teller {
   uint64_t end_;
   std::vector<ChunkInfo> chunks_;
   std::vector<EpochInfo> epochs_;
-  std::vector<Segment> holes_;      // all broken spans
-  std::vector<Segment> cuts_;       // those that take records out of segments
-  std::vector<Interval> covered_;   // of record numbers
+  std::vector<Segment> holes_;  // all broken spans
+  std::vector<Segment> cuts_;  // those that take records out of segments
+  std::vector<Interval> covered_;  // of record numbers
   std::vector<Segment> told_;
 };
 
@@ -209,7 +211,8 @@ SegmentFilter segment_filter_named(std::string_view name) {
   if (name == "open") return SegmentFilter::kOpen;
   if (name == "broken") return SegmentFilter::kBroken;
   if (name == "invalid_empty") return SegmentFilter::kInvalidEmpty;
-  throw FeedError(Fault::kUsage, "segments '", name, "': expected usable, all, closed, crash_closed, open, broken or invalid_empty");
+  throw FeedError(Fault::kUsage, "segments '", name,
+                  "': expected usable, all, closed, crash_closed, open, broken or invalid_empty");
 }
 
 bool passes(const Segment& segment, SegmentFilter filter, bool include_open) noexcept {
@@ -248,16 +251,19 @@ std::vector<Interval> merged(std::vector<Interval> intervals) {
   return out;
 }
 
-std::optional<SuggestedRange> suggest_range(const std::vector<Segment>& segments, size_t clock, SegmentFilter filter, bool include_open) {
+std::optional<SuggestedRange> suggest_range(const std::vector<Segment>& segments, size_t clock, SegmentFilter filter,
+                                            bool include_open) {
   std::vector<Interval> usable;
   for (const Segment& segment : segments) {
-    if (segment.records() != 0 && segment.status != SegmentStatus::kBroken && passes(segment, filter, include_open)) usable.push_back(interval_of(segment, clock));
+    if (segment.records() != 0 && segment.status != SegmentStatus::kBroken && passes(segment, filter, include_open))
+      usable.push_back(interval_of(segment, clock));
   }
   usable = merged(std::move(usable));
   if (usable.empty()) return std::nullopt;
   SuggestedRange range;
   range.whole = {usable.front().from, usable.back().to};
-  range.longest = *std::max_element(usable.begin(), usable.end(), [](const Interval& a, const Interval& b) { return a.duration() < b.duration(); });
+  range.longest = *std::max_element(usable.begin(), usable.end(),
+                                    [](const Interval& a, const Interval& b) { return a.duration() < b.duration(); });
   for (size_t i = 1; i < usable.size(); ++i) range.gaps.push_back({usable[i - 1].to, usable[i].from});
   return range;
 }

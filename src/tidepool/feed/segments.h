@@ -17,7 +17,7 @@ namespace tidepool::feed {
 
 // Which segments a question is about.
 enum class SegmentFilter : uint8_t {
-  kUsable,       // closed and crash-closed; the open one too where its end is asked for
+  kUsable,  // closed and crash-closed; the open one too where its end is asked for
   kAll,
   kClosed,
   kCrashClosed,
@@ -34,7 +34,7 @@ struct Segment {
   uint64_t epoch = 0;
   SegmentStatus status = SegmentStatus::kOpen;
   uint64_t first_seq = 0;  // of what is stored
-  uint64_t end_seq = 0;    // kBroken: kUnknownCount when nobody knows how much was lost
+  uint64_t end_seq = 0;  // kBroken: kUnknownCount when nobody knows how much was lost
   ClockBounds clocks[kClocksMax];
   uint64_t opened_wall_ns = 0;
   uint64_t closed_wall_ns = 0;  // 0: open
@@ -68,7 +68,7 @@ struct SuggestedRange {
   std::vector<Interval> gaps;
   Interval longest;
 };
-std::optional<SuggestedRange> suggest_range(const std::vector<Segment>& segments, size_t clock, SegmentFilter filter = SegmentFilter::kUsable,
-                                            bool include_open = true);
+std::optional<SuggestedRange> suggest_range(const std::vector<Segment>& segments, size_t clock,
+                                            SegmentFilter filter = SegmentFilter::kUsable, bool include_open = true);
 
 }  // namespace tidepool::feed

@@ -176,7 +176,8 @@ TEST_F(Segments, OfAMemoryFeedBeginWhereItsWindowDoes) {  // F-113
 }
 
 class Marks : public test::FeedTest {};
-INSTANTIATE_TEST_SUITE_P(Storages, Marks, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory), test::storage_test_name);
+INSTANTIATE_TEST_SUITE_P(Storages, Marks, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory),
+                         test::storage_test_name);
 
 TEST_P(Marks, AreWhereAReaderMayBegin) {  // F-39, F-74
   auto writer = make(GetParam());

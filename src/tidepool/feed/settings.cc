@@ -26,11 +26,12 @@ bool change_feed(const std::string& base, const std::string& name, const FeedOpt
   const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
   FeedInfo feed = find_feed(base, name, files);
   if (options.storage != feed.options.storage) {
-    throw FeedError(Fault::kImmutable, "feed ", name, " is ", storage_name(feed.options.storage), " for ever, and cannot become ", storage_name(options.storage),
-                    ": export it and import it into another");
+    throw FeedError(Fault::kImmutable, "feed ", name, " is ", storage_name(feed.options.storage), " for ever, and cannot become ",
+                    storage_name(options.storage), ": export it and import it into another");
   }
   if (options.shm_root != feed.options.shm_root) {
-    throw FeedError(Fault::kImmutable, "the live objects of feed ", name, " are below ", feed.options.shm_root, " for ever: export it and import it into another");
+    throw FeedError(Fault::kImmutable, "the live objects of feed ", name, " are below ", feed.options.shm_root,
+                    " for ever: export it and import it into another");
   }
   if (options == feed.options) return false;
   check_options(feed.schema, options);

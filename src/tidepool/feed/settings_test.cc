@@ -95,10 +95,14 @@ TEST_F(Settings, ThatAreFixedStayAndNothingImpossibleIsTaken) {  // F-10, F-20
     change(options);
     return options;
   };
-  expect_fault(Fault::kImmutable, "tiered for ever", [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.storage = Storage::kMemory; })); });
-  expect_fault(Fault::kImmutable, "live objects", [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.shm_root = "/tmp"; })); });
-  expect_fault(Fault::kInvalidSize, "live_chunks", [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.live_chunks = 1; })); });
-  expect_fault(Fault::kInvalidSize, "chunk_bytes", [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.chunk_bytes = 100; })); });
+  expect_fault(Fault::kImmutable, "tiered for ever",
+               [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.storage = Storage::kMemory; })); });
+  expect_fault(Fault::kImmutable, "live objects",
+               [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.shm_root = "/tmp"; })); });
+  expect_fault(Fault::kInvalidSize, "live_chunks",
+               [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.live_chunks = 1; })); });
+  expect_fault(Fault::kInvalidSize, "chunk_bytes",
+               [&] { change_feed(base(), "trades", with([](FeedOptions& o) { o.chunk_bytes = 100; })); });
   expect_fault(Fault::kFeedNotFound, "quotes", [&] { change_feed(base(), "quotes", now); });
   expect_fault(Fault::kBaseNotFound, "nowhere", [&] { change_feed(root / "nowhere", "trades", now); });
   EXPECT_EQ(info().options, now);
@@ -139,7 +143,8 @@ class Evolution : public Settings {
   static Schema later() { return test::row_schema().with({{"venue", "int32"}, {"side", "uint8{buy=1,sell=2}"}, {"pad", "_3"}}); }
   static Later later_of(uint64_t number) {
     const Row row = row_of(number);
-    return {row.time_ns, row.number, row.value, row.check, static_cast<int32_t>(number) - 7, static_cast<uint8_t>(1 + number % 2), {}};
+    return {row.time_ns, row.number, row.value, row.check, static_cast<int32_t>(number) - 7, static_cast<uint8_t>(1 + number % 2),
+            {}};
   }
   // [0, 1500) of the first version, [1500, 3000) of the second.
   void write_both() const {
@@ -222,9 +227,14 @@ TEST_F(Evolution, ProjectsAllVersionsToOne) {  // F-18
   const auto all = read_projected(reader, {}, oldest);
   ASSERT_EQ(all.size(), 3000 * sizeof(Row));
   EXPECT_EQ(load<Row>(all.data() + 2999 * sizeof(Row)).check, row_of(2999).check);
-  expect_fault(Fault::kSchemaConflict, "'venue'", [&] { Projection(reader.feed(), Schema::rows({{"time_ns", "u64"}, {"venue", "f32"}})); });
-  expect_fault(Fault::kUsage, "no version", [&] { Projection(reader.feed(), Schema::rows({{"time_ns", "u64"}, {"other", "f32"}})); });
-  expect_fault(Fault::kUsage, "default row", [&] { Projection(reader.feed(), later(), Bytes()); Projection(reader.feed(), later(), std::as_bytes(std::span("x"))); });
+  expect_fault(Fault::kSchemaConflict, "'venue'",
+               [&] { Projection(reader.feed(), Schema::rows({{"time_ns", "u64"}, {"venue", "f32"}})); });
+  expect_fault(Fault::kUsage, "no version",
+               [&] { Projection(reader.feed(), Schema::rows({{"time_ns", "u64"}, {"other", "f32"}})); });
+  expect_fault(Fault::kUsage, "default row", [&] {
+    Projection(reader.feed(), later(), Bytes());
+    Projection(reader.feed(), later(), std::as_bytes(std::span("x")));
+  });
   expect_fault(Fault::kResultTooLarge, "batches", [&] { read_projected(reader, {}, newest, 1000); });
   std::vector<std::byte> out(sizeof(Later));
   expect_fault(Fault::kUsage, "version 3", [&] { newest.apply(3, Bytes(out), out); });
@@ -232,7 +242,9 @@ TEST_F(Evolution, ProjectsAllVersionsToOne) {  // F-18
 
 TEST_F(Evolution, AllowsNothingButAdditions) {  // F-18
   make(Storage::kTiered);
-  const auto refuse = [&](const Schema& schema, std::string_view why) { expect_fault(Fault::kSchemaConflict, why, [&] { evolve_feed(base(), "trades", schema); }); };
+  const auto refuse = [&](const Schema& schema, std::string_view why) {
+    expect_fault(Fault::kSchemaConflict, why, [&] { evolve_feed(base(), "trades", schema); });
+  };
   const Schema now = test::row_schema();
   refuse(Schema::rows({{"time_ns", "u64"}, {"number", "u64"}, {"value", "f64"}}), "check: removed");
   refuse(Schema::rows({{"time_ns", "u64"}, {"value", "f64"}, {"number", "u64"}, {"check", "u64"}}), "moved");
@@ -246,7 +258,8 @@ TEST_F(Evolution, AllowsNothingButAdditions) {  // F-18
   expect_fault(Fault::kSchemaConflict, "venue", [&] { create_feed(base(), "trades", now, options(Storage::kTiered)); });
   // Values may be added to an enum, and none may change.
   refuse(now.with({{"venue", "int32"}, {"side", "uint8{buy=1,sold=2}"}, {"pad", "_3"}}), "2 is no longer 'sell'");
-  EXPECT_TRUE(evolve_feed(base(), "trades", now.with({{"venue", "int32"}, {"side", "uint8{buy=1,sell=2,cross=3}"}, {"pad", "_3"}})));
+  EXPECT_TRUE(
+      evolve_feed(base(), "trades", now.with({{"venue", "int32"}, {"side", "uint8{buy=1,sell=2,cross=3}"}, {"pad", "_3"}})));
   EXPECT_EQ(info().schema_id, 3u);
   auto writer = FeedWriter::open(base(), "trades");
   expect_fault(Fault::kWriterBusy, "held by", [&] { evolve_feed(base(), "trades", info().schema.with({{"z", "u8"}})); });
@@ -293,7 +306,11 @@ TEST_F(Evolution, OfASchemaThatIsNotTheRegistrysIsRefused) {  // F-17
 }
 
 TEST(Enums, AreIntegersWithNames) {  // F-16
-  Schema schema = Schema::rows({{"t", "u64"}, {"side", "uint8{buy = 1, sell=2}"}, {"delta", "int16{down=-1,up=1}"}, {"v", "f64[3]"}, {"text", "fixedstr[12]"}});
+  Schema schema = Schema::rows({{"t", "u64"},
+                                {"side", "uint8{buy = 1, sell=2}"},
+                                {"delta", "int16{down=-1,up=1}"},
+                                {"v", "f64[3]"},
+                                {"text", "fixedstr[12]"}});
   schema.set_unit("v", "m/s").describe("v", "velocity");
   const Schema again = Schema::decode(schema.encode());
   EXPECT_EQ(again, schema);
@@ -301,8 +318,11 @@ TEST(Enums, AreIntegersWithNames) {  // F-16
   EXPECT_EQ(again.field("delta")->names[0].value, -1);
   EXPECT_EQ(again.field("v")->unit, "m/s");
   EXPECT_EQ(again.field("v")->count, 3u);
-  EXPECT_EQ(again.hash(), Schema::rows({{"t", "u64"}, {"side", "u8"}, {"delta", "i16"}, {"v", "f64[3]"}, {"text", "text[12]"}}).hash()) << "the bytes are the same";
-  for (const char* wrong : {"uint8{}", "uint8{a}", "uint8{a=256}", "uint8{a=-1}", "float32{a=1}", "uint8{a=1,a=2}", "uint8{a=1,b=1}", "uint8{=1}", "bytes4{a=1}", "uint8{a=1x}"}) {
+  EXPECT_EQ(again.hash(),
+            Schema::rows({{"t", "u64"}, {"side", "u8"}, {"delta", "i16"}, {"v", "f64[3]"}, {"text", "text[12]"}}).hash())
+      << "the bytes are the same";
+  for (const char* wrong : {"uint8{}", "uint8{a}", "uint8{a=256}", "uint8{a=-1}", "float32{a=1}", "uint8{a=1,a=2}",
+                            "uint8{a=1,b=1}", "uint8{=1}", "bytes4{a=1}", "uint8{a=1x}"}) {
     expect_fault(Fault::kInvalidSchema, "side", [&] { Schema::rows({{"t", "u64"}, {"side", wrong}}); });
   }
 }

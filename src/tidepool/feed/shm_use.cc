@@ -39,7 +39,7 @@ ShmUse shm_use(const Id& base_id, const std::string& shm_root) {
     ShmUse::Feed feed{*id, concat(shm_root, "/", name), 0, 0};
     try {
       for (const std::string& object : names_in(feed.directory)) {
-        struct stat found {};
+        struct stat found{};
         if (::lstat(concat(feed.directory, "/", object).c_str(), &found) != 0) continue;  // it went in this moment
         feed.bytes += static_cast<uint64_t>(found.st_blocks) * 512;
         ++feed.objects;
@@ -56,12 +56,13 @@ void check_shm_cap(const FeedInfo& feed, uint64_t more, uint64_t bytes_max) {
   if (bytes_max == 0) return;
   const uint64_t used = shm_use(feed.base_id, feed.options.shm_root).bytes;
   if (used <= bytes_max && more <= bytes_max - used) return;
-  throw FeedError(Fault::kNoShmSpace, "the feeds of this base take ", used, " bytes below ", feed.options.shm_root, "; ", more, " more for feed ", feed.name,
-                  " would exceed the cap of ", bytes_max, ": raise base_shm_bytes_max, or use smaller or fewer live chunks");
+  throw FeedError(Fault::kNoShmSpace, "the feeds of this base take ", used, " bytes below ", feed.options.shm_root, "; ", more,
+                  " more for feed ", feed.name, " would exceed the cap of ", bytes_max,
+                  ": raise base_shm_bytes_max, or use smaller or fewer live chunks");
 }
 
 Room room_of(const std::string& path) {
-  struct statvfs found {};
+  struct statvfs found{};
   if (::statvfs(path.c_str(), &found) != 0) throw FeedError(fault_of_errno(errno), "look at the room of ", path, errno_text());
   return {path, static_cast<uint64_t>(found.f_bavail) * found.f_frsize, static_cast<uint64_t>(found.f_blocks) * found.f_frsize};
 }

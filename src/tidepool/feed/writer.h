@@ -72,7 +72,7 @@ struct WriterOptions {
   std::string text = "feed writer";                     // what others read who find the feed busy
   const tidepool::Clock* clock = &SystemClock::instance();
   Files* files = &Files::system();
-  // Called by a thread of the writer, which waits for it, so it must be short and not call the writer back; what it throws is
+  // Called by the writer's threads, maybe by two at once, which wait for it: be short, do not call the writer; what it throws is
   // swallowed and counted (WriterHealth::callback_failures).
   std::function<void(uint64_t durable_seq)> on_durable{};    // everything below is durable now (F-51)
   std::function<void(const WriterEvent& event)> on_event{};  // (F-137)

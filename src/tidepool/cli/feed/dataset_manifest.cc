@@ -75,10 +75,12 @@ DatasetManifest parse(const ordered_json& json) {
   DatasetManifest manifest;
   if (json.contains("base_path")) {
     manifest.sources.push_back({"", json.at("base_path").get<std::string>()});
-    for (const auto& text : json.at("feeds")) manifest.refs.push_back(feed::parse_feed_ref(text.get<std::string>(), manifest.sources));
+    for (const auto& text : json.at("feeds"))
+      manifest.refs.push_back(feed::parse_feed_ref(text.get<std::string>(), manifest.sources));
   } else {
     for (const auto& [alias, path] : json.at("sources").items()) manifest.sources.push_back({alias, path.get<std::string>()});
-    for (const auto& text : json.at("feed_refs")) manifest.refs.push_back(feed::parse_feed_ref(text.get<std::string>(), manifest.sources));
+    for (const auto& text : json.at("feed_refs"))
+      manifest.refs.push_back(feed::parse_feed_ref(text.get<std::string>(), manifest.sources));
   }
   manifest.status_filter = json.at("status_filter").get<std::string>();
   for (const auto& from : json.at("intervals")) {
@@ -136,7 +138,9 @@ ordered_json manifest_json(const DatasetManifest& manifest, const feed::Dataset&
 DatasetManifest read_manifest(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw feed::FeedError(feed::fault_of_errno(errno), "read ", path, errno_text());
-  const auto refuse = [&](std::string_view why) { return feed::FeedError(feed::Fault::kCorrupt, path, " is no manifest of a dataset: ", why); };
+  const auto refuse = [&](std::string_view why) {
+    return feed::FeedError(feed::Fault::kCorrupt, path, " is no manifest of a dataset: ", why);
+  };
   uint64_t version = 0;
   ordered_json json;
   try {
@@ -145,7 +149,9 @@ DatasetManifest read_manifest(const std::string& path) {
   } catch (const std::exception& error) {
     throw refuse(error.what());
   }
-  if (version != kFormatVersion) throw feed::FeedError(feed::Fault::kUnsupportedVersion, path, " has format_version ", version, ", this program knows ", kFormatVersion);
+  if (version != kFormatVersion)
+    throw feed::FeedError(feed::Fault::kUnsupportedVersion, path, " has format_version ", version, ", this program knows ",
+                          kFormatVersion);
   try {
     return parse(json);
   } catch (const Error&) {

@@ -46,9 +46,11 @@ std::vector<feed::FeedSource> sources_of(const DatasetsArgs& args) {
   for (const std::string& text : args.sources) {
     sources.push_back(feed::parse_source(text));
     const auto same = [&](const feed::FeedSource& other) { return other.alias == sources.back().alias; };
-    if (std::count_if(sources.begin(), sources.end(), same) > 1) throw UsageError(concat("two sources are called '", sources.back().alias, "'"));
+    if (std::count_if(sources.begin(), sources.end(), same) > 1)
+      throw UsageError(concat("two sources are called '", sources.back().alias, "'"));
   }
-  if (sources.empty() && args.base.empty()) throw UsageError("which feeds? Give --base DIR, or --source ALIAS=DIR for each of several bases");
+  if (sources.empty() && args.base.empty())
+    throw UsageError("which feeds? Give --base DIR, or --source ALIAS=DIR for each of several bases");
   if (sources.empty()) sources.push_back({"", args.base});
   return sources;
 }
@@ -65,27 +67,32 @@ std::string span_text(const feed::Interval& interval, const TimeText& time) {
   return fmt::format("{} to {}  ({})", time.of_ns(interval.from), time.of_ns(interval.to), format_ns(interval.duration()));
 }
 
-void print_dataset(std::FILE* out, const DatasetManifest& manifest, const feed::Dataset& dataset, size_t show_top, const TimeText& time) {
+void print_dataset(std::FILE* out, const DatasetManifest& manifest, const feed::Dataset& dataset, size_t show_top,
+                   const TimeText& time) {
   for (const feed::DatasetFeed& feed : dataset.feeds) {
     fmt::print(out, "{}: {}\n", feed.ref.text(), format_count(feed.usable.size(), "span"));
     for (const std::string& remark : feed.remarks) fmt::print(out, "  {}\n", remark);
   }
   auto windows = manifest.windows;
-  std::stable_sort(windows.begin(), windows.end(), [](const auto& a, const auto& b) { return a.interval.duration() > b.interval.duration(); });
-  fmt::print(out, "{} in common{}\n", format_count(windows.size(), "window"), windows.size() > show_top ? concat(", the longest ", show_top, ":") : "");
+  std::stable_sort(windows.begin(), windows.end(),
+                   [](const auto& a, const auto& b) { return a.interval.duration() > b.interval.duration(); });
+  fmt::print(out, "{} in common{}\n", format_count(windows.size(), "window"),
+             windows.size() > show_top ? concat(", the longest ", show_top, ":") : "");
   windows.resize(std::min(windows.size(), show_top));
   for (const auto& window : windows) {
     fmt::print(out, "  {}\n", span_text(window.interval, time));
     for (const feed::WindowContent& content : window.content) {
-      fmt::print(out, "    {}: {} from {} on, {}{}\n", content.feed, format_count(content.records, "record"), content.first_seq, format_bytes(content.bytes),
-                 content.gaps.empty() ? "" : concat(", ", content.gaps.size(), " gaps"));
+      fmt::print(out, "    {}: {} from {} on, {}{}\n", content.feed, format_count(content.records, "record"), content.first_seq,
+                 format_bytes(content.bytes), content.gaps.empty() ? "" : concat(", ", content.gaps.size(), " gaps"));
     }
   }
   if (manifest.recommended) {
-    fmt::print(out, "train       {}\nvalidation  {}\n", span_text(manifest.recommended->train.front(), time), span_text(manifest.recommended->validation, time));
+    fmt::print(out, "train       {}\nvalidation  {}\n", span_text(manifest.recommended->train.front(), time),
+               span_text(manifest.recommended->validation, time));
   }
   for (size_t i = 0; i < manifest.folds.size(); ++i) {
-    for (const feed::Interval& train : manifest.folds[i].train) fmt::print(out, "fold {} train       {}\n", i, span_text(train, time));
+    for (const feed::Interval& train : manifest.folds[i].train)
+      fmt::print(out, "fold {} train       {}\n", i, span_text(train, time));
     fmt::print(out, "fold {} validation  {}\n", i, span_text(manifest.folds[i].validation, time));
   }
 }
@@ -100,15 +107,19 @@ Exit run_verify(const Context& context, const std::string& path) {
   for (const auto& window : manifest.windows) {
     if (window.content.empty()) continue;
     ++checked;
-    const bool checksum = std::any_of(window.content.begin(), window.content.end(), [](const auto& content) { return content.crc != 0; });
-    for (std::string& line : feed::content_differences(window.content, feed::window_content(dataset, window.interval, checksum))) differences.push_back(std::move(line));
+    const bool checksum =
+        std::any_of(window.content.begin(), window.content.end(), [](const auto& content) { return content.crc != 0; });
+    for (std::string& line : feed::content_differences(window.content, feed::window_content(dataset, window.interval, checksum)))
+      differences.push_back(std::move(line));
   }
   if (checked == 0) throw UsageError(concat(path, " says nothing of its content: it was made without --out or --checksums"));
   if (context.json) {
-    print_json_line(context, dump({{"manifest", path}, {"windows", checked}, {"same", differences.empty()}, {"differences", differences}}));
+    print_json_line(context,
+                    dump({{"manifest", path}, {"windows", checked}, {"same", differences.empty()}, {"differences", differences}}));
   } else {
     for (const std::string& line : differences) fmt::print(context.out, "{}\n", line);
-    fmt::print(context.out, "{}: {} checked, {}\n", path, format_count(checked, "window"), differences.empty() ? "as they were" : "not as they were");
+    fmt::print(context.out, "{}: {} checked, {}\n", path, format_count(checked, "window"),
+               differences.empty() ? "as they were" : "not as they were");
   }
   return differences.empty() ? Exit::kOk : Exit::kWrongData;
 }
@@ -129,7 +140,8 @@ Exit run_datasets(const Context& context, const DatasetsArgs& args) {
   const feed::Dataset dataset = feed::find_dataset(manifest.refs, options);
   for (const feed::Interval& window : dataset.windows) {
     manifest.windows.push_back({window, {}});
-    if (args.checksums || !args.out.empty()) manifest.windows.back().content = feed::window_content(dataset, window, args.checksums);
+    if (args.checksums || !args.out.empty())
+      manifest.windows.back().content = feed::window_content(dataset, window, args.checksums);
   }
   if (const auto longest = dataset.longest()) {
     manifest.recommended = feed::split_window(*longest, args.ratio, ns_of(args.embargo_s, "--embargo-seconds"));
@@ -153,15 +165,20 @@ Exit run_datasets(const Context& context, const DatasetsArgs& args) {
 void add_feed_datasets(CLI::App& group, Context& context) {
   auto args = std::make_shared<DatasetsArgs>();
   CLI::App* verb = group.add_subcommand("datasets", "the times in which several feeds were all captured");
-  verb->add_option("feeds,--feed,--feeds,--feed-ref,--feed-refs", args->feeds, "the feeds: NAME, ALIAS:NAME of a source, either with @CLOCK")->type_name("FEED");
+  verb->add_option("feeds,--feed,--feeds,--feed-ref,--feed-refs", args->feeds,
+                   "the feeds: NAME, ALIAS:NAME of a source, either with @CLOCK")
+      ->type_name("FEED");
   add_base_flag(*verb, args->base)->required(false);
   verb->add_option("--source", args->sources, "one of several bases, and what it is called here (repeat)")->type_name("ALIAS=DIR");
-  verb->add_option("--status", args->status, "which segments: usable (default), all, closed, crash_closed, open")->type_name("STATUS");
+  verb->add_option("--status", args->status, "which segments: usable (default), all, closed, crash_closed, open")
+      ->type_name("STATUS");
   verb->add_flag("--closed-only", args->closed_only, "leave out the segment that is still being captured");
   verb->add_option("--min-duration-seconds", args->min_duration_s, "leave out shorter windows")->type_name("SECONDS");
   verb->add_option("--train-ratio", args->ratio, "part of the longest window to train on (default 0.8)")->type_name("RATIO");
   auto* folds = verb->add_option("--folds", args->folds, "and that many folds of the longest window")->type_name("K");
-  verb->add_option("--walk-forward", args->walk_forward, "and that many validations, each after all that it is trained on")->type_name("STEPS")->excludes(folds);
+  verb->add_option("--walk-forward", args->walk_forward, "and that many validations, each after all that it is trained on")
+      ->type_name("STEPS")
+      ->excludes(folds);
   verb->add_option("--embargo-seconds", args->embargo_s, "left out between training and validation")->type_name("SECONDS");
   verb->add_option("--show-top", args->show_top, "print the longest windows only (default 20)")->type_name("COUNT");
   verb->add_option("--out", args->out, "write the manifest, with what lies in each window")->type_name("FILE");
@@ -170,10 +187,12 @@ void add_feed_datasets(CLI::App& group, Context& context) {
   add_time_flag(*verb, args->time);
   add_common_flags(*verb, context);
   verb->footer(
-      "All times are nanoseconds whatever the clocks' units; windows are half-open. Feeds of a monotonic and of a wall clock have no time\n"
+      "All times are nanoseconds whatever the clocks' units; windows are half-open. Feeds of a monotonic and of a wall clock have "
+      "no time\n"
       "in common and are refused.\n"
       "--json, and FILE: format_version, created_at_us, base_path and feeds[], or mode, sources{} and feed_refs[], status_filter,\n"
-      "intervals[{start_ns, end_ns, duration_ns, content[{feed, base_id, feed_id, first_seq, end_seq, records, bytes, first_epoch,\n"
+      "intervals[{start_ns, end_ns, duration_ns, content[{feed, base_id, feed_id, first_seq, end_seq, records, bytes, "
+      "first_epoch,\n"
       "last_epoch, crc32c, gaps}]}], recommended{train[], validation, train_ratio}, folds[], remarks[].\n"
       "Exit: 0, 1 a feed cannot be read, 2 usage, 3 no window in common, 4 --verify found a difference.\n"
       "Examples:\n"

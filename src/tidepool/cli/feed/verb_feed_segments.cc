@@ -41,7 +41,11 @@ ordered_json segment_json(const feed::Segment& segment, const feed::Schema& sche
   for (size_t k = 0; k < schema.clocks(); ++k) {
     const feed::ClockBounds& bounds = segment.clocks[k];
     if (bounds.min > bounds.max) continue;
-    out["clocks"].push_back({{"name", schema.clock_name(k)}, {"unit", feed::unit_name(schema.clock(k).unit)}, {"min", bounds.min}, {"max", bounds.max}, {"ordered", bounds.ordered}});
+    out["clocks"].push_back({{"name", schema.clock_name(k)},
+                             {"unit", feed::unit_name(schema.clock(k).unit)},
+                             {"min", bounds.min},
+                             {"max", bounds.max},
+                             {"ordered", bounds.ordered}});
   }
   return out;
 }
@@ -50,32 +54,40 @@ ordered_json interval_json(const feed::Interval& interval) { return {{"from", in
 
 ordered_json range_json(const std::optional<feed::SuggestedRange>& range, const feed::Schema& schema, size_t clock) {
   if (!range) return nullptr;
-  ordered_json out = {{"clock", schema.clock_name(clock)}, {"unit", feed::unit_name(schema.clock(clock).unit)}, {"from", range->whole.from}, {"to", range->whole.to}};
+  ordered_json out = {{"clock", schema.clock_name(clock)},
+                      {"unit", feed::unit_name(schema.clock(clock).unit)},
+                      {"from", range->whole.from},
+                      {"to", range->whole.to}};
   out["longest"] = interval_json(range->longest);
   out["gaps"] = ordered_json::array();
   for (const feed::Interval& gap : range->gaps) out["gaps"].push_back(interval_json(gap));
   return out;
 }
 
-void print_segments(std::FILE* out, const std::vector<feed::Segment>& segments, const feed::Schema& schema, size_t clock, const TimeText& time) {
+void print_segments(std::FILE* out, const std::vector<feed::Segment>& segments, const feed::Schema& schema, size_t clock,
+                    const TimeText& time) {
   for (const feed::Segment& segment : segments) {
     const feed::ClockBounds& bounds = segment.clocks[clock];
     const std::string end = segment.end_seq == feed::kUnknownCount ? "?" : std::to_string(segment.end_seq);
-    fmt::print(out, "{:>6}  {:<13} records {} to {}", segment.id == 0 ? "-" : std::to_string(segment.id), feed::segment_status_name(segment.status), segment.first_seq, end);
+    fmt::print(out, "{:>6}  {:<13} records {} to {}", segment.id == 0 ? "-" : std::to_string(segment.id),
+               feed::segment_status_name(segment.status), segment.first_seq, end);
     if (bounds.min <= bounds.max) {
-      fmt::print(out, "  {} {} to {}", schema.clock_name(clock), time.of_clock(bounds.min, schema.clock(clock)), time.of_clock(bounds.max, schema.clock(clock)));
+      fmt::print(out, "  {} {} to {}", schema.clock_name(clock), time.of_clock(bounds.min, schema.clock(clock)),
+                 time.of_clock(bounds.max, schema.clock(clock)));
     }
     fmt::print(out, "{}{}\n", segment.clipped ? "  (held more once)" : "", segment.reason.empty() ? "" : "  " + segment.reason);
   }
 }
 
-void print_range(std::FILE* out, const std::optional<feed::SuggestedRange>& range, const feed::Schema& schema, size_t clock, const TimeText& time) {
+void print_range(std::FILE* out, const std::optional<feed::SuggestedRange>& range, const feed::Schema& schema, size_t clock,
+                 const TimeText& time) {
   if (!range) {
     fmt::print(out, "no usable segment\n");
     return;
   }
   const auto text = [&](const feed::Interval& interval) {
-    return fmt::format("{} to {}", time.of_clock(interval.from, schema.clock(clock)), time.of_clock(interval.to, schema.clock(clock)));
+    return fmt::format("{} to {}", time.of_clock(interval.from, schema.clock(clock)),
+                       time.of_clock(interval.to, schema.clock(clock)));
   };
   fmt::print(out, "suggested range of {}: {}\n", schema.clock_name(clock), text(range->whole));
   for (const feed::Interval& gap : range->gaps) fmt::print(out, "  gap {}\n", text(gap));
@@ -113,13 +125,15 @@ void add_feed_segments(CLI::App& group, Context& context) {
   auto args = std::make_shared<SegmentsArgs>();
   CLI::App* verb = group.add_subcommand("segments", "what was captured without a break, and the breaks");
   add_target_flags(*verb, args->target);
-  verb->add_option("--status", args->status, "all (default), usable, closed, crash_closed, open, broken or invalid_empty")->type_name("STATUS");
+  verb->add_option("--status", args->status, "all (default), usable, closed, crash_closed, open, broken or invalid_empty")
+      ->type_name("STATUS");
   verb->add_option("--clock", args->clock, "the clock whose times are meant (default: the first)")->type_name("NAME");
   verb->add_flag("--suggest-range", args->suggest, "and the range to read, its gaps, and its longest span without one");
   add_time_flag(*verb, args->time);
   add_common_flags(*verb, context);
   verb->footer(
-      "A segment is what one writer captured up to a break: it closed, it died (crash_closed), or it said so. Bounds are those of the\n"
+      "A segment is what one writer captured up to a break: it closed, it died (crash_closed), or it said so. Bounds are those of "
+      "the\n"
       "records that are stored now. broken: records that were lost, or whose chunk is quarantined. Ranges are half-open.\n"
       "--json: feed, status, segments[{id, epoch, status, first_seq, end_seq, records, clocks[{name, unit, min, max, ordered}],\n"
       "opened_ns, closed_ns, reason, clipped}], suggested_range{clock, unit, from, to, longest{from, to}, gaps[{from, to}]}.\n"

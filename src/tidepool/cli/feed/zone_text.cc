@@ -37,7 +37,7 @@ class ZoneNow {
 
 bool is_zone(std::string_view name) {
   if (name.empty() || name.front() == '/' || name.find("..") != std::string_view::npos) return false;
-  struct stat found {};
+  struct stat found{};
   return ::stat(concat("/usr/share/zoneinfo/", name).c_str(), &found) == 0 && S_ISREG(found.st_mode);
 }
 
@@ -62,7 +62,8 @@ TimeText::TimeText(std::string_view format) {
     kind_ = Kind::kZone;
     zone_ = format;
   } else {
-    throw UsageError(concat("--ts-fmt '", format, "': expected epoch, utc, local, or a zone such as Europe/Zurich that /usr/share/zoneinfo has"));
+    throw UsageError(concat("--ts-fmt '", format,
+                            "': expected epoch, utc, local, or a zone such as Europe/Zurich that /usr/share/zoneinfo has"));
   }
 }
 
@@ -87,7 +88,8 @@ std::string TimeText::of_clock(uint64_t value, const feed::Clock& clock) const {
 }
 
 void add_time_flag(CLI::App& verb, std::string& format) {
-  verb.add_option("--ts-fmt", format, "times as epoch (numbers, the default), utc, local, or a zone such as Europe/Zurich")->type_name("FORMAT");
+  verb.add_option("--ts-fmt", format, "times as epoch (numbers, the default), utc, local, or a zone such as Europe/Zurich")
+      ->type_name("FORMAT");
 }
 
 }  // namespace tidepool::cli
