@@ -11,8 +11,8 @@ namespace {
 
 bool is_it(const ChunkHeader& header, const FeedInfo& feed, const ChunkInfo& info) noexcept {
   return header.base_id == feed.base_id && header.feed_id == feed.id && header.ordinal == info.ordinal && header.epoch == info.epoch &&
-         header.schema_hash == feed.schema_hash && header.created_wall_ns == info.tag && header.layout == feed.schema.layout() &&
-         header.clocks == feed.schema.clocks() && header.record_bytes == feed.schema.record_bytes();
+         feed.knows(header.schema_id, header.schema_hash) && header.created_wall_ns == info.tag && header.layout == feed.schema.layout() &&
+         header.clocks == feed.schema.clocks() && header.record_bytes == feed.version(header.schema_id)->record_bytes();
 }
 
 }  // namespace

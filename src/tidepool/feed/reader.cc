@@ -3,7 +3,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <list>
+#include <mutex>
 
 #include "tidepool/base/log.h"
 #include "tidepool/feed/attached_chunk.h"
@@ -39,7 +41,7 @@ std::string_view writer_state_name(WriterState state) noexcept {
 class FeedReader::Impl {
  public:
   Impl(const std::string& base, const std::string& name, const ReaderOptions& options)
-      : options_(options), files_(*options.files), feed_(find_feed(base, name, files_)), registry_(FeedRegistry::open(feed_, files_, false)) {
+      : options_(options), files_(*options.files), base_(base), feed_(find_feed(base, name, files_)), registry_(FeedRegistry::open(feed_, files_, false)) {
     learn();
     seek(options.from);
   }
@@ -50,6 +52,7 @@ class FeedReader::Impl {
     refresh();
     here_ = nullptr;
     pending_time_.reset();
+    at_mark_.reset();
     cursor_epoch_ = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
     last_epoch_ = 0;
     switch (at.kind) {
@@ -60,14 +63,8 @@ class FeedReader::Impl {
         break;
       }
       case At::Kind::kOldest: next_seq_ = first_seq(); break;
-      case At::Kind::kTime: {
-        if (at.clock >= feed_.schema.clocks()) throw FeedError(Fault::kUsage, "there is no clock ", at.clock, " in feed ", feed_.name);
-        const uint64_t end = committed_seq();
-        const auto found = first_after(at.value, at.clock);
-        next_seq_ = found ? *found : end;
-        if (!found) pending_time_ = at;
-        break;
-      }
+      case At::Kind::kTime: seek_time(at); break;
+      case At::Kind::kMark: seek_mark(at); break;
       case At::Kind::kSequence:
         if (at.value > committed_seq()) {
           throw FeedError(Fault::kOutOfRange, "record ", at.value, " of feed ", feed_.name, " was not written yet: the next one is ", committed_seq());
@@ -113,7 +110,18 @@ class FeedReader::Impl {
   }
 
   std::shared_ptr<const void> hold() const { return held_; }
+
+  // [cancel] The flag first, then the bell: a reader that parks looks at the flag after it has announced itself.
+  void cancel() noexcept {
+    stop_->asked.store(true);
+    try {
+      const std::scoped_lock lock(stop_->mutex);
+      if (auto bell = shm::Doorbell::open(stop_->live_directory)) bell->ring_if_parked();
+    } catch (...) {  // then it looks within 50 ms
+    }
+  }
   uint64_t next_seq() const noexcept { return next_seq_; }
+  const std::optional<MarkInfo>& at_mark() const noexcept { return at_mark_; }
 
   Checkpoint checkpoint() const {
     Checkpoint saved;
@@ -130,6 +138,12 @@ class FeedReader::Impl {
   // ---- queries --------------------------------------------------------------------------------------------------------------
 
   std::optional<uint64_t> first_after(uint64_t t, size_t k) {
+    refresh();
+    check_live_data();
+    return find_after(t, k);
+  }
+
+  std::optional<uint64_t> find_after(uint64_t t, size_t k) {
     check_clock(k);
     refresh();
     // The first chunk whose running maximum reaches t holds a record that does: nothing before it can.
@@ -156,6 +170,7 @@ class FeedReader::Impl {
   std::optional<uint64_t> first_before(uint64_t t, size_t k) {
     check_clock(k);
     refresh();
+    check_live_data();
     const auto last_in = [&](AttachedChunk& chunk) -> std::optional<uint64_t> {
       const uint64_t count = chunk.records();
       if (chunk.ordered(k)) {
@@ -249,6 +264,7 @@ class FeedReader::Impl {
       piece = {};
       piece.kind = item.kind;
       piece.first_seq = item.seq;
+      piece.schema_id = item.schema_id;
       piece.count = 1;
       piece.rows = item.bytes;
       if (rows) {
@@ -264,6 +280,7 @@ class FeedReader::Impl {
 
   void prepare_range(Range& range) {
     refresh();
+    check_live_data();
     const uint64_t committed = committed_seq();
     range.end_seq_ = range.by_time_ ? committed : std::min(range.end_seq_, committed);
     if (!range.by_time_) {
@@ -273,7 +290,7 @@ class FeedReader::Impl {
     check_clock(range.time_.clock);
     if (range.time_.to <= range.time_.from) range.end_seq_ = 0;
     range.seq_ = first_seq();
-    const auto begin = first_after(range.time_.from, range.time_.clock);
+    const auto begin = find_after(range.time_.from, range.time_.clock);
     if (begin) {
       range.seq_ = *begin;
     } else {
@@ -318,7 +335,7 @@ class FeedReader::Impl {
         if (!newest_->sealed()) return false;
       }
     }
-    return first_after(t, k).has_value();
+    return find_after(t, k).has_value();
   }
 
   uint64_t first_seq() {
@@ -367,6 +384,30 @@ class FeedReader::Impl {
   }
 
  private:
+  void seek_time(const At& at) {
+    check_clock(at.clock);
+    const uint64_t end = committed_seq();
+    const auto found = find_after(at.value, at.clock);
+    next_seq_ = found ? *found : end;
+    if (!found) pending_time_ = at;
+  }
+
+  void seek_mark(const At& at) {
+    check_clock(at.clock);
+    const uint64_t floor = first_seq();
+    const uint64_t end = committed_seq();  // a mark may outlive its record, until the next writer has found that out
+    const MarkInfo* earliest = nullptr;  // that is kept
+    const MarkInfo* best = nullptr;
+    for (const MarkInfo& mark : registry_.marks()) {
+      if (mark.seq >= end) break;
+      if (mark.seq >= floor && earliest == nullptr) earliest = &mark;
+      if (mark.clocks[at.clock] <= at.value) best = &mark;
+    }
+    if (best == nullptr || (best->seq < floor && earliest == nullptr)) return seek_time(at);
+    at_mark_ = best->seq < floor ? *earliest : *best;
+    next_seq_ = at_mark_->seq;
+  }
+
   void check_clock(size_t k) const {
     if (k >= feed_.schema.clocks()) throw FeedError(Fault::kUsage, "feed ", feed_.name, " has ", feed_.schema.clocks(), " clocks: there is no clock ", k);
   }
@@ -398,16 +439,33 @@ class FeedReader::Impl {
     cache_.remove_if([](const Chunk& chunk) { return chunk->provisional(); });
     if (here_ && here_->provisional()) here_ = nullptr;
     const uint64_t epoch = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
+    learn_versions();
     if (!live_ || live_->epoch() < epoch) {
       live_.reset();
       bell_.reset();
       newest_ = nullptr;
       if (const auto directory = trusted_live_directory(feed_)) {
         live_directory_ = *directory;
+        {
+          const std::scoped_lock lock(stop_->mutex);
+          stop_->live_directory = *directory;
+        }
         live_ = LivePage::open(files_, *directory, feed_);
         if (live_) bell_ = shm::Doorbell::open(*directory);
       }
     }
+  }
+
+  // A writer may have come with a newer version of the schema (F-18). What feed().schema says stays: it is how this reader began.
+  void learn_versions() {
+    if (registry_.settings_changes() == settings_seen_) return;
+    settings_seen_ = registry_.settings_changes();
+    const GlobalRegistry global = GlobalRegistry::open(base_, files_);
+    const FeedInfo* named = global.find(feed_.name);
+    if (named == nullptr || named->id != feed_.id) return;  // deleted or replaced: told elsewhere
+    FeedInfo now = *named;
+    load_schemas(now, files_);
+    feed_.versions = std::move(now.versions);
   }
 
   AttachedChunk::Outcome attach(const ChunkInfo& info, Chunk& chunk) {
@@ -532,6 +590,7 @@ class FeedReader::Impl {
     if (record_bytes != 0) {
       if (const auto bad = chunk->damage(offset, offset + record_bytes)) [[unlikely]] return damaged(item, *chunk, index, *bad);
       item.kind = Item::Kind::kRow;
+      item.schema_id = chunk->header().schema_id;
       item.seq = seq;
       item.bytes = {chunk->data() + offset, record_bytes};
       return;
@@ -640,6 +699,7 @@ class FeedReader::Impl {
         return;
       }
       ++next_seq_;
+      gave_any_ = true;
       last_epoch_ = here_->header().epoch;
       for (size_t k = 0; k < here_->header().clocks; ++k) last_clocks_[k] = item.clock(k);
       if (!pending_time_) return;
@@ -657,7 +717,7 @@ class FeedReader::Impl {
     if (pending_time_) {  // until the time asked for has come, record by record
       try_next(event);
       if (!event.is_record()) return;
-      batch = {Item::Kind::kRow, event.seq, 1, event.bytes, {}};
+      batch = {Item::Kind::kRow, event.seq, 1, event.bytes, {}, event.schema_id};
       return;
     }
     if (!stand(event)) return;
@@ -670,8 +730,9 @@ class FeedReader::Impl {
       return;
     }
     const uint64_t count = whole_rows(*here_, index, std::min(max_rows, here_->records() - index));
-    batch = {Item::Kind::kRow, next_seq_, count, {first.bytes.data(), count * here_->header().record_bytes}, {}};
+    batch = {Item::Kind::kRow, next_seq_, count, {first.bytes.data(), count * here_->header().record_bytes}, {}, first.schema_id};
     next_seq_ += count;
+    gave_any_ = true;
     last_epoch_ = here_->header().epoch;
     const std::byte* last = batch.rows.data() + batch.rows.size() - here_->header().record_bytes;
     for (size_t k = 0; k < here_->header().clocks; ++k) last_clocks_[k] = load<uint64_t>(last + 8 * k);
@@ -680,6 +741,7 @@ class FeedReader::Impl {
   // Try until there is something, the time is over, or the feed has ended; `event` gets kStalled and kEnded.
   template <typename Try>
   void wait(uint64_t timeout_ns, Try&& look, Item& event) {
+    if (told_to_stop(event)) return;
     if (look() != Item::Kind::kIdle) {
       stalled_told_ = false;
       return;
@@ -691,23 +753,30 @@ class FeedReader::Impl {
       if (now_ns - looked_around_ns_ >= kLookAroundNs || timeout_ns == 0) {
         looked_around_ns_ = now_ns;
         const WriterState state = look_at_writer();
+        if (state == WriterState::kActive || state == WriterState::kStalled) {
+          inactive_since_ns_ = 0;
+        } else if (inactive_since_ns_ == 0) {
+          inactive_since_ns_ = now_ns;
+        }
         if (state == WriterState::kStalled && !stalled_told_) {
           stalled_told_ = true;
           event.kind = Item::Kind::kStalled;
           return;
         }
         const bool inactive = state == WriterState::kClosed || state == WriterState::kCrashed || state == WriterState::kNever;
-        if (inactive && options_.stop_when_inactive) {
+        if (inactive && options_.stop_when_inactive && now_ns - inactive_since_ns_ >= options_.grace_ns) {
           // The state first, then the last look: what was committed before it ended is delivered (F-84).
           if (look() != Item::Kind::kIdle) return;
+          if (!gave_any_) check_live_data();
           event.kind = Item::Kind::kEnded;
           return;
         }
       }
+      if (told_to_stop(event)) return;
       if (now_ns >= deadline_ns) return;
       const uint64_t until_ns = std::min(deadline_ns, now_ns + kLookAroundNs);
       if (bell_) {
-        bell_->park(until_ns, [&] { return !something_new(); });
+        bell_->park(until_ns, [&] { return !something_new() && !stop_->asked.load(); });
       } else {
         const timespec pause{0, static_cast<long>(std::min<uint64_t>(until_ns - now_ns, kNsPerMs))};
         ::nanosleep(&pause, nullptr);
@@ -717,6 +786,26 @@ class FeedReader::Impl {
         return;
       }
     }
+  }
+
+  bool told_to_stop(Item& event) {
+    if (!stop_->asked.load(std::memory_order_relaxed)) [[likely]] return false;
+    stop_->asked.store(false);
+    event = {};
+    event.kind = Item::Kind::kCancelled;
+    return true;
+  }
+
+  // All that a memory feed held went with its writer, or with the boot: that is not the same as never having held anything (F-89).
+  void check_live_data() {
+    if (feed_.options.storage != Storage::kMemory || !settled_.empty() || registry_.epochs().empty()) return;
+    for (const size_t open : open_) {
+      Chunk chunk;
+      if (attach(registry_.chunks()[open], chunk) == AttachedChunk::Outcome::kOk && chunk->records() != 0) return;
+    }
+    const WriterState state = look_at_writer();
+    if (state == WriterState::kActive || state == WriterState::kStalled || committed_seq() == 0) return;
+    throw FeedError(Fault::kNoLiveData, "feed ", feed_.name, " lives in memory, nobody writes it, and the records that it held are gone");
   }
 
   bool something_new() {
@@ -764,6 +853,7 @@ class FeedReader::Impl {
 
   ReaderOptions options_;
   Files& files_;
+  std::string base_;
   FeedInfo feed_;
   FeedRegistry registry_;
   std::vector<size_t> settled_;               // of registry_.chunks(): readable, their records known, in order
@@ -782,8 +872,19 @@ class FeedReader::Impl {
   uint64_t last_epoch_ = 0;
   uint64_t last_clocks_[kClocksMax] = {};
   std::optional<At> pending_time_;
+  std::optional<MarkInfo> at_mark_;
   std::optional<Item::Kind> gone_;
   bool stalled_told_ = false;
+  bool gave_any_ = false;
+  uint64_t inactive_since_ns_ = 0;
+  uint64_t settings_seen_ = 0;
+  // Shared with who cancels.
+  struct Stop {
+    std::atomic<bool> asked{false};
+    std::mutex mutex;
+    std::string live_directory;
+  };
+  std::unique_ptr<Stop> stop_ = std::make_unique<Stop>();
   uint64_t looked_around_ns_ = 0;
   uint64_t beat_seen_ns_ = 0;
   uint64_t committed_seen_ = 0;
@@ -801,6 +902,8 @@ FeedReader FeedReader::open(const std::string& base, const std::string& name, co
 
 const FeedInfo& FeedReader::feed() const noexcept { return impl_->feed(); }
 void FeedReader::seek(const At& at) { impl_->seek(at); }
+void FeedReader::cancel() noexcept { impl_->cancel(); }
+const std::optional<MarkInfo>& FeedReader::at_mark() const noexcept { return impl_->at_mark(); }
 Item FeedReader::next(uint64_t timeout_ns) { return impl_->next(timeout_ns); }
 Batch FeedReader::next_batch(uint64_t max_rows, uint64_t timeout_ns) { return impl_->next_batch(max_rows, timeout_ns); }
 std::shared_ptr<const void> FeedReader::hold() const { return impl_->hold(); }
@@ -834,6 +937,10 @@ namespace {
 [[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
   throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read", gap.text.empty() ? "" : ": ", gap.text);
 }
+[[noreturn]] void refuse_versions(const FeedInfo& feed, const Batch& piece) {
+  throw FeedError(Fault::kUsage, "from record ", piece.first_seq, " on, feed ", feed.name, " has version ", piece.schema_id,
+                  " of its schema: read the range in pieces, or make one of all versions by a Projection");
+}
 void check_size(size_t bytes, uint64_t bytes_max) {
   if (bytes > bytes_max) throw FeedError(Fault::kResultTooLarge, "the range holds more than ", bytes_max, " bytes: read it in batches");
 }
@@ -841,9 +948,12 @@ void check_size(size_t bytes, uint64_t bytes_max) {
 
 std::vector<std::byte> FeedReader::read_range(const TimeRange& time, uint64_t bytes_max) {
   std::vector<std::byte> out;
+  uint32_t version = 0;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
     if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (version != 0 && piece.schema_id != version) refuse_versions(feed(), piece);
+    version = piece.schema_id;
     check_size(out.size() + piece.rows.size(), bytes_max);
     out.insert(out.end(), piece.rows.begin(), piece.rows.end());
   }
@@ -860,8 +970,11 @@ std::vector<std::byte> FeedReader::read_column(std::string_view name, const Time
     const size_t at = out.size();
     check_size(at + piece.count * field->bytes(), bytes_max);
     out.resize(at + piece.count * field->bytes());
+    const Schema* version = feed().version(piece.schema_id);
+    if (version == nullptr || version->field(name) == nullptr) refuse_versions(feed(), piece);
     const std::byte* from = piece.rows.data() + field->offset;
-    for (uint64_t i = 0; i < piece.count; ++i) std::memcpy(out.data() + at + i * field->bytes(), from + i * feed().record_bytes, field->bytes());
+    const size_t row_bytes = piece.rows.size() / piece.count;
+    for (uint64_t i = 0; i < piece.count; ++i) std::memcpy(out.data() + at + i * field->bytes(), from + i * row_bytes, field->bytes());
   }
   return out;
 }
@@ -874,6 +987,7 @@ uint64_t FeedReader::durable_seq() { return impl_->durable_seq(); }
 WriterState FeedReader::writer_state() { return impl_->writer_state(); }
 const std::vector<SegmentInfo>& FeedReader::segments() { return impl_->registry().segments(); }
 const std::vector<LossInfo>& FeedReader::losses() { return impl_->registry().losses(); }
+const std::vector<MarkInfo>& FeedReader::marks() { return impl_->registry().marks(); }
 const std::vector<ChunkInfo>& FeedReader::chunks() { return impl_->registry().chunks(); }
 const std::vector<EpochInfo>& FeedReader::epochs() { return impl_->registry().epochs(); }
 const std::vector<std::string>& FeedReader::warnings() { return impl_->registry().warnings(); }

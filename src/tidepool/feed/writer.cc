@@ -7,16 +7,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
+#include "tidepool/feed/blob.h"
 #include "tidepool/feed/index.h"
+#include "tidepool/feed/shm_use.h"
 #include "tidepool/shm/directory.h"
 #include "tidepool/shm/doorbell.h"
 #include "tidepool/shm/gate.h"
@@ -27,10 +31,12 @@ namespace {
 constexpr uint64_t kReserveStepBytes = uint64_t{1} << 20;
 constexpr uint64_t kHeartbeatNs = 100 * kNsPerMs;
 constexpr uint64_t kFoldStepBytes = uint64_t{1} << 20;
+constexpr uint64_t kClaimBytesMax = uint64_t{1} << 40;  // no chunk is larger
 
 // One chunk while this writer has it. Who guards what: `reserved` Impl::reserve_mutex_; `sealed` and `first_nonempty_ns`
 // Impl::mutex_; what lies below the line Impl::persist_mutex_; the rest is set before the chunk is shared.
 struct LiveChunk {
+  FeedOptions options;  // in force when it was prepared (F-10)
   ChunkHeader header;
   uint64_t first_seq = 0;
   Activation activation;
@@ -111,6 +117,21 @@ std::string_view append_status_name(AppendStatus status) noexcept {
     case AppendStatus::kClosed: return "closed";
     case AppendStatus::kForked: return "forked";
     case AppendStatus::kClaimOpen: return "claim open";
+    case AppendStatus::kUnknownBlob: return "unknown blob";
+  }
+  return "unknown";
+}
+
+std::string_view event_name(WriterEvent::Kind kind) noexcept {
+  switch (kind) {
+    case WriterEvent::Kind::kOpened: return "opened";
+    case WriterEvent::Kind::kRotated: return "rotated";
+    case WriterEvent::Kind::kSynced: return "synced";
+    case WriterEvent::Kind::kPersisted: return "persisted";
+    case WriterEvent::Kind::kRetired: return "retired";
+    case WriterEvent::Kind::kTrouble: return "trouble";
+    case WriterEvent::Kind::kFenced: return "fenced";
+    case WriterEvent::Kind::kClosed: return "closed";
   }
   return "unknown";
 }
@@ -118,14 +139,21 @@ std::string_view append_status_name(AppendStatus status) noexcept {
 class FeedWriter::Impl {
  public:
   Impl(const std::string& base, const std::string& name, const WriterOptions& options)
-      : options_(options), files_(*options.files), feed_(find_feed(base, name, files_)) {
+      : options_(options), files_(*options.files), base_(base), feed_(find_feed(base, name, files_)) {
+    if (!options.blobs_are_written && has_blob_feeds(base, feed_, files_)) {
+      throw FeedError(Fault::kUsage, "feed ", name, " has blobs: write it with BlobWriter, which keeps them together with their rows");
+    }
     refuse_network_file_systems(feed_.directory);
     lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
+    const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
+    if (locked.id == feed_.id) feed_ = locked;
     registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
     registry_.settle();
     registry_.refresh();
     recovery_ = recover_feed(feed_, registry_, files_);
     registry_.refresh();
+    settings_ = feed_.options;
+    settings_seen_ = registry_.settings_changes();
     epoch_ = recovery_.epoch;
     next_ordinal_ = recovery_.highest_ordinal + 1;
     segment_first_ = recovery_.next_seq;
@@ -157,6 +185,8 @@ class FeedWriter::Impl {
     adopt();
     publish_latest();
     opened_ = true;
+    for (const ChunkRecovery& chunk : recovery_.chunks) live_.recovered().set(live_.recovered().peek() + chunk.count);
+    happened({.kind = WriterEvent::Kind::kOpened, .first_seq = recovery_.next_seq, .end_seq = recovery_.next_seq, .text = recovery_.loss ? "records were lost" : recovery_.clean ? "" : "recovered"});
     helper_ = std::thread([this] { help(); });
     persister_ = std::thread([this] { persist(); });
   }
@@ -191,6 +221,8 @@ class FeedWriter::Impl {
     claim.seq = hot_.seq;
     claim.meta = {at + meta_at, meta_bytes};
     claim.bytes = {at + payload_at, payload_bytes};
+    claim.ordinal = hot_.ordinal;
+    claim.offset = hot_.position + payload_at;
     return claim;  // inside the gate until commit() or abort()
   }
 
@@ -256,7 +288,7 @@ class FeedWriter::Impl {
     none.status = AppendStatus::kWrongSize;
     if (!rows_ || rows == 0) return none;
     none.status = AppendStatus::kTooLarge;
-    if (rows > feed_.options.chunk_bytes / record_bytes_) return none;
+    if (rows > kClaimBytesMax / record_bytes_) return none;
     return claim(rows * record_bytes_, 0, 0, 0, rows * record_bytes_);
   }
 
@@ -293,6 +325,7 @@ class FeedWriter::Impl {
       health.clock_regressions[k] = live_.regressions(k).peek();
       health.clock_step_back_max[k] = step_back_max_[k];
     }
+    health.callback_failures = callback_failures_.load();
     health.trouble = trouble_.empty() ? room_trouble_ : trouble_;
     return health;
   }
@@ -314,6 +347,31 @@ class FeedWriter::Impl {
     const std::scoped_lock persisting(persist_mutex_);
     round(false);
     return close_segment(SegmentStatus::kClosed, reason);
+  }
+
+  void mark(uint64_t seq, uint32_t code, const std::string& text) {
+    require_open();
+    const std::scoped_lock persisting(persist_mutex_);
+    round(false);  // finds the frames' places, and the registry names the chunk
+    FeedRecord record = entry(FeedEntry::kMark);
+    record.first_seq = seq;
+    record.value = code;
+    record.text = text;
+    std::deque<std::shared_ptr<LiveChunk>> chunks = window_;
+    {
+      const std::scoped_lock lock(mutex_);
+      chunks.insert(chunks.end(), queue_.begin(), queue_.end());
+      chunks.push_back(current_);
+    }
+    for (const auto& chunk : chunks) {
+      if (!chunk->index_started || seq < chunk->first_seq || seq - chunk->first_seq >= chunk->index.records()) continue;
+      const uint64_t at = seq - chunk->first_seq;
+      const std::byte* clocks = rows_ ? chunk->data + at * record_bytes_ : chunk->data + chunk->index.entries()[at].offset + 16;
+      record.ordinal = chunk->header.ordinal;
+      for (size_t k = 0; k < clocks_; ++k) record.clocks[k].min = record.clocks[k].max = load<uint64_t>(clocks + 8 * k);
+      return put(record, false);
+    }
+    throw FeedError(Fault::kOutOfRange, "mark record ", seq, " of feed ", feed_.name, ": it is not one of those in memory, which end at ", next_seq());
   }
 
   void close() {
@@ -389,6 +447,7 @@ class FeedWriter::Impl {
     for (const char* name : {LivePage::kName, "doorbell"}) unlink_file(files_, concat(live_directory_, "/", name));
     files_.remove_directory(live_directory_);  // stays if a stranger put something there
     lock_ = {};
+    happened({.kind = WriterEvent::Kind::kClosed, .end_seq = closed_at_});
   }
 
   const FeedInfo& feed() const noexcept { return feed_; }
@@ -406,6 +465,8 @@ class FeedWriter::Impl {
     uint64_t seq = 0;        // of the next record
     uint64_t records = 0;    // in the chunk
     uint64_t claimed = 0;
+    uint64_t ordinal = 0;
+    bool every_commit = false;  // returns when it is durable
     uint64_t highest[kClocksMax] = {};         // in this chunk
     uint64_t highest_before[kClocksMax] = {};  // in all before
     bool any_before = false;
@@ -470,7 +531,7 @@ class FeedWriter::Impl {
     hot_.words.covered().publish(hot_.position);
     bell_->ring_if_parked();
     gate_.leave();
-    if (feed_.options.sync == SyncMode::kEveryCommit && feed_.options.storage != Storage::kMemory) [[unlikely]] return make_durable(seq);
+    if (hot_.every_commit) [[unlikely]] return make_durable(seq);
     return {AppendStatus::kOk, seq};
   }
 
@@ -510,10 +571,14 @@ class FeedWriter::Impl {
           if (status == AppendStatus::kFenced) fail(status);
         }
         const uint64_t now_ns = monotonic_ns();
-        if (deadline_ns == 0) deadline_ns = now_ns + options_.block_ns;
+        if (deadline_ns == 0) {
+          deadline_ns = now_ns + options_.block_ns;
+          live_.waits().set(live_.waits().peek() + 1);
+        }
         if (now_ns >= deadline_ns) return status;
         wake_.notify_all();
         space_.wait_for(lock, std::chrono::nanoseconds(std::min<uint64_t>(deadline_ns - now_ns, 10 * kNsPerMs)));
+        live_.wait_ns_total().set(live_.wait_ns_total().peek() + monotonic_ns() - now_ns);
       }
     } catch (...) {
       return AppendStatus::kIoError;
@@ -590,7 +655,10 @@ class FeedWriter::Impl {
     }
     auto chunk = std::make_shared<LiveChunk>();
     ChunkHeader& header = chunk->header;
-    header = ChunkHeader::plan(feed_, feed_.options.chunk_bytes);
+    FeedInfo planned = feed_;
+    planned.options = settings();
+    chunk->options = planned.options;
+    header = ChunkHeader::plan(planned, planned.options.chunk_bytes);
     header.ordinal = next_ordinal_++;
     header.epoch = epoch_;
     header.created_wall_ns = realtime_ns();
@@ -600,8 +668,9 @@ class FeedWriter::Impl {
     chunk->index_path = concat(live_directory_, "/", index_name(header.ordinal));
     const auto constant = header.encode();
     const bool durable = feed_.options.storage == Storage::kDurable;
+    check_shm_cap(feed_, durable ? kChunkPageBytes : header.file_bytes(), options_.base_shm_bytes_max);
     try {
-      chunk->data_file = File::open(files_, chunk->data_path, O_RDWR | O_CREAT | O_EXCL, feed_.options.file_mode, true);
+      chunk->data_file = File::open(files_, chunk->data_path, O_RDWR | O_CREAT | O_EXCL, chunk->options.file_mode, true);
       const uint64_t live_bytes = durable ? kChunkPageBytes : header.file_bytes();
       const uint64_t head_bytes = durable ? kChunkPageBytes : header.data_offset;
       chunk->data_file.reserve(0, head_bytes);
@@ -609,7 +678,7 @@ class FeedWriter::Impl {
       chunk->words_mapping = Mapping::of(chunk->data_file, live_bytes, true);
       std::memcpy(chunk->words_mapping.data(), constant.data(), constant.size());
       if (durable) {
-        chunk->disk = ChunkFile::create(files_, feed_.directory, header, schema_block_, feed_.options.file_mode, true);
+        chunk->disk = ChunkFile::create(files_, feed_.directory, header, schema_block_, chunk->options.file_mode, true);
         chunk->data_mapping = Mapping::of(chunk->disk->file(), header.file_bytes(), true);
         chunk->data = chunk->data_mapping.data() + header.data_offset;
       } else {
@@ -617,7 +686,7 @@ class FeedWriter::Impl {
         chunk->data = chunk->words_mapping.data() + header.data_offset;
       }
       chunk->words = ChunkWords(chunk->words_mapping.data());
-      reserve(*chunk, feed_.options.prefault ? header.capacity : std::min(header.capacity, kReserveStepBytes));
+      reserve(*chunk, chunk->options.prefault ? header.capacity : std::min(header.capacity, kReserveStepBytes));
       // Synced before any of its records can be said to be durable: else a power cut could leave them where no reader looks.
       put(entry_of(FeedEntry::kChunkOpened, *chunk), feed_.options.storage != Storage::kMemory);
     } catch (const FeedError&) {
@@ -635,7 +704,7 @@ class FeedWriter::Impl {
     const uint64_t target = std::min(chunk.header.capacity, (end + kReserveStepBytes - 1) / kReserveStepBytes * kReserveStepBytes);
     const File& file = feed_.options.storage == Storage::kDurable ? chunk.disk->file() : chunk.data_file;
     file.reserve(chunk.header.data_offset + chunk.reserved, target - chunk.reserved);
-    if (feed_.options.prefault) populate(chunk.data + chunk.reserved, target - chunk.reserved);
+    if (chunk.options.prefault) populate(chunk.data + chunk.reserved, target - chunk.reserved);
     chunk.reserved = target;
   }
 
@@ -658,7 +727,7 @@ class FeedWriter::Impl {
     if (next_ || stopping_) return;
     uint64_t waiting = 0;
     for (const auto& chunk : queue_) waiting += chunk->header.capacity;
-    if (feed_.options.storage != Storage::kMemory && waiting != 0 && waiting + current_->header.capacity > feed_.options.backlog_bytes) {
+    if (feed_.options.storage != Storage::kMemory && waiting != 0 && waiting + current_->header.capacity > current_->options.backlog_bytes) {
       if (out_of_space_) throw FeedError(Fault::kNoSpace, trouble_);
       throw FeedError(Fault::kBackpressure, waiting, " bytes wait for the disk");
     }
@@ -698,6 +767,7 @@ class FeedWriter::Impl {
     next_ = nullptr;
     queue_.push_back(old);
     ++rotations_;
+    live_.rotations().set(rotations_);
     publish_latest();
     adopt();
     wake_.notify_all();
@@ -714,6 +784,8 @@ class FeedWriter::Impl {
     hot_.position = current_->words.committed().peek();
     hot_.records = 0;
     hot_.seq = current_->first_seq;
+    hot_.ordinal = current_->header.ordinal;
+    hot_.every_commit = current_->options.sync == SyncMode::kEveryCommit && feed_.options.storage != Storage::kMemory;
     std::fill(std::begin(hot_.highest), std::end(hot_.highest), 0);
     adopt_limit();
   }
@@ -778,10 +850,10 @@ class FeedWriter::Impl {
       chunk.index_started = true;
       chunk.last_sync_ns = options_.clock->monotonic_ns();
     }
-    open_segment();
+    if (chunk.options.segments) open_segment();
     const bool on_disk = feed_.options.storage != Storage::kMemory;
     const bool in_place = feed_.options.storage == Storage::kDurable;
-    if (on_disk && !chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, feed_.options.file_mode, false);
+    if (on_disk && !chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, chunk.options.file_mode, false);
     if (on_disk && !chunk.activation_written) {
       chunk.disk->activate(chunk.activation);
       chunk.activation_written = true;
@@ -796,11 +868,11 @@ class FeedWriter::Impl {
     if (!on_disk) return;
     const uint64_t now_ns = options_.clock->monotonic_ns();
     const uint64_t unsynced = chunk.disk->checked_end() - chunk.disk->durable_end();
-    const bool due = feed_.options.sync == SyncMode::kInterval && (now_ns - chunk.last_sync_ns >= feed_.options.sync_interval_ns || unsynced >= feed_.options.sync_bytes);
+    const bool due = chunk.options.sync == SyncMode::kInterval && (now_ns - chunk.last_sync_ns >= chunk.options.sync_interval_ns || unsynced >= chunk.options.sync_bytes);
     if (unsynced == 0) {
       chunk.last_sync_ns = now_ns;
     } else if (force || due) {
-      chunk.disk->sync(chunk.index.records());
+      timed_sync([&] { chunk.disk->sync(chunk.index.records()); });
       chunk.last_sync_ns = now_ns;
       say_durable(chunk);
     }
@@ -816,11 +888,45 @@ class FeedWriter::Impl {
     }
   }
 
+  // What the records refer to first (F-122), then they.
+  template <typename Sync>
+  void timed_sync(Sync&& sync) {
+    if (options_.before_sync) options_.before_sync();
+    const uint64_t begin_ns = monotonic_ns();
+    sync();
+    const uint64_t took_ns = monotonic_ns() - begin_ns;
+    live_.syncs().set(live_.syncs().peek() + 1);
+    live_.sync_ns_total().set(live_.sync_ns_total().peek() + took_ns);
+    live_.sync_ns_max().set(std::max(live_.sync_ns_max().peek(), took_ns));
+  }
+
   void say_durable(LiveChunk& chunk) {
     chunk.words.durable().publish(chunk.disk->durable_end());
-    const std::scoped_lock lock(mutex_);
-    live_.durable_seq().publish(chunk.first_seq + chunk.index.records());
-    space_.notify_all();
+    const uint64_t durable = chunk.first_seq + chunk.index.records();
+    {
+      const std::scoped_lock lock(mutex_);
+      live_.durable_seq().publish(durable);
+      space_.notify_all();
+    }
+    if (options_.on_durable) call([&] { options_.on_durable(durable); });
+    happened({.kind = WriterEvent::Kind::kSynced, .ordinal = chunk.header.ordinal, .first_seq = chunk.first_seq, .end_seq = durable});
+  }
+
+  // Whatever a user's function does, the data path goes on (F-137, F-140).
+  template <typename Function>
+  void call(Function&& function) noexcept {
+    try {
+      function();
+    } catch (...) {
+      callback_failures_.fetch_add(1);
+    }
+  }
+
+  void happened(WriterEvent event) {  // mutex_ not held
+    if (!options_.on_event) return;
+    event.epoch = epoch_;
+    event.wall_ns = realtime_ns();
+    call([&] { options_.on_event(event); });
   }
 
   void finish(LiveChunk& chunk) {
@@ -831,8 +937,9 @@ class FeedWriter::Impl {
     sealed.count = summary.count;
     sealed.bytes = summary.bytes;
     std::copy(std::begin(summary.clocks), std::end(summary.clocks), std::begin(sealed.clocks));
+    const uint64_t begin_ns = monotonic_ns();
     if (chunk.disk) {
-      chunk.disk->seal(summary);
+      timed_sync([&] { chunk.disk->seal(summary); });
       say_durable(chunk);
       cached("index", [&] {
         write_file_atomically(files_, feed_.directory, index_name(chunk.header.ordinal),
@@ -845,14 +952,18 @@ class FeedWriter::Impl {
       put(sealed, false);
     }
     gather_segment_bounds(chunk);
+    uint64_t backlog = 0;
     {
       const std::scoped_lock lock(mutex_);
       const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &chunk; });
       window_.push_back(*at);
       queue_.erase(at);
+      for (const auto& queued : queue_) backlog += queued->words.committed().load();
       space_.notify_all();
     }
-    while (window_.size() + 1 > feed_.options.live_chunks) retire(*pop_window());
+    happened({.kind = WriterEvent::Kind::kPersisted, .ordinal = chunk.header.ordinal, .first_seq = summary.first_seq, .end_seq = summary.end_seq(), .bytes = summary.bytes,
+              .backlog_bytes = backlog, .elapsed_ns = monotonic_ns() - begin_ns});
+    while (window_.size() + 1 > chunk.options.live_chunks) retire(*pop_window());
   }
 
   std::shared_ptr<LiveChunk> pop_window() {
@@ -871,10 +982,11 @@ class FeedWriter::Impl {
       live_.floor_seq().publish(chunk.first_seq + chunk.index.records());
     }
     unlink_live(chunk);
+    happened({.kind = WriterEvent::Kind::kRetired, .ordinal = chunk.header.ordinal, .first_seq = chunk.first_seq, .end_seq = chunk.first_seq + chunk.index.records()});
   }
 
   void open_segment() {
-    if (!feed_.options.segments || segment_open_) return;
+    if (segment_open_) return;
     FeedRecord opened = entry(FeedEntry::kSegmentOpened);
     opened.ordinal = segment_id_ + 1;
     opened.first_seq = segment_first_;
@@ -930,6 +1042,7 @@ class FeedWriter::Impl {
         worked = round(false);
       } catch (const FeedError& error) {
         log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+        happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
       } catch (const std::exception& error) {
         const std::scoped_lock lock(mutex_);
         trouble_ = error.what();
@@ -948,6 +1061,8 @@ class FeedWriter::Impl {
   // Prepares the next chunk, keeps space reserved ahead, beats the heart, seals by age, notices that it was fenced.
   void help() {
     uint64_t beat_ns = 0;
+    std::shared_ptr<LiveChunk> seen;  // and how far, at the last look
+    uint64_t seen_end = 0;
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       if (!next_ && failure_ == AppendStatus::kOk) {
@@ -962,14 +1077,19 @@ class FeedWriter::Impl {
       const uint64_t committed = chunk->words.committed().load();
       lock.unlock();
       try {
-        if (!feed_.options.prefault) reserve(*chunk, std::min(chunk->header.capacity, committed + 4 * kReserveStepBytes));
+        if (!chunk->options.prefault) reserve(*chunk, std::min(chunk->header.capacity, committed + 4 * kReserveStepBytes));
       } catch (const FeedError&) {  // the append that needs it says so
       }
       const uint64_t now_ns = monotonic_ns();
+      if (committed != 0 && (chunk != seen || committed != seen_end)) live_.last_append_ns().publish(now_ns);
+      if (chunk != seen && seen) happened({.kind = WriterEvent::Kind::kRotated, .ordinal = chunk->header.ordinal, .first_seq = chunk->first_seq, .end_seq = chunk->first_seq});
+      seen = chunk;
+      seen_end = committed;
       if (now_ns - beat_ns >= kHeartbeatNs) {
         beat_ns = now_ns;
         live_.heartbeat_ns().publish(now_ns);
         look_for_successor();
+        drop_outdated();
       }
       lock.lock();
       if (stopping_) break;
@@ -988,15 +1108,50 @@ class FeedWriter::Impl {
       gone = error.fault() == Fault::kFeedReplaced || error.fault() == Fault::kFeedDeleted;
     }
     if (!gone) return;
-    const std::scoped_lock lock(mutex_);
-    fail(AppendStatus::kFenced);
+    {
+      const std::scoped_lock lock(mutex_);
+      if (failure_ == AppendStatus::kFenced) return;
+      fail(AppendStatus::kFenced);
+    }
+    happened({.kind = WriterEvent::Kind::kFenced});
+  }
+
+  // The settings for the next chunk (F-10). By who prepares.
+  const FeedOptions& settings() {
+    const std::scoped_lock lock(registry_mutex_);
+    if (registry_.settings_changes() != settings_seen_) {
+      const FeedInfo now = find_feed(base_, feed_.name, files_);
+      if (now.id == feed_.id) settings_ = now.options;
+      settings_seen_ = registry_.settings_changes();
+    }
+    return settings_;
+  }
+
+  // A chunk that was prepared for settings that have changed since is not begun.
+  void drop_outdated() {
+    {
+      const std::scoped_lock lock(registry_mutex_);
+      if (registry_.settings_changes() == settings_seen_) return;
+    }
+    std::shared_ptr<LiveChunk> outdated;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (preparing_ || stopping_) return;
+      outdated = std::exchange(next_, nullptr);
+    }
+    if (!outdated) return;
+    try {
+      abandon(*outdated);
+    } catch (const FeedError& error) {  // the next writer's recovery removes it
+      log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+    }
   }
 
   void seal_by_age() {  // mutex_ held
-    if (feed_.options.chunk_age_ns == 0 || !next_ || failure_ != AppendStatus::kOk || current_->words.committed().load() == 0) return;
+    if (current_->options.chunk_age_ns == 0 || !next_ || failure_ != AppendStatus::kOk || current_->words.committed().load() == 0) return;
     const uint64_t now_ns = options_.clock->monotonic_ns();
     if (current_->first_nonempty_ns == 0) current_->first_nonempty_ns = now_ns;
-    if (now_ns - current_->first_nonempty_ns < feed_.options.chunk_age_ns) return;
+    if (now_ns - current_->first_nonempty_ns < current_->options.chunk_age_ns) return;
     if (!gate_.close()) return;  // an append is under way: next time (F-d)
     rotate_locked();
     gate_.open();
@@ -1004,6 +1159,7 @@ class FeedWriter::Impl {
 
   WriterOptions options_;
   Files& files_;
+  std::string base_;
   FeedInfo feed_;
   shm::FileLock lock_;
   RecoveryReport recovery_;
@@ -1028,6 +1184,9 @@ class FeedWriter::Impl {
   std::mutex reserve_mutex_;   // taken last
   std::mutex registry_mutex_;  // guards registry_
   FeedRegistry registry_;
+  FeedOptions settings_;       // for the next chunk
+  uint64_t settings_seen_ = 0;
+  std::atomic<uint64_t> callback_failures_{0};
 
   mutable std::mutex mutex_;   // guards what follows; never held while a file is written
   std::condition_variable wake_;   // for the threads
@@ -1104,6 +1263,7 @@ uint64_t FeedWriter::next_seq() const noexcept { return impl_->next_seq(); }
 WriterHealth FeedWriter::health() const { return impl_->health(); }
 bool FeedWriter::rotate() { return impl_->rotate(); }
 bool FeedWriter::mark_segment_boundary(const std::string& reason) { return impl_->mark_segment_boundary(reason); }
+void FeedWriter::mark(uint64_t seq, uint32_t code, const std::string& text) { impl_->mark(seq, code, text); }
 void FeedWriter::close() { impl_->close(); }
 
 }  // namespace tidepool::feed

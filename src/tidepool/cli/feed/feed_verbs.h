@@ -22,7 +22,9 @@ struct Context;
   verb(import)                    \
   verb(export)                    \
   verb(health)                    \
-  verb(delete)
+  verb(delete)                    \
+  verb(segments)                  \
+  verb(datasets)
 
 #define TIDEPOOL_DECLARE_FEED_VERB(name) void add_feed_##name(CLI::App& group, Context& context);
 TIDEPOOL_FEED_VERBS(TIDEPOOL_DECLARE_FEED_VERB)
