@@ -65,7 +65,7 @@ class NpySource final : public RowSource {
       : file_(UserFile::open(path)), schema_(schema), options_(options), layout_(layout_of(file_)) {
     map_ = map_columns(column_names(layout_), true, schema_, options_, path);
     for (const NpyField& from : layout_.fields) {
-      as_read_.push_back({column_name(from), from.type, from.count, 0, {}});
+      as_read_.push_back({column_name(from), from.type, from.count, 0, {}, {}, {}});
     }
   }
 
@@ -212,7 +212,7 @@ Schema npy_schema(const std::string& path, const SourceOptions& options) {
     const NpyField& from = layout.fields[i];
     if (std::find(clocks.begin(), clocks.end(), i) != clocks.end()) continue;
     if (!options.columns.empty() && std::find(options.columns.begin(), options.columns.end(), fits[i].name) == options.columns.end()) continue;
-    fields.push_back({fits[i].name, type_text({fits[i].name, from.type, from.count, 0, {}})});
+    fields.push_back({fits[i].name, type_text({fits[i].name, from.type, from.count, 0, {}, {}, {}})});
   }
   Schema schema = Schema::rows(fields, std::max<size_t>(1, clocks.size()), options.aligned);
   for (size_t k = 0; k < clocks.size(); ++k) {

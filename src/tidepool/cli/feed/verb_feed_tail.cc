@@ -120,6 +120,7 @@ class Tail {
       case Kind::kDeleted: failed_ = over_ = true; return tell("deleted", {}, concat("FEED_DELETED: feed ", args_.target.name, " was deleted"));
       case Kind::kEnded: ended_ = over_ = true; return;
       case Kind::kIdle: over_ = !args_.follow; return;
+      case Kind::kCancelled: over_ = true; return;
       case Kind::kRow:
       case Kind::kFrame: return;
     }
