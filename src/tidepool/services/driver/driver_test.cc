@@ -1,19 +1,12 @@
 // Attaching, seen from outside.
 #include "tidepool/services/driver/driver.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <random>
-#include <set>
 
 #include "tidepool/base/process.h"
 #include "tidepool/base/random.h"
@@ -28,21 +21,7 @@
 namespace tidepool::driver::driver_test {
 namespace {
 
-namespace fs = std::filesystem;
-using testing::DriverTest;
-using testing::Heard;
-using testing::kChannel;
-using testing::kPeriodMs;
-using testing::LogCapture;
-using testing::RawClient;
-using testing::StillClock;
-using transport::testing::poll_until;
-using transport::testing::TestDir;
-using transport::testing::TestMediaDriver;
-using wire::PublishMode;
-using wire::ResponseCode;
-using wire::RevokeReason;
-using wire::Role;
+using namespace testing;
 
 // ---- attach --------------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ using transport::testing::TestDir;
 using transport::testing::TestMediaDriver;
 using wire::PublishMode;
 using wire::ResponseCode;
+using wire::RevokeReason;
 using wire::Role;
 
 inline constexpr const char* kChannel = "aeron:ipc?term-length=128k";
