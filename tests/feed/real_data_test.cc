@@ -14,9 +14,11 @@ namespace tidepool::feed {
 namespace {
 
 TEST(RealData, FlightsComeOutAsTheyWentInAndAreFollowedLive) {  // F-98 to F-102, F-149, F-151, F-152
-  if (!std::filesystem::exists(TIDEPOOL_FLIGHTS)) GTEST_SKIP() << TIDEPOOL_FLIGHTS << " is not here: tools/setup.sh fetches it (need_flights)";
+  if (!std::filesystem::exists(TIDEPOOL_FLIGHTS))
+    GTEST_SKIP() << TIDEPOOL_FLIGHTS << " is not here: tools/setup.sh fetches it (need_flights)";
   const shm::test::TemporaryDirectory directory;
-  const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_REAL_DATA, " ", TIDEPOOL_BINARY, " ", TIDEPOOL_FLIGHTS, " ", directory.path(), " 2>&1");
+  const std::string command =
+      concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_REAL_DATA, " ", TIDEPOOL_BINARY, " ", TIDEPOOL_FLIGHTS, " ", directory.path(), " 2>&1");
   FILE* pipe = ::popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   std::string text;

@@ -62,7 +62,7 @@ TEST_F(CommandTest, WithoutAVerbShowsWhatThereIs) {
 
 TEST_F(CommandTest, EveryVerbHasHelpWithExamples) {  // issue 3, item 4
   EXPECT_EQ(run({"--help"}).exit, 0);
-  for (const std::string verb : {"up", "driver", "supervisor", "media-driver", "discovery", "publish", "subscribe", "inspect", "streams", "leases", "listen", "gc", "config", "demo", "bench", "doctor", "version"}) {
+  for (const std::string verb : {"up", "driver", "supervisor", "media-driver", "discovery", "publish", "subscribe", "feed", "inspect", "streams", "leases", "listen", "gc", "config", "demo", "bench", "doctor", "version"}) {
     const Ran ran = run({verb, "--help"});
     EXPECT_EQ(ran.exit, 0) << verb;
     EXPECT_EQ(ran.err, "") << verb;

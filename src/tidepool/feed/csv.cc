@@ -46,7 +46,8 @@ bool CsvReader::fill() {
     at_ = 0;
   }
   if (text_.size() > kRecordBytesLimit) {
-    throw FeedError(Fault::kCorrupt, name_, ":", record_line_, ": a record is longer than ", kRecordBytesLimit, " bytes: does a quote not end?");
+    throw FeedError(Fault::kCorrupt, name_, ":", record_line_, ": a record is longer than ", kRecordBytesLimit,
+                    " bytes: does a quote not end?");
   }
   if (may_read_ && !may_read_(fd_)) {
     ended_ = true;
@@ -96,7 +97,9 @@ bool CsvReader::next(std::vector<std::string_view>& values) {
     record_line_ = line_;
     if (!started_) skip_mark();
     if (!find_record_end(end)) return false;
-    line_ += static_cast<uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_), text_.begin() + static_cast<std::ptrdiff_t>(end), '\n')) + 1;
+    line_ += static_cast<uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_),
+                                              text_.begin() + static_cast<std::ptrdiff_t>(end), '\n')) +
+             1;
     next_at = std::min(end + 1, text_.size());
     if (end > at_ && text_[end - 1] == '\r') --end;
     if (end > at_) break;
@@ -133,7 +136,8 @@ void ColumnGuess::look(std::string_view value, const std::vector<std::string>& m
   ++values;
   if (times && !parse_iso_time(value)) times = false;
   value = trimmed(value);
-  if (booleans && value != "true" && value != "false" && value != "True" && value != "False" && value != "TRUE" && value != "FALSE") booleans = false;
+  if (booleans && value != "true" && value != "false" && value != "True" && value != "False" && value != "TRUE" && value != "FALSE")
+    booleans = false;
   if (!numbers) return;
   int64_t whole = 0;
   uint64_t big = 0;

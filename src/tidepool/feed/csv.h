@@ -24,7 +24,7 @@ class CsvReader {
   // Throws FeedError kCorrupt for a quote that does not end or a record beyond the limit, kIo for what the machine refuses.
   bool next(std::vector<std::string_view>& values);
   uint64_t line() const noexcept { return record_line_; }  // where the record began, from 1
-  uint64_t bytes() const noexcept { return consumed_; }    // read so far
+  uint64_t bytes() const noexcept { return consumed_; }  // read so far
   // Nothing more is buffered: the next call may wait for the other end of a pipe.
   bool would_read() const noexcept { return text_.find('\n', at_) == std::string::npos; }
 
@@ -48,14 +48,14 @@ class CsvReader {
 // What was seen of one column.
 struct ColumnGuess {
   std::string name;
-  uint64_t values = 0;     // that are not missing
+  uint64_t values = 0;  // that are not missing
   uint64_t missing = 0;
   bool integers = true;
   bool unsigned_big = false;  // above int64
   bool negative = false;
   bool numbers = true;
   bool booleans = true;
-  bool times = true;       // ISO 8601
+  bool times = true;  // ISO 8601
   size_t text_bytes_max = 0;
   void look(std::string_view value, const std::vector<std::string>& missing_texts);
   std::string type() const;  // "int64", "uint64", "float64", "bool", "text[8]"

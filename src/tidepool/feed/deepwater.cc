@@ -69,7 +69,9 @@ class Msgpack {
   }
 
  private:
-  [[noreturn]] void fail(const char* wanted) const { throw FeedError(Fault::kCorrupt, path_, ": at byte ", at_, ": expected ", wanted); }
+  [[noreturn]] void fail(const char* wanted) const {
+    throw FeedError(Fault::kCorrupt, path_, ": at byte ", at_, ": expected ", wanted);
+  }
   uint8_t byte() {
     if (at_ >= bytes_.size()) fail("more");
     return static_cast<uint8_t>(bytes_[at_++]);
@@ -84,7 +86,8 @@ class Msgpack {
   size_t at_ = 0;
 };
 
-constexpr std::string_view kTypes[] = {"_", "char", "bool", "int8", "uint8", "int16", "uint16", "float16", "int32", "uint32", "float32", "int64", "uint64", "float64", "bytes"};
+constexpr std::string_view kTypes[] = {"_",     "char",   "bool",    "int8",  "uint8",  "int16",   "uint16", "float16",
+                                       "int32", "uint32", "float32", "int64", "uint64", "float64", "bytes"};
 constexpr uint64_t kTypeBytes[] = {1, 1, 1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 1};
 
 // [1, "<", record_size, clock_level, [[name, type_id, offset, size]...]]
@@ -94,7 +97,8 @@ Schema read_schema(const std::string& path) {
   Msgpack in(bytes, path);
   const auto corrupt = [&](const auto&... parts) { throw FeedError(Fault::kCorrupt, path, ": ", parts...); };
   if (in.array() != 5) corrupt("a schema has five parts");
-  if (const uint64_t version = in.number(); version != 1) throw FeedError(Fault::kUnsupportedVersion, path, ": schema version ", version, " is not known here");
+  if (const uint64_t version = in.number(); version != 1)
+    throw FeedError(Fault::kUnsupportedVersion, path, ": schema version ", version, " is not known here");
   if (in.text() != "<") corrupt("only little-endian records are known");
   const uint64_t record_bytes = in.number(), clocks = in.number(), count = in.array();
   if (record_bytes > kRecordBytesMax || count > kFieldsMax) corrupt("a record of ", record_bytes, " bytes with ", count, " fields");
@@ -115,7 +119,9 @@ Schema read_schema(const std::string& path) {
     pad_to(offset);
     const uint64_t elements = size / kTypeBytes[type];
     const bool counted = type == 0 || type == 14;
-    fields.push_back({name.empty() ? concat("_pad", at) : name, counted ? concat(kTypes[type], size) : elements == 1 ? std::string(kTypes[type]) : concat(kTypes[type], "[", elements, "]")});
+    fields.push_back({name.empty() ? concat("_pad", at) : name, counted         ? concat(kTypes[type], size)
+                                                                : elements == 1 ? std::string(kTypes[type])
+                                                                                : concat(kTypes[type], "[", elements, "]")});
     at = offset + size;
   }
   pad_to(record_bytes);
@@ -134,17 +140,20 @@ struct GlobalEntry {
 
 std::vector<GlobalEntry> read_global(const std::string& base) {
   const std::string path = base + "/registry/global_registry.bin";
-  if (!std::filesystem::exists(path)) throw FeedError(Fault::kBaseNotFound, "there is no ", path, ": is that the directory of a Deepwater base?");
+  if (!std::filesystem::exists(path))
+    throw FeedError(Fault::kBaseNotFound, "there is no ", path, ": is that the directory of a Deepwater base?");
   const UserFile file = UserFile::open(path);
   const std::vector<std::byte> bytes = read_part(file, 0, kHeaderBytes + kFeedsMax * kEntryBytes);
   if (bytes.size() < kHeaderBytes) throw FeedError(Fault::kCorrupt, path, ": shorter than its header");
   const uint64_t count = load<uint64_t>(bytes.data());
-  if (count > (bytes.size() - kHeaderBytes) / kEntryBytes) throw FeedError(Fault::kCorrupt, path, ": it says ", count, " feeds and has no room for them");
+  if (count > (bytes.size() - kHeaderBytes) / kEntryBytes)
+    throw FeedError(Fault::kCorrupt, path, ": it says ", count, " feeds and has no room for them");
   std::vector<GlobalEntry> out;
   for (uint64_t i = 0; i < count; ++i) {
     const std::byte* at = bytes.data() + kHeaderBytes + i * kEntryBytes;
     const std::string_view name(reinterpret_cast<const char*>(at), 32);
-    out.push_back({std::string(name.substr(0, name.find('\0'))), load<uint32_t>(at + 32), load<uint32_t>(at + 40), load<uint16_t>(at + 44), load<uint16_t>(at + 46)});
+    out.push_back({std::string(name.substr(0, name.find('\0'))), load<uint32_t>(at + 32), load<uint32_t>(at + 40),
+                   load<uint16_t>(at + 44), load<uint16_t>(at + 46)});
   }
   return out;
 }
@@ -189,7 +198,8 @@ class DeepwaterSource final : public RowSource {
   uint64_t bytes_done() const override { return done_; }
   uint64_t bytes_total() const override { return total_; }
 
-  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows, const std::function<void(Rejected)>& reject) override {
+  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows,
+            const std::function<void(Rejected)>& reject) override {
     while (next_ >= usable_) {
       if (chunk_ == feed_.chunks.size()) return false;
       open(feed_.chunks[chunk_++], reject);
@@ -214,12 +224,14 @@ class DeepwaterSource final : public RowSource {
       return;
     }
     if (chunk.records < chunk.told_records) {
-      reject({row_, concat("chunk ", chunk.id, " holds ", chunk.records, " of the ", chunk.told_records, " records that its registry says")});
+      reject({row_, concat("chunk ", chunk.id, " holds ", chunk.records, " of the ", chunk.told_records,
+                           " records that its registry says")});
     }
     file_ = UserFile::open(chunk_path(feed_, chunk.id));
     usable_ = without_zero_tail(chunk.records);
     if (usable_ < chunk.records) {
-      reject({row_ + usable_, concat("chunk ", chunk.id, " ends with ", chunk.records - usable_, " records of zeros, which nobody wrote")});
+      reject({row_ + usable_,
+              concat("chunk ", chunk.id, " ends with ", chunk.records - usable_, " records of zeros, which nobody wrote")});
       done_ += (chunk.records - usable_) * record_bytes_;
     }
   }
@@ -231,7 +243,9 @@ class DeepwaterSource final : public RowSource {
       buffer.resize(static_cast<size_t>(count * record_bytes_));
       const MutableBytes got = file_.read_at(buffer, (records - count) * record_bytes_);
       const auto last = std::find_if(got.rbegin(), got.rend(), [](std::byte byte) { return byte != std::byte{0}; });
-      if (last != got.rend()) return records - count + static_cast<uint64_t>(got.rend() - last + static_cast<std::ptrdiff_t>(record_bytes_) - 1) / record_bytes_;
+      if (last != got.rend())
+        return records - count +
+               static_cast<uint64_t>(got.rend() - last + static_cast<std::ptrdiff_t>(record_bytes_) - 1) / record_bytes_;
       records -= count;
     }
     return 0;
@@ -258,7 +272,8 @@ DeepwaterFeed open_deepwater_feed(const std::string& base, const std::string& na
   if (found == all.end()) {
     std::string known;
     for (const GlobalEntry& entry : all) known += concat(known.empty() ? "" : ", ", printable(entry.name, 32));
-    throw FeedError(Fault::kFeedNotFound, "the Deepwater base ", base, " has no feed ", printable(name, 32), known.empty() ? "" : concat("; it has ", known));
+    throw FeedError(Fault::kFeedNotFound, "the Deepwater base ", base, " has no feed ", printable(name, 32),
+                    known.empty() ? "" : concat("; it has ", known));
   }
   check_feed_name(name);  // before a path is made of it (F-8)
   DeepwaterFeed feed;
@@ -266,7 +281,8 @@ DeepwaterFeed open_deepwater_feed(const std::string& base, const std::string& na
   feed.directory = concat(base, "/data/", name);
   feed.schema = read_schema(feed.directory + "/feed_schema.msgpack");
   if (feed.schema.clocks() != found->clock_level) {
-    feed.remarks.push_back(concat("the registry says ", found->clock_level, " clocks, the schema ", feed.schema.clocks(), ": the schema counts"));
+    feed.remarks.push_back(
+        concat("the registry says ", found->clock_level, " clocks, the schema ", feed.schema.clocks(), ": the schema counts"));
   }
   const bool persist = (found->flags & 1) != 0, ring = (found->flags & 8) != 0;
   if (!persist) feed.remarks.push_back("the feed lives in shared memory alone: only what lies on disk is taken");

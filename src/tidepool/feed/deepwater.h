@@ -16,7 +16,7 @@ namespace tidepool::feed {
 
 struct DeepwaterChunk {
   uint64_t id = 0;
-  uint64_t records = 0;       // that the file holds
+  uint64_t records = 0;  // that the file holds
   uint64_t told_records = 0;  // that the registry says
   bool missing = false;
 };

@@ -12,8 +12,8 @@
 namespace tidepool::feed {
 namespace {
 
-using test::expect_fault;
 using shm::test::write_file;
+using test::expect_fault;
 
 // What Deepwater would have written.
 class DeepwaterBase {
@@ -31,9 +31,12 @@ class DeepwaterBase {
     const std::string directory = concat(path_, "/data/", name);
     std::filesystem::create_directories(directory);
     const auto field = [](const std::string& field_name, uint8_t type, uint8_t offset, uint8_t size) {
-      return concat('\x94', static_cast<char>(0xA0 | field_name.size()), field_name, static_cast<char>(type), static_cast<char>(offset), static_cast<char>(size));
+      return concat('\x94', static_cast<char>(0xA0 | field_name.size()), field_name, static_cast<char>(type),
+                    static_cast<char>(offset), static_cast<char>(size));
     };
-    write_file(directory + "/feed_schema.msgpack", concat("\x95\x01\xA1<", "\x18\x01\x95", field("ts", 12, 0, 8), field("pad", 0, 8, 3), field("code", 4, 11, 1), field("n", 8, 12, 4), field("price", 13, 16, 8)));
+    write_file(directory + "/feed_schema.msgpack",
+               concat("\x95\x01\xA1<", "\x18\x01\x95", field("ts", 12, 0, 8), field("pad", 0, 8, 3), field("code", 4, 11, 1),
+                      field("n", 8, 12, 4), field("price", 13, 16, 8)));
     std::string registry(128 + chunks.size() * 128 + 1024, '\0');
     store(registry.data(), uint64_t{chunks.size()});
     for (size_t i = 0; i < chunks.size(); ++i) {
@@ -120,7 +123,9 @@ TEST_F(DeepwaterTest, ABaseComesOverWithItsSchemaAndItsRecords) {  // F-152
 
 TEST_F(DeepwaterTest, MissingShortAndZeroFilledChunksAreReported) {  // F-152, F-66
   DeepwaterBase old(root / "old");
-  old.add_feed("ticks", {{.rows = {{10, 1.5}}, .zero_rows = 4}, {.rows = {{20, 2.5}}, .missing = true}, {.rows = {{30, 3.5}}, .told_rows = 9}});
+  old.add_feed(
+      "ticks",
+      {{.rows = {{10, 1.5}}, .zero_rows = 4}, {.rows = {{20, 2.5}}, .missing = true}, {.rows = {{30, 3.5}}, .told_rows = 9}});
   const ImportReport report = import(open_deepwater_feed(old.path(), "ticks"), "ticks");
   EXPECT_EQ(report.records, 2u);
   ASSERT_EQ(report.rejected, 3u);

@@ -17,8 +17,8 @@ constexpr uint64_t kRowsAtOnce = 16 * 1024;
 constexpr uint64_t kSaveEveryBytes = uint64_t{64} << 20;
 
 [[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
-  throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read", gap.text.empty() ? "" : ": ", gap.text,
-                  "; to go on without them, say so (skip)");
+  throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read",
+                  gap.text.empty() ? "" : ": ", gap.text, "; to go on without them, say so (skip)");
 }
 
 // What identifies an export, so that another one never continues it.
@@ -26,9 +26,12 @@ std::string identity_of(const FeedInfo& feed, const ExportOptions& options) {
   const RecordRange& range = options.range;
   std::string columns;
   for (const std::string& name : options.style.columns) columns += concat("/", name);
-  return concat(hex(feed.id), " ", range.by_time ? concat("time ", range.time.clock, " ", range.time.from, " ", range.time.to) : concat("seq ", range.from_seq, " ", range.to_seq),
-                " limit ", options.limit, " ", format_name(options.style.format), " header ", options.style.header, " seq ", options.style.sequence, " text ",
-                options.style.unsigned_text, " clocks ", static_cast<bool>(options.style.clock_text), " delimiter ", static_cast<int>(options.style.delimiter), " skip ",
+  return concat(hex(feed.id), " ",
+                range.by_time ? concat("time ", range.time.clock, " ", range.time.from, " ", range.time.to)
+                              : concat("seq ", range.from_seq, " ", range.to_seq),
+                " limit ", options.limit, " ", format_name(options.style.format), " header ", options.style.header, " seq ",
+                options.style.sequence, " text ", options.style.unsigned_text, " clocks ",
+                static_cast<bool>(options.style.clock_text), " delimiter ", static_cast<int>(options.style.delimiter), " skip ",
                 options.on_gap == OnGap::kSkip, " columns", columns);
 }
 
@@ -39,17 +42,20 @@ struct Saved {
 };
 
 std::string text_of(const Saved& saved) {
-  return concat("tidepool export 1\n", saved.identity, "\n", saved.next_seq, " ", saved.records, " ", saved.bytes, " ", saved.end_seq, " ", saved.limit, "\n");
+  return concat("tidepool export 1\n", saved.identity, "\n", saved.next_seq, " ", saved.records, " ", saved.bytes, " ",
+                saved.end_seq, " ", saved.limit, "\n");
 }
 
 std::optional<Saved> saved_of(const std::string& text) {
   Saved saved;
   const size_t first = text.find('\n');
   const size_t second = first == std::string::npos ? first : text.find('\n', first + 1);
-  if (second == std::string::npos || text.substr(0, first) != "tidepool export 1" || text.empty() || text.back() != '\n') return std::nullopt;
+  if (second == std::string::npos || text.substr(0, first) != "tidepool export 1" || text.empty() || text.back() != '\n')
+    return std::nullopt;
   saved.identity = text.substr(first + 1, second - first - 1);
   unsigned long long n[5];
-  if (std::sscanf(text.c_str() + second + 1, "%llu %llu %llu %llu %llu", &n[0], &n[1], &n[2], &n[3], &n[4]) != 5) return std::nullopt;
+  if (std::sscanf(text.c_str() + second + 1, "%llu %llu %llu %llu %llu", &n[0], &n[1], &n[2], &n[3], &n[4]) != 5)
+    return std::nullopt;
   saved.next_seq = n[0];
   saved.records = n[1];
   saved.bytes = n[2];
@@ -86,7 +92,8 @@ class Run {
   }
   void check_count() const {
     if (options_.style.format != RowFormat::kNpy || report.interrupted || report.records == limit) return;
-    throw FeedError(Fault::kCorrupt, "feed ", reader_.feed().name, ": of ", limit, " records ", report.records, " could be read: some expired meanwhile; try again");
+    throw FeedError(Fault::kCorrupt, "feed ", reader_.feed().name, ": of ", limit, " records ", report.records,
+                    " could be read: some expired meanwhile; try again");
   }
   // False: the limit is reached, or it was stopped.
   bool piece(const Batch& batch) {
@@ -142,8 +149,9 @@ std::string meta_of(const FeedInfo& feed, const ExportOptions& options, const Ex
   const RecordRange& range = options.range;
   std::string out = "{\n  \"file\": ";
   append_json_string(out, is_utf8(name) ? std::string_view(name) : "?");
-  out += concat(",\n  \"format\": \"", format_name(options.style.format), "\",\n  \"records\": ", report.records, ",\n  \"bytes\": ", report.bytes, ",\n  \"sha256\": \"",
-                report.sha256, "\",\n  \"feed\": \"", feed.name, "\",\n  \"feed_id\": \"", hex(feed.id), "\",\n");
+  out += concat(",\n  \"format\": \"", format_name(options.style.format), "\",\n  \"records\": ", report.records,
+                ",\n  \"bytes\": ", report.bytes, ",\n  \"sha256\": \"", report.sha256, "\",\n  \"feed\": \"", feed.name,
+                "\",\n  \"feed_id\": \"", hex(feed.id), "\",\n");
   if (report.first_seq) out += concat("  \"first_seq\": ", *report.first_seq, ",\n  \"end_seq\": ", report.end_seq, ",\n");
   if (range.by_time) {
     out += "  \"clock\": ";

@@ -11,8 +11,8 @@
 namespace tidepool::feed {
 namespace {
 
-using test::expect_fault;
 using shm::test::read_file;
+using test::expect_fault;
 
 std::string sha_of(std::string_view text) {
   Sha256 sha;
@@ -24,7 +24,8 @@ std::string sha_of(std::string_view text) {
 TEST(Sha256Test, IsThatOfTheStandard) {  // F-151; FIPS 180-4's examples
   EXPECT_EQ(sha_of(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha_of(std::string(1'000'000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
@@ -44,7 +45,8 @@ class ExportTest : public test::FeedTest {
   }
   static std::string text_of(FeedReader& reader, const ExportOptions& options, ExportReport* report = nullptr) {
     std::string out;
-    const ExportReport done = export_rows(reader, options, [&](Bytes bytes) { out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+    const ExportReport done =
+        export_rows(reader, options, [&](Bytes bytes) { out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
     if (report != nullptr) *report = done;
     return out;
   }
@@ -57,13 +59,17 @@ TEST_F(ExportTest, GivesEveryFormatItsBytes) {  // F-99, F-102, F-151
   EXPECT_EQ(text_of(reader, options(RowFormat::kCsv, {"time_ns", "value"})), "time_ns,value\n1000000,0\n1000010,0.5\n1000020,1\n");
   ExportOptions lines = options(RowFormat::kJsonLines, {"number", "value"});
   lines.style.sequence = true;
-  EXPECT_EQ(text_of(reader, lines), "{\"seq\":0,\"number\":0,\"value\":0}\n{\"seq\":1,\"number\":1,\"value\":0.5}\n{\"seq\":2,\"number\":2,\"value\":1}\n");
+  EXPECT_EQ(text_of(reader, lines),
+            "{\"seq\":0,\"number\":0,\"value\":0}\n{\"seq\":1,\"number\":1,\"value\":0.5}\n{\"seq\":2,\"number\":2,\"value\":1}\n");
   const test::Row rows[] = {test::row_of(0), test::row_of(1), test::row_of(2)};
   EXPECT_EQ(text_of(reader, options(RowFormat::kRaw)), std::string(reinterpret_cast<const char*>(rows), sizeof rows));
   const std::string npy = text_of(reader, options(RowFormat::kNpy));
   ASSERT_EQ(npy.size() % 64, (sizeof rows) % 64);
   EXPECT_EQ(npy.substr(npy.size() - sizeof rows), std::string(reinterpret_cast<const char*>(rows), sizeof rows));
-  EXPECT_NE(npy.find("'descr': [('time_ns', '<u8'), ('number', '<u8'), ('value', '<f8'), ('check', '<u8')], 'fortran_order': False, 'shape': (3,), }"), std::string::npos) << npy;
+  EXPECT_NE(npy.find("'descr': [('time_ns', '<u8'), ('number', '<u8'), ('value', '<f8'), ('check', '<u8')], 'fortran_order': "
+                     "False, 'shape': (3,), }"),
+            std::string::npos)
+      << npy;
   const std::string column = text_of(reader, options(RowFormat::kNpy, {"value"}));
   EXPECT_NE(column.find("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }"), std::string::npos);
   EXPECT_EQ(load<double>(column.data() + column.size() - 8), 1.0);
@@ -110,7 +116,7 @@ TEST_F(ExportTest, AFileIsThereWholeWithItsCountAndChecksumBesideIt) {  // F-151
 }
 
 TEST_F(ExportTest, AnInterruptedOneIsResumedToTheSameBytes) {  // F-151
-  make_rows(100'000);
+  make_rows(70'000);
   FeedReader reader = read();
   for (const RowFormat format : {RowFormat::kCsv, RowFormat::kNpy}) {
     const std::string whole = path(concat("whole.", format_name(format))), cut = path(concat("cut.", format_name(format)));
@@ -128,8 +134,8 @@ TEST_F(ExportTest, AnInterruptedOneIsResumedToTheSameBytes) {  // F-151
     partly.progress = nullptr;
     const ExportReport report = export_file(reader, partly, cut);
     EXPECT_GT(report.resumed_records, 0u);
-    EXPECT_LT(report.resumed_records, 100'000u);
-    EXPECT_EQ(report.records, 100'000u);
+    EXPECT_LT(report.resumed_records, 70'000u);
+    EXPECT_EQ(report.records, 70'000u);
     EXPECT_EQ(report.sha256, expected.sha256);
     EXPECT_EQ(read_file(cut), read_file(whole));
     EXPECT_FALSE(std::filesystem::exists(cut + ".partial.state"));
@@ -137,7 +143,7 @@ TEST_F(ExportTest, AnInterruptedOneIsResumedToTheSameBytes) {  // F-151
 }
 
 TEST_F(ExportTest, AnotherRangeIsNotContinuedButBegunAnew) {  // F-151
-  make_rows(100'000);
+  make_rows(70'000);
   FeedReader reader = read();
   ExportOptions partly = options(RowFormat::kCsv);
   partly.keep_partial = true;
@@ -162,7 +168,8 @@ TEST_F(ExportTest, AGapEndsItWithNothingLeftOrIsSkippedAndReported) {  // F-104,
   ASSERT_GT(removed, 0u);
   FeedReader reader = read();
   expect_fault(Fault::kCorrupt, "cannot be read", [&] { export_file(reader, options(RowFormat::kCsv), path("rows.csv")); });
-  for (const char* name : {"rows.csv", "rows.csv.partial", "rows.csv.meta.json"}) EXPECT_FALSE(std::filesystem::exists(path(name))) << name;
+  for (const char* name : {"rows.csv", "rows.csv.partial", "rows.csv.meta.json"})
+    EXPECT_FALSE(std::filesystem::exists(path(name))) << name;
   for (const RowFormat format : {RowFormat::kCsv, RowFormat::kNpy}) {
     ExportOptions skip = options(format);
     skip.on_gap = OnGap::kSkip;
@@ -177,12 +184,14 @@ TEST_F(ExportTest, AGapEndsItWithNothingLeftOrIsSkippedAndReported) {  // F-104,
 TEST_F(ExportTest, AFullDiskOrAMissingDirectoryLeavesNothing) {  // F-151, X-4
   make_rows(10);
   FeedReader reader = read();
-  expect_fault(Fault::kFeedNotFound, path("nowhere"), [&] { export_file(reader, options(RowFormat::kCsv), path("nowhere/rows.csv")); });
+  expect_fault(Fault::kFeedNotFound, path("nowhere"),
+               [&] { export_file(reader, options(RowFormat::kCsv), path("nowhere/rows.csv")); });
   EXPECT_THROW(export_rows(reader, options(RowFormat::kCsv), [](Bytes) { throw FeedError(Fault::kNoSpace, "full"); }), FeedError);
 }
 
 TEST(NpyTest, AHeaderIsReadBackAsItWasWritten) {  // F-102, F-151, F-152
-  const Schema schema = Schema::rows({{"t", "u64"}, {"it's", "f32[3]"}, {"h", "f16"}, {"s", "text[5]"}, {"raw", "bytes4"}, {"b", "bool"}, {"c", "char"}});
+  const Schema schema = Schema::rows(
+      {{"t", "u64"}, {"it's", "f32[3]"}, {"h", "f16"}, {"s", "text[5]"}, {"raw", "bytes4"}, {"b", "bool"}, {"c", "char"}});
   const std::string header = npy_header(schema.fields(), 7, false);
   EXPECT_EQ(header.size() % 64, 0u);
   EXPECT_EQ(npy_header(schema.fields(), ~uint64_t{0}, false).size(), header.size());
@@ -195,7 +204,8 @@ TEST(NpyTest, AHeaderIsReadBackAsItWasWritten) {  // F-102, F-151, F-152
     EXPECT_EQ(layout.fields[i].offset, schema.fields()[i].offset);
     EXPECT_EQ(layout.fields[i].bytes, schema.fields()[i].bytes());
   }
-  expect_fault(Fault::kCorrupt, "shorter than its header says", [&] { parse_npy(std::as_bytes(std::span(header)), header.size() + 7 * schema.record_bytes() - 1, "x.npy"); });
+  expect_fault(Fault::kCorrupt, "shorter than its header says",
+               [&] { parse_npy(std::as_bytes(std::span(header)), header.size() + 7 * schema.record_bytes() - 1, "x.npy"); });
 }
 
 TEST(NpyTest, AHeaderCutOrChangedAnywhereIsRefusedOrHarmless) {  // F-152

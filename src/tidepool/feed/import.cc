@@ -99,8 +99,8 @@ class Importer {
   }
   [[noreturn]] void fail(AppendStatus status) const {
     const std::string trouble = writer_.health().trouble;
-    throw FeedError(fault_of(status), "append to feed ", writer_.feed().name, ": ", append_status_name(status), trouble.empty() ? "" : ": ", trouble, "; ", report_.records,
-                    " records were taken");
+    throw FeedError(fault_of(status), "append to feed ", writer_.feed().name, ": ", append_status_name(status),
+                    trouble.empty() ? "" : ": ", trouble, "; ", report_.records, " records were taken");
   }
   RowSource& source_;
   FeedWriter& writer_;
@@ -112,8 +112,10 @@ class Importer {
 }  // namespace
 
 void import_rows(RowSource& source, FeedWriter& writer, const ImportOptions& options, ImportReport& report) {
-  if (writer.feed().schema.layout() != Layout::kRows) throw FeedError(Fault::kUsage, "feed ", writer.feed().name, " holds frames: rows cannot be imported");
-  if (source.schema().hash() != writer.feed().schema.hash()) throw FeedError(Fault::kSchemaConflict, "the rows are not of the schema of feed ", writer.feed().name);
+  if (writer.feed().schema.layout() != Layout::kRows)
+    throw FeedError(Fault::kUsage, "feed ", writer.feed().name, " holds frames: rows cannot be imported");
+  if (source.schema().hash() != writer.feed().schema.hash())
+    throw FeedError(Fault::kSchemaConflict, "the rows are not of the schema of feed ", writer.feed().name);
   Importer(source, writer, options, report).run();
 }
 

@@ -40,7 +40,8 @@ class RowSource {
   virtual const Schema& schema() const = 0;
   // Adds up to `max_rows` rows to `rows`, with the place of each in the source; tells `reject` of those that cannot be one.
   // False: the end.
-  virtual bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows, const std::function<void(Rejected)>& reject) = 0;
+  virtual bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows,
+                    const std::function<void(Rejected)>& reject) = 0;
   virtual uint64_t bytes_done() const = 0;
   virtual uint64_t bytes_total() const = 0;  // 0: unknown
 };
@@ -53,10 +54,12 @@ Schema npy_schema(const std::string& path, const SourceOptions& options);
 // Rows for `schema`, whose fields are looked up by name (CSV without a header: by position). Throws FeedError kSchemaConflict for
 // columns that the feed has not, or fields that the file has not; kCorrupt, kPermission, ... for the file itself.
 std::unique_ptr<RowSource> open_csv(const std::string& path, const Schema& schema, const SourceOptions& options);
-std::unique_ptr<RowSource> open_csv(int fd, const std::string& name, const Schema& schema, const SourceOptions& options);  // fd stays the caller's
+std::unique_ptr<RowSource> open_csv(int fd, const std::string& name, const Schema& schema,
+                                    const SourceOptions& options);  // fd stays the caller's
 std::unique_ptr<RowSource> open_npy(const std::string& path, const Schema& schema, const SourceOptions& options);
 std::unique_ptr<RowSource> open_raw(const std::string& path, const Schema& schema);
-std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema, std::function<bool(int fd)> may_read = {});
+std::unique_ptr<RowSource> open_raw(int fd, const std::string& name, const Schema& schema,
+                                    std::function<bool(int fd)> may_read = {});
 
 struct ImportOptions {
   uint64_t batch_rows = 1024;     // visible together; 1 while a strict clock may refuse one

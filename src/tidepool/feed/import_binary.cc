@@ -30,8 +30,8 @@ std::vector<std::string> column_names(const NpyLayout& layout) {
 }
 
 bool is_whole(Type type) noexcept {
-  return type == Type::kInt8 || type == Type::kUint8 || type == Type::kInt16 || type == Type::kUint16 || type == Type::kInt32 || type == Type::kUint32 ||
-         type == Type::kInt64 || type == Type::kUint64;
+  return type == Type::kInt8 || type == Type::kUint8 || type == Type::kInt16 || type == Type::kUint16 || type == Type::kInt32 ||
+         type == Type::kUint32 || type == Type::kInt64 || type == Type::kUint64;
 }
 
 // UCS-4, padded with zeros, as UTF-8; false: no character has that number.
@@ -73,7 +73,8 @@ class NpySource final : public RowSource {
   uint64_t bytes_done() const override { return layout_.data_offset + row_ * layout_.element_bytes; }
   uint64_t bytes_total() const override { return layout_.data_offset + layout_.count * layout_.element_bytes; }
 
-  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows, const std::function<void(Rejected)>& reject) override {
+  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows,
+            const std::function<void(Rejected)>& reject) override {
     const uint64_t count = std::min(max_rows, layout_.count - row_);
     if (count == 0) return row_ < layout_.count;
     std::vector<std::byte> elements(static_cast<size_t>(count * layout_.element_bytes));
@@ -83,7 +84,8 @@ class NpySource final : public RowSource {
     for (uint64_t i = 0; i < count; ++i, ++row_) {
       const size_t at = rows.size();
       rows.resize(at + schema_.record_bytes());
-      std::string why = fill(MutableBytes(rows).subspan(at), MutableBytes(elements).subspan(i * layout_.element_bytes, layout_.element_bytes));
+      std::string why =
+          fill(MutableBytes(rows).subspan(at), MutableBytes(elements).subspan(i * layout_.element_bytes, layout_.element_bytes));
       if (why.empty()) {
         places.push_back(row_);
       } else {
@@ -159,7 +161,8 @@ class RawSource final : public RowSource {
   uint64_t bytes_done() const override { return done_; }
   uint64_t bytes_total() const override { return file_ ? file_.size() : 0; }
 
-  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows, const std::function<void(Rejected)>& reject) override {
+  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows,
+            const std::function<void(Rejected)>& reject) override {
     const size_t size = schema_.record_bytes();
     const size_t at = rows.size();
     const auto wanted = static_cast<size_t>(max_rows * size);
@@ -203,7 +206,8 @@ Schema npy_schema(const std::string& path, const SourceOptions& options) {
   const UserFile file = UserFile::open(path);
   const NpyLayout layout = layout_of(file);
   std::vector<ClockFit> fits;
-  for (const NpyField& field : layout.fields) fits.push_back({column_name(field), is_whole(field.type) && field.count == 1, field.is_time});
+  for (const NpyField& field : layout.fields)
+    fits.push_back({column_name(field), is_whole(field.type) && field.count == 1, field.is_time});
   const std::vector<size_t> clocks = choose_clocks(fits, options, path);
   std::vector<FieldText> fields;
   if (clocks.empty()) fields.push_back({std::string(kRowClockName), "uint64"});
@@ -211,13 +215,16 @@ Schema npy_schema(const std::string& path, const SourceOptions& options) {
   for (size_t i = 0; i < layout.fields.size(); ++i) {
     const NpyField& from = layout.fields[i];
     if (std::find(clocks.begin(), clocks.end(), i) != clocks.end()) continue;
-    if (!options.columns.empty() && std::find(options.columns.begin(), options.columns.end(), fits[i].name) == options.columns.end()) continue;
+    if (!options.columns.empty() &&
+        std::find(options.columns.begin(), options.columns.end(), fits[i].name) == options.columns.end())
+      continue;
     fields.push_back({fits[i].name, type_text({fits[i].name, from.type, from.count, 0, {}, {}, {}})});
   }
   Schema schema = Schema::rows(fields, std::max<size_t>(1, clocks.size()), options.aligned);
   for (size_t k = 0; k < clocks.size(); ++k) {
     const NpyField& from = layout.fields[clocks[k]];
-    schema.set_clock(k, {from.is_time ? from.time_unit : options.clock_unit, ClockOrder::kLoose, from.is_time ? ClockDomain::kWall : ClockDomain::kUser});
+    schema.set_clock(k, {from.is_time ? from.time_unit : options.clock_unit, ClockOrder::kLoose,
+                         from.is_time ? ClockDomain::kWall : ClockDomain::kUser});
   }
   return schema;
 }

@@ -20,12 +20,17 @@ std::string list_of(const std::vector<std::string>& names) {
   return out;
 }
 
-bool contains(const std::vector<std::string>& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 bool named_like_a_time(std::string_view name) {
   std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  if (lower == "t" || lower == "ts" || lower.starts_with("ts_") || lower.ends_with("_ts") || lower.ends_with("_ns") || lower.ends_with("_us")) return true;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (lower == "t" || lower == "ts" || lower.starts_with("ts_") || lower.ends_with("_ts") || lower.ends_with("_ns") ||
+      lower.ends_with("_us"))
+    return true;
   return lower.find("time") != std::string::npos || lower.find("date") != std::string::npos;
 }
 
@@ -35,7 +40,8 @@ bool taken(const SourceOptions& options, const std::string& name) {
 
 }  // namespace
 
-ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options, const std::string& path) {
+ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options,
+                      const std::string& path) {
   ColumnMap map;
   map.field_of.assign(columns.size(), -1);
   std::vector<bool> filled(schema.fields().size());
@@ -54,7 +60,8 @@ ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const
     if (!taken(options, columns[c])) continue;
     size_t field = schema.fields().size();
     if (named) {
-      const auto at = std::find_if(schema.fields().begin(), schema.fields().end(), [&](const Field& one) { return one.name == columns[c] && is_shown(one); });
+      const auto at = std::find_if(schema.fields().begin(), schema.fields().end(),
+                                   [&](const Field& one) { return one.name == columns[c] && is_shown(one); });
       field = static_cast<size_t>(at - schema.fields().begin());
     } else if (c < shown.size()) {
       field = shown[c];
@@ -73,8 +80,10 @@ ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const
     if (!filled[i]) lacking.push_back(schema.fields()[i].name);
   }
   if (foreign.empty() && lacking.empty()) return map;
-  throw FeedError(Fault::kSchemaConflict, path, ": its columns are not the fields of the feed", foreign.empty() ? "" : concat("\nonly in the file: ", list_of(foreign)),
-                  lacking.empty() ? "" : concat("\nonly in the feed: ", list_of(lacking)), foreign.empty() || !lacking.empty() ? "" : "\nchoose those to take with --columns");
+  throw FeedError(Fault::kSchemaConflict, path, ": its columns are not the fields of the feed",
+                  foreign.empty() ? "" : concat("\nonly in the file: ", list_of(foreign)),
+                  lacking.empty() ? "" : concat("\nonly in the feed: ", list_of(lacking)),
+                  foreign.empty() || !lacking.empty() ? "" : "\nchoose those to take with --columns");
 }
 
 std::vector<size_t> choose_clocks(const std::vector<ClockFit>& columns, const SourceOptions& options, const std::string& path) {
@@ -83,7 +92,9 @@ std::vector<size_t> choose_clocks(const std::vector<ClockFit>& columns, const So
   for (const ClockFit& column : columns) names.push_back(column.name);
   for (const std::string& wanted : options.clocks) {
     const auto at = std::find(names.begin(), names.end(), wanted);
-    if (at == names.end()) throw FeedError(Fault::kInvalidSchema, path, ": there is no column '", printable(wanted, 64), "' to be a clock; there are ", list_of(names));
+    if (at == names.end())
+      throw FeedError(Fault::kInvalidSchema, path, ": there is no column '", printable(wanted, 64), "' to be a clock; there are ",
+                      list_of(names));
     out.push_back(static_cast<size_t>(at - names.begin()));
   }
   if (options.clock_from_row || !out.empty()) return out;
@@ -95,11 +106,14 @@ std::vector<size_t> choose_clocks(const std::vector<ClockFit>& columns, const So
     }
     return false;
   };
-  if (first([](const ClockFit& column) { return column.is_time && named_like_a_time(column.name); }) || first([](const ClockFit& column) { return column.is_time; }) ||
+  if (first([](const ClockFit& column) { return column.is_time && named_like_a_time(column.name); }) ||
+      first([](const ClockFit& column) { return column.is_time; }) ||
       first([](const ClockFit& column) { return named_like_a_time(column.name); })) {
     return out;
   }
-  throw FeedError(Fault::kInvalidSchema, path, ": no column is clearly a time that no row lacks: say which is the clock with --clock COLUMN, or take the rows' numbers with --clock-from-row",
+  throw FeedError(Fault::kInvalidSchema, path,
+                  ": no column is clearly a time that no row lacks: say which is the clock with --clock COLUMN, or take the rows' "
+                  "numbers with --clock-from-row",
                   "\nthe columns: ", list_of(names));
 }
 
@@ -120,7 +134,8 @@ std::optional<uint64_t> parse_clock(std::string_view text, ClockUnit from, Clock
     const auto value = convert_clock(whole, from, to);
     return value ? value : refuse(concat(unit_name(from), " does not fit 64 bits of ", unit_name(to)));
   }
-  if (error == std::errc() && rest.front() == '.' && rest.size() <= 19 && rest.find_first_not_of("0123456789", 1) == std::string_view::npos) {
+  if (error == std::errc() && rest.front() == '.' && rest.size() <= 19 &&
+      rest.find_first_not_of("0123456789", 1) == std::string_view::npos) {
     // A decimal, exactly: what is finer than a nanosecond is cut off.
     uint64_t fraction_ns = 0, scale = ns_per(from);
     for (const char c : rest.substr(1)) {

@@ -19,7 +19,8 @@ struct ColumnMap {
 };
 
 // Match columns and fields by name (without names by position). Throws FeedError kSchemaConflict.
-ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options, const std::string& path);
+ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options,
+                      const std::string& path);
 
 // The clocks among `columns`, which could be one as `fit` says: those that options name, else the one that is clearly a time.
 // Empty: the row's number. Throws FeedError kInvalidSchema.

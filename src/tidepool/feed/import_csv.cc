@@ -24,13 +24,19 @@ std::vector<std::string> names_of(const std::vector<std::string_view>& values, b
 class CsvSource final : public RowSource {
  public:
   CsvSource(UserFile file, int fd, const std::string& name, uint64_t total, const Schema& schema, const SourceOptions& options)
-      : file_(std::move(file)), schema_(schema), options_(options), total_(total), reader_(fd, name, options.delimiter, options.may_read), name_(name) {}
+      : file_(std::move(file)),
+        schema_(schema),
+        options_(options),
+        total_(total),
+        reader_(fd, name, options.delimiter, options.may_read),
+        name_(name) {}
 
   const Schema& schema() const override { return schema_; }
   uint64_t bytes_done() const override { return reader_.bytes(); }
   uint64_t bytes_total() const override { return total_; }
 
-  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows, const std::function<void(Rejected)>& reject) override {
+  bool read(std::vector<std::byte>& rows, std::vector<uint64_t>& places, uint64_t max_rows,
+            const std::function<void(Rejected)>& reject) override {
     std::vector<std::string_view> values;
     for (uint64_t taken = 0; taken < max_rows;) {
       // What is there of a pipe is handed on before the rest is waited for.
@@ -82,8 +88,10 @@ class CsvSource final : public RowSource {
   std::string put(const Field& field, std::string_view value, MutableBytes row) const {
     const bool text = field.type == Type::kText || field.type == Type::kChar;
     if (!text && field.count == 1 && is_missing(value, options_.missing_texts)) {
-      if (field.type == Type::kFloat64) return store(row.data() + field.offset, std::numeric_limits<double>::quiet_NaN()), std::string();
-      if (field.type == Type::kFloat32) return store(row.data() + field.offset, std::numeric_limits<float>::quiet_NaN()), std::string();
+      if (field.type == Type::kFloat64)
+        return store(row.data() + field.offset, std::numeric_limits<double>::quiet_NaN()), std::string();
+      if (field.type == Type::kFloat32)
+        return store(row.data() + field.offset, std::numeric_limits<float>::quiet_NaN()), std::string();
       if (field.type == Type::kFloat16) return store(row.data() + field.offset, uint16_t{0x7E00}), std::string();
       return concat("'", printable(value, 20), "': a value is missing, and ", name_of(field.type), " has none for that");
     }
@@ -129,7 +137,8 @@ std::vector<ColumnGuess> look_at(const std::string& path, const SourceOptions& o
 Schema guess_csv_schema(const std::string& path, const SourceOptions& options) {
   const std::vector<ColumnGuess> columns = look_at(path, options);
   std::vector<ClockFit> fits;
-  for (const ColumnGuess& column : columns) fits.push_back({column.name, column.could_be_clock(), column.times && column.values > 0});
+  for (const ColumnGuess& column : columns)
+    fits.push_back({column.name, column.could_be_clock(), column.times && column.values > 0});
   const std::vector<size_t> clocks = choose_clocks(fits, options, path);
   std::vector<FieldText> fields;
   if (clocks.empty()) fields.push_back({std::string(kRowClockName), "uint64"});
@@ -143,7 +152,8 @@ Schema guess_csv_schema(const std::string& path, const SourceOptions& options) {
   Schema schema = Schema::rows(fields, std::max<size_t>(1, clocks.size()), options.aligned);
   for (size_t k = 0; k < clocks.size(); ++k) {
     const bool time = fits[clocks[k]].is_time;
-    schema.set_clock(k, {time ? ClockUnit::kNs : options.clock_unit, ClockOrder::kLoose, time ? ClockDomain::kWall : ClockDomain::kUser});
+    schema.set_clock(
+        k, {time ? ClockUnit::kNs : options.clock_unit, ClockOrder::kLoose, time ? ClockDomain::kWall : ClockDomain::kUser});
   }
   return schema;
 }

@@ -12,8 +12,8 @@
 namespace tidepool::feed {
 namespace {
 
-using test::expect_fault;
 using shm::test::write_file;
+using test::expect_fault;
 
 class ImportTest : public test::FeedTest {
  protected:
@@ -32,7 +32,8 @@ class ImportTest : public test::FeedTest {
     import_rows(source, into, how, report);
     return report;
   }
-  ImportReport import_csv(const std::string& content, const SourceOptions& source_options = {}, const std::string& name = "rows") const {
+  ImportReport import_csv(const std::string& content, const SourceOptions& source_options = {},
+                          const std::string& name = "rows") const {
     const std::string path = file(name + ".csv", content);
     const Schema schema = guess_csv_schema(path, source_options);
     FeedWriter into = writer(schema, name);
@@ -70,7 +71,8 @@ TEST(CsvReaderTest, UndoesQuotesAndLineEndsWhereverTheReadsAreCut) {  // F-152
     found.emplace_back(values.begin(), values.end());
     lines.push_back(reader.line());
   }
-  const std::vector<std::vector<std::string>> expected = {{"time", "a \"quoted\" name"}, {"1", "x,y"}, {"2", "two\nlines"}, {"3", ""}, {"4", "5\" pipe"}};
+  const std::vector<std::vector<std::string>> expected = {
+      {"time", "a \"quoted\" name"}, {"1", "x,y"}, {"2", "two\nlines"}, {"3", ""}, {"4", "5\" pipe"}};
   EXPECT_EQ(found, expected);
   EXPECT_EQ(lines, (std::vector<uint64_t>{1, 3, 4, 6, 7}));
   ::close(ends[0]);
@@ -83,16 +85,20 @@ TEST_F(ImportTest, AQuoteThatDoesNotEndIsRefused) {  // F-152
 }
 
 TEST_F(ImportTest, GuessesASchemaFromTheWholeFile) {  // F-152, rulings F-q
-  const std::string path = file("x.csv", "id,when,price,name,flag,big,delay\n1,2013-01-01T10:00:00Z,1.5,ab,true,18446744073709551615,3\n-2,2013-01-01T11:00:00Z,2,abcd,false,1,NA\n");
+  const std::string path = file("x.csv",
+                                "id,when,price,name,flag,big,delay\n1,2013-01-01T10:00:00Z,1.5,ab,true,18446744073709551615,3\n-2,"
+                                "2013-01-01T11:00:00Z,2,abcd,false,1,NA\n");
   const Schema schema = guess_csv_schema(path, {});
   EXPECT_EQ(types_of(schema), "when:uint64 id:int64 price:float64 name:text[4] flag:bool big:uint64 delay:float64 ");
   EXPECT_EQ(schema.clock(0).unit, ClockUnit::kNs);
   EXPECT_EQ(schema.clock(0).domain, ClockDomain::kWall);
   SourceOptions two;
   two.clocks = {"when", "big"};
-  EXPECT_EQ(types_of(guess_csv_schema(path, two)), "when:uint64 big:uint64 id:int64 price:float64 name:text[4] flag:bool delay:float64 ");
+  EXPECT_EQ(types_of(guess_csv_schema(path, two)),
+            "when:uint64 big:uint64 id:int64 price:float64 name:text[4] flag:bool delay:float64 ");
   two.clocks = {"never"};
-  expect_fault(Fault::kInvalidSchema, "there is no column 'never' to be a clock; there are id, when", [&] { guess_csv_schema(path, two); });
+  expect_fault(Fault::kInvalidSchema, "there is no column 'never' to be a clock; there are id, when",
+               [&] { guess_csv_schema(path, two); });
   const std::string timeless = file("y.csv", "a,b\n1,2\n");
   expect_fault(Fault::kInvalidSchema, "say which is the clock with --clock", [&] { guess_csv_schema(timeless, {}); });
   SourceOptions rows;
@@ -111,14 +117,19 @@ TEST_F(ImportTest, WhatComesOutIsWhatWentIn) {  // F-152, F-151
 }
 
 TEST_F(ImportTest, RowsThatAreNoRecordsAreRefusedWithTheirPlaceAndReason) {  // F-152
-  const std::string path = file("bad.csv", "ts,price,n\n1,1.5,1\n2,abc,1\n3,1\n-4,1.5,1\n5,NA,1\n6,1.5,300\n99999999999999999999,1,1\n8,1,2\n");
+  const std::string path =
+      file("bad.csv", "ts,price,n\n1,1.5,1\n2,abc,1\n3,1\n-4,1.5,1\n5,NA,1\n6,1.5,300\n99999999999999999999,1,1\n8,1,2\n");
   const Schema schema = Schema::rows({{"ts", "uint64"}, {"price", "float32"}, {"n", "uint8"}});
   FeedWriter into = writer(schema);
   const ImportReport report = import(*open_csv(path, schema, {}), into);
   EXPECT_EQ(report.records, 3u);
   EXPECT_EQ(report.rejected, 5u);
   ASSERT_EQ(report.first_rejected.size(), 5u);
-  const std::pair<uint64_t, const char*> expected[] = {{3, "price: 'abc' is no float32"}, {4, "2 values, expected 3"}, {5, "ts: '-4' is before the clock's zero"}, {7, "n: '300' does not fit uint8"}, {8, "does not fit 64 bits"}};
+  const std::pair<uint64_t, const char*> expected[] = {{3, "price: 'abc' is no float32"},
+                                                       {4, "2 values, expected 3"},
+                                                       {5, "ts: '-4' is before the clock's zero"},
+                                                       {7, "n: '300' does not fit uint8"},
+                                                       {8, "does not fit 64 bits"}};
   for (size_t i = 0; i < 5; ++i) {
     EXPECT_EQ(report.first_rejected[i].place, expected[i].first);
     EXPECT_NE(report.first_rejected[i].why.find(expected[i].second), std::string::npos) << report.first_rejected[i].why;
@@ -130,7 +141,8 @@ TEST_F(ImportTest, RowsThatAreNoRecordsAreRefusedWithTheirPlaceAndReason) {  // 
 TEST_F(ImportTest, ClocksAreConvertedToTheFeedsUnit) {  // F-15, F-152
   Schema schema = Schema::rows({{"ts", "uint64"}, {"x", "int8"}});
   schema.set_clock(0, {ClockUnit::kUs, ClockOrder::kLoose, ClockDomain::kWall});
-  const std::string path = file("t.csv", "ts,x\n5,1\n1.25,2\n2013-01-01T10:00:00.5Z,3\n2013-01-01 11:00:00+01:00,4\n18446744073709551615,5\nyesterday,6\n");
+  const std::string path = file(
+      "t.csv", "ts,x\n5,1\n1.25,2\n2013-01-01T10:00:00.5Z,3\n2013-01-01 11:00:00+01:00,4\n18446744073709551615,5\nyesterday,6\n");
   FeedWriter into = writer(schema);
   SourceOptions seconds;
   seconds.clock_unit = ClockUnit::kS;
@@ -158,7 +170,8 @@ TEST_F(ImportTest, ColumnsThatAreNotTheFieldsAreNamed) {  // F-152
   const std::string path = file("t.csv", "ts,other\n1,2\n");
   const Schema schema = Schema::rows({{"ts", "uint64"}, {"x", "int8"}});
   FeedWriter into = writer(schema);
-  expect_fault(Fault::kSchemaConflict, "only in the file: other\nonly in the feed: x", [&] { import(*open_csv(path, schema, {}), into); });
+  expect_fault(Fault::kSchemaConflict, "only in the file: other\nonly in the feed: x",
+               [&] { import(*open_csv(path, schema, {}), into); });
   SourceOptions columns;
   columns.columns = {"ts", "x"};
   EXPECT_EQ(import(*open_csv(file("u.csv", "ts,other,x\n1,2,3\n"), schema, columns), into).records, 1u);
@@ -211,7 +224,8 @@ TEST_F(ImportTest, ForeignArraysAreTurnedIntoFields) {  // F-152
   };
   element(1'000, 258, U"h\u00e9!");
   element(1ULL << 63, 1, U"x");  // NaT
-  const std::string path = file("a.npy", npy_text("[('when', '<M8[us]'), ('big', '>u2'), ('', '|V4'), ('s', '<U3')]", "(2,)", data));
+  const std::string path =
+      file("a.npy", npy_text("[('when', '<M8[us]'), ('big', '>u2'), ('', '|V4'), ('s', '<U3')]", "(2,)", data));
   const Schema schema = npy_schema(path, {});
   EXPECT_EQ(types_of(schema), "when:uint64 big:uint16 s:text[12] ");
   EXPECT_EQ(schema.clock(0).unit, ClockUnit::kUs);
@@ -222,7 +236,9 @@ TEST_F(ImportTest, ForeignArraysAreTurnedIntoFields) {  // F-152
   EXPECT_EQ(csv_of(), "when,big,s\n1000,258,h\xC3\xA9!\n");
   SourceOptions rows;
   rows.clock_from_row = true;
-  const std::string plain = file("p.npy", npy_text("'<f4'", "(2, 3)", std::string_view("\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40", 24)));
+  const std::string plain = file(
+      "p.npy",
+      npy_text("'<f4'", "(2, 3)", std::string_view("\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40", 24)));
   const Schema plain_schema = npy_schema(plain, rows);
   EXPECT_EQ(types_of(plain_schema), "row:uint64 value:float32[3] ");
   FeedWriter other = writer(plain_schema, "plain");

@@ -75,7 +75,8 @@ bool take_offset(std::string_view& text, CivilTime& time) noexcept {
 
 std::optional<CivilTime> parse_iso_time(std::string_view text) noexcept {
   CivilTime time;
-  if (!take(text, 4, time.year) || !take(text, '-') || !take(text, 2, time.month) || !take(text, '-') || !take(text, 2, time.day)) return std::nullopt;
+  if (!take(text, 4, time.year) || !take(text, '-') || !take(text, 2, time.month) || !take(text, '-') || !take(text, 2, time.day))
+    return std::nullopt;
   if (time.month < 1 || time.month > 12 || time.day < 1 || time.day > days_in_month(time.year, time.month)) return std::nullopt;
   if (text.empty()) return time;
   if (!take(text, 'T') && !take(text, ' ')) return std::nullopt;
@@ -94,7 +95,8 @@ std::optional<uint64_t> utc_ns(const CivilTime& time) noexcept {
                           time.offset_minutes.value_or(0) * int64_t{60};
   if (seconds < 0) return std::nullopt;
   uint64_t ns = 0;
-  if (__builtin_mul_overflow(static_cast<uint64_t>(seconds), kNsPerSecond, &ns) || __builtin_add_overflow(ns, time.nanosecond, &ns)) return std::nullopt;
+  if (__builtin_mul_overflow(static_cast<uint64_t>(seconds), kNsPerSecond, &ns) || __builtin_add_overflow(ns, time.nanosecond, &ns))
+    return std::nullopt;
   return ns;
 }
 

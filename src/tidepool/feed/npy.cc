@@ -49,7 +49,8 @@ class Literal {
       if (text_.front() == quote) break;
       if (text_.front() == '\\') {
         text_.remove_prefix(1);
-        if (text_.empty() || (text_.front() != '\\' && text_.front() != '\'' && text_.front() != '"')) fail("an escape in a name is not supported");
+        if (text_.empty() || (text_.front() != '\\' && text_.front() != '\'' && text_.front() != '"'))
+          fail("an escape in a name is not supported");
       }
       out += text_.front();
     }
@@ -96,9 +97,9 @@ struct Kind {
   uint32_t bytes;
   Type type;
 };
-constexpr Kind kKinds[] = {{'b', 1, Type::kBool},  {'i', 1, Type::kInt8},    {'u', 1, Type::kUint8},   {'i', 2, Type::kInt16},  {'u', 2, Type::kUint16},
-                           {'f', 2, Type::kFloat16}, {'i', 4, Type::kInt32}, {'u', 4, Type::kUint32},  {'f', 4, Type::kFloat32}, {'i', 8, Type::kInt64},
-                           {'u', 8, Type::kUint64}, {'f', 8, Type::kFloat64}};
+constexpr Kind kKinds[] = {{'b', 1, Type::kBool},    {'i', 1, Type::kInt8},    {'u', 1, Type::kUint8},  {'i', 2, Type::kInt16},
+                           {'u', 2, Type::kUint16},  {'f', 2, Type::kFloat16}, {'i', 4, Type::kInt32},  {'u', 4, Type::kUint32},
+                           {'f', 4, Type::kFloat32}, {'i', 8, Type::kInt64},   {'u', 8, Type::kUint64}, {'f', 8, Type::kFloat64}};
 
 std::optional<ClockUnit> time_unit(std::string_view text) noexcept {
   if (text == "[ns]") return ClockUnit::kNs;
@@ -110,7 +111,9 @@ std::optional<ClockUnit> time_unit(std::string_view text) noexcept {
 
 // '<f8', '|S12', '>u4', '<M8[ns]'.
 NpyField field_of(const std::string& text, const std::string& path) {
-  const auto unsupported = [&] { throw FeedError(Fault::kInvalidSchema, path, ": element type '", printable(text, 40), "' cannot be a field"); };
+  const auto unsupported = [&] {
+    throw FeedError(Fault::kInvalidSchema, path, ": element type '", printable(text, 40), "' cannot be a field");
+  };
   NpyField field;
   if (text.size() < 3) unsupported();
   field.swapped = text[0] == '>';
@@ -152,11 +155,13 @@ void repeat(NpyField& field, const std::vector<uint64_t>& shape, const std::stri
   uint64_t count = 1;
   for (const uint64_t extent : shape) {
     if (__builtin_mul_overflow(count, extent, &count) || count > kElementBytesMax) {
-      throw FeedError(Fault::kInvalidSchema, path, ": field '", printable(field.name), "' is larger than ", kElementBytesMax, " bytes");
+      throw FeedError(Fault::kInvalidSchema, path, ": field '", printable(field.name), "' is larger than ", kElementBytesMax,
+                      " bytes");
     }
   }
   if (shape.empty()) return;
-  if (count == 0 || field.type == Type::kText || field.type == Type::kBytes || field.is_time || uint64_t{field.bytes} * count > kElementBytesMax) {
+  if (count == 0 || field.type == Type::kText || field.type == Type::kBytes || field.is_time ||
+      uint64_t{field.bytes} * count > kElementBytesMax) {
     throw FeedError(Fault::kInvalidSchema, path, ": field '", printable(field.name), "' is an array that cannot be a field");
   }
   field.count = static_cast<uint32_t>(count);
@@ -172,7 +177,9 @@ void read_structure(Literal& in, NpyLayout& layout, const std::string& path) {
     if (in.next_is('(')) throw FeedError(Fault::kInvalidSchema, path, ": fields with titles are not supported");
     const std::string name = in.string();
     in.need(',');
-    if (in.next_is('[')) throw FeedError(Fault::kInvalidSchema, path, ": field '", printable(name), "' is a structure itself: only flat ones are supported");
+    if (in.next_is('['))
+      throw FeedError(Fault::kInvalidSchema, path, ": field '", printable(name),
+                      "' is a structure itself: only flat ones are supported");
     const std::string type = in.string();
     const bool padding = name.empty() && type.starts_with("|V");
     NpyField field = field_of(type, path);
@@ -183,7 +190,8 @@ void read_structure(Literal& in, NpyLayout& layout, const std::string& path) {
     in.need(')');
     in.take(',');
     at += field.bytes;
-    if (at > kElementBytesMax) throw FeedError(Fault::kInvalidSchema, path, ": an element is larger than ", kElementBytesMax, " bytes");
+    if (at > kElementBytesMax)
+      throw FeedError(Fault::kInvalidSchema, path, ": an element is larger than ", kElementBytesMax, " bytes");
     if (!padding && field.bytes > 0) layout.fields.push_back(std::move(field));
     if (layout.fields.size() > kFieldsMax) throw FeedError(Fault::kInvalidSchema, path, ": more than ", kFieldsMax, " fields");
   }
@@ -209,7 +217,8 @@ std::string_view dictionary_of(Bytes beginning, uint64_t file_bytes, const std::
   if (all.size() < head) throw FeedError(Fault::kCorrupt, path, ": the file ends within its header");
   const uint64_t length = major == 1 ? load<uint16_t>(beginning.data() + 8) : load<uint32_t>(beginning.data() + 8);
   data_offset = head + length;
-  if (data_offset > file_bytes || data_offset > all.size()) throw FeedError(Fault::kCorrupt, path, ": the file ends within its header");
+  if (data_offset > file_bytes || data_offset > all.size())
+    throw FeedError(Fault::kCorrupt, path, ": the file ends within its header");
   return all.substr(head, length);
 }
 
@@ -245,7 +254,8 @@ NpyLayout parse_npy(Bytes beginning, uint64_t file_bytes, const std::string& pat
   if (shape->empty()) throw FeedError(Fault::kInvalidSchema, path, ": a single value has no rows");
   layout.count = shape->front();
   std::vector<uint64_t> inner(shape->begin() + 1, shape->end());
-  if (fortran && !inner.empty()) throw FeedError(Fault::kInvalidSchema, path, ": in Fortran order rows do not lie side by side; save np.ascontiguousarray(a)");
+  if (fortran && !inner.empty())
+    throw FeedError(Fault::kInvalidSchema, path, ": in Fortran order rows do not lie side by side; save np.ascontiguousarray(a)");
   if (plain) {
     repeat(*plain, inner, path);
     layout.element_bytes = plain->bytes;
@@ -255,7 +265,8 @@ NpyLayout parse_npy(Bytes beginning, uint64_t file_bytes, const std::string& pat
   }
   if (layout.element_bytes == 0) throw FeedError(Fault::kInvalidSchema, path, ": its elements have no bytes");
   if (layout.count > (file_bytes - layout.data_offset) / layout.element_bytes) {
-    throw FeedError(Fault::kCorrupt, path, ": the file is shorter than its header says: ", layout.count, " elements of ", layout.element_bytes, " bytes");
+    throw FeedError(Fault::kCorrupt, path, ": the file is shorter than its header says: ", layout.count, " elements of ",
+                    layout.element_bytes, " bytes");
   }
   return layout;
 }
@@ -270,7 +281,9 @@ std::string npy_type(const Field& field) {
 }
 
 std::string npy_header(const std::vector<Field>& fields, uint64_t count, bool plain) {
-  const auto is_array = [](const Field& field) { return field.count > 1 && field.type != Type::kText && field.type != Type::kChar && field.type != Type::kBytes; };
+  const auto is_array = [](const Field& field) {
+    return field.count > 1 && field.type != Type::kText && field.type != Type::kChar && field.type != Type::kBytes;
+  };
   std::string descr;
   std::string shape = std::to_string(count);
   const size_t room = kCountDigits - shape.size();
@@ -280,12 +293,14 @@ std::string npy_header(const std::vector<Field>& fields, uint64_t count, bool pl
   } else {
     descr = "[";
     for (const Field& field : fields) {
-      descr += concat(descr.size() == 1 ? "" : ", ", "(", quoted(field.name), ", '", npy_type(field), "'", is_array(field) ? concat(", (", field.count, ",)") : "", ")");
+      descr += concat(descr.size() == 1 ? "" : ", ", "(", quoted(field.name), ", '", npy_type(field), "'",
+                      is_array(field) ? concat(", (", field.count, ",)") : "", ")");
     }
     descr += "]";
     shape += ",";
   }
-  std::string dictionary = concat("{'descr': ", descr, ", 'fortran_order': False, 'shape': (", shape, "), }", std::string(room, ' '));
+  std::string dictionary =
+      concat("{'descr': ", descr, ", 'fortran_order': False, 'shape': (", shape, "), }", std::string(room, ' '));
   const bool wide = dictionary.size() + 64 > 65535;
   const bool unicode = std::any_of(fields.begin(), fields.end(), [](const Field& field) {
     return std::any_of(field.name.begin(), field.name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });

@@ -10,8 +10,11 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr std::pair<std::string_view, RowFormat> kFormats[] = {
-    {"text", RowFormat::kText}, {"csv", RowFormat::kCsv}, {"jsonl", RowFormat::kJsonLines}, {"npy", RowFormat::kNpy}, {"raw", RowFormat::kRaw}};
+constexpr std::pair<std::string_view, RowFormat> kFormats[] = {{"text", RowFormat::kText},
+                                                               {"csv", RowFormat::kCsv},
+                                                               {"jsonl", RowFormat::kJsonLines},
+                                                               {"npy", RowFormat::kNpy},
+                                                               {"raw", RowFormat::kRaw}};
 
 void append_raw(std::string& out, const std::byte* from, size_t bytes) { out.append(reinterpret_cast<const char*>(from), bytes); }
 
@@ -53,11 +56,13 @@ void append_csv(std::string& out, std::string_view value, char delimiter) {
 }
 
 RowEncoder::RowEncoder(const Schema& schema, RowStyle style) : style_(std::move(style)), record_bytes_(schema.record_bytes()) {
-  if (schema.layout() != Layout::kRows) throw FeedError(Fault::kUsage, "a feed of frames has no rows: give its payloads out as raw, or its heads as text or jsonl");
+  if (schema.layout() != Layout::kRows)
+    throw FeedError(Fault::kUsage, "a feed of frames has no rows: give its payloads out as raw, or its heads as text or jsonl");
   fields_ = select_fields(schema, style_.columns);
   if (fields_.empty()) throw FeedError(Fault::kUsage, "the feed has no fields to show");
   const bool all = style_.columns.empty();
-  const bool padded = std::any_of(schema.fields().begin(), schema.fields().end(), [](const Field& field) { return !is_shown(field); });
+  const bool padded =
+      std::any_of(schema.fields().begin(), schema.fields().end(), [](const Field& field) { return !is_shown(field); });
   uint64_t shown_bytes = 0;
   for (const Field& field : fields_) shown_bytes += field.bytes();
   // Raw rows are copied with their padding, so that they can be imported as they are; .npy elements have none.
@@ -68,7 +73,9 @@ RowEncoder::RowEncoder(const Schema& schema, RowStyle style) : style_(std::move(
       if (schema.clock_name(k) == field.name) clock = static_cast<int>(k);
     }
     clock_of_.push_back(clock);
-    const size_t natural = clock >= 0 ? (style_.clock_text ? 25 : 19) : field.type == Type::kText || field.type == Type::kBytes ? std::min<size_t>(field.bytes(), 24) : 10;
+    const size_t natural = clock >= 0                                                ? (style_.clock_text ? 25 : 19)
+                           : field.type == Type::kText || field.type == Type::kBytes ? std::min<size_t>(field.bytes(), 24)
+                                                                                     : 10;
     widths_.push_back(std::max(natural, field.name.size()));
   }
 }
@@ -149,7 +156,8 @@ void RowEncoder::text_row(std::string& out, Bytes row, uint64_t seq) const {
 }
 
 void RowEncoder::rows(std::string& out, Bytes rows, uint64_t count, uint64_t first_seq) const {
-  if (count > rows.size() / record_bytes_) throw FeedError(Fault::kUsage, count, " rows of ", record_bytes_, " bytes are not in ", rows.size(), " bytes");
+  if (count > rows.size() / record_bytes_)
+    throw FeedError(Fault::kUsage, count, " rows of ", record_bytes_, " bytes are not in ", rows.size(), " bytes");
   const bool binary = style_.format == RowFormat::kRaw || style_.format == RowFormat::kNpy;
   if (binary && whole_) return append_raw(out, rows.data(), count * record_bytes_);
   for (uint64_t i = 0; i < count; ++i) {

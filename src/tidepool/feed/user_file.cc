@@ -15,7 +15,7 @@ UserFile UserFile::open(const std::string& path) {
   file.path_ = path;
   file.fd_ = shm::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.fd_) throw Error(code_of_errno(errno), "open ", path, errno_text());
-  struct stat found {};
+  struct stat found{};
   if (::fstat(file.fd(), &found) != 0) throw Error(code_of_errno(errno), "look at ", path, errno_text());
   if (S_ISDIR(found.st_mode)) throw Error(Code::kInvalidArgument, path, " is a directory");
   if (S_ISREG(found.st_mode)) file.size_ = static_cast<uint64_t>(found.st_size);

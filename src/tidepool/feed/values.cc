@@ -31,12 +31,15 @@ std::string_view name_in(Enum value, const std::pair<std::string_view, Enum> (&k
   return "unknown";
 }
 
-constexpr std::pair<std::string_view, ClockUnit> kUnits[] = {{"ns", ClockUnit::kNs}, {"us", ClockUnit::kUs}, {"ms", ClockUnit::kMs}, {"s", ClockUnit::kS}};
+constexpr std::pair<std::string_view, ClockUnit> kUnits[] = {
+    {"ns", ClockUnit::kNs}, {"us", ClockUnit::kUs}, {"ms", ClockUnit::kMs}, {"s", ClockUnit::kS}};
 constexpr std::pair<std::string_view, ClockOrder> kOrders[] = {{"loose", ClockOrder::kLoose}, {"strict", ClockOrder::kStrict}};
 constexpr std::pair<std::string_view, ClockDomain> kDomains[] = {
     {"user", ClockDomain::kUser}, {"wall", ClockDomain::kWall}, {"monotonic", ClockDomain::kMonotonic}};
-constexpr std::pair<std::string_view, SyncMode> kSyncs[] = {
-    {"interval", SyncMode::kInterval}, {"none", SyncMode::kNone}, {"every_commit", SyncMode::kEveryCommit}, {"explicit", SyncMode::kExplicit}};
+constexpr std::pair<std::string_view, SyncMode> kSyncs[] = {{"interval", SyncMode::kInterval},
+                                                            {"none", SyncMode::kNone},
+                                                            {"every_commit", SyncMode::kEveryCommit},
+                                                            {"explicit", SyncMode::kExplicit}};
 
 std::string_view trimmed(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -162,7 +165,8 @@ std::string parse_number(std::string_view text, Type type, std::byte* to) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range) return concat("'", printable(text, 40), "' does not fit ", name_of(type));
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return concat("'", printable(text, 40), "' is no ", name_of(type));
+  if (error != std::errc() || end != text.data() + text.size() || text.empty())
+    return concat("'", printable(text, 40), "' is no ", name_of(type));
   store(to, value);
   return {};
 }
@@ -230,7 +234,8 @@ std::string parse_bytes(const Field& field, std::string_view text, MutableBytes 
 }
 
 std::string parse_into_text(const Field& field, std::string_view text, MutableBytes to) {
-  if (text.size() > field.bytes()) return concat("'", printable(text, 40), "' has ", text.size(), " bytes, the field ", field.bytes());
+  if (text.size() > field.bytes())
+    return concat("'", printable(text, 40), "' has ", text.size(), " bytes, the field ", field.bytes());
   if (field.type == Type::kText && !is_utf8(text)) return concat("'", printable(text, 40), "' is not UTF-8");
   if (text.find('\0') != std::string_view::npos) return "a zero byte in a text";
   std::fill(to.begin(), to.end(), std::byte{0});
@@ -255,7 +260,8 @@ std::string put_number(Type type, Value value, std::byte* to) {
     return std::string();
   };
   switch (type) {
-    case Type::kBool: return value == Value(0) || value == Value(1) ? (store(to, static_cast<uint8_t>(value)), std::string()) : refuse();
+    case Type::kBool:
+      return value == Value(0) || value == Value(1) ? (store(to, static_cast<uint8_t>(value)), std::string()) : refuse();
     case Type::kInt8: return whole(int8_t{});
     case Type::kUint8: return whole(uint8_t{});
     case Type::kInt16: return whole(int16_t{});
@@ -389,13 +395,19 @@ std::vector<Field> select_fields(const Schema& schema, const std::vector<std::st
 bool is_utf8(std::string_view text) noexcept {
   for (size_t at = 0; at < text.size();) {
     const auto lead = static_cast<unsigned char>(text[at]);
-    const size_t more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xF0 && lead < 0xF5 ? 3 : 9;
+    const size_t more = lead < 0x80                   ? 0
+                        : lead >= 0xC2 && lead < 0xE0 ? 1
+                        : lead >= 0xE0 && lead < 0xF0 ? 2
+                        : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                      : 9;
     if (more == 9 || at + more >= text.size()) return false;
     for (size_t i = 1; i <= more; ++i) {
       if ((static_cast<unsigned char>(text[at + i]) & 0xC0) != 0x80) return false;
     }
     const auto second = more > 0 ? static_cast<unsigned char>(text[at + 1]) : 0;
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) return false;
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+        (lead == 0xF4 && second > 0x8F))
+      return false;
     at += more + 1;
   }
   return true;
@@ -549,18 +561,19 @@ Target number_of(const Field& field, Bytes row, uint32_t element) {
   if (element >= field.count) bad_value(field, concat("there is no element ", element));
   Target out{};
   bool fits = true;
-  const bool number = with_number(field.type, bytes_in(field, row).data() + size_t{element} * bytes_of(field.type), [&](auto value) {
-    using Value = decltype(value);
-    if constexpr (std::is_floating_point_v<Target>) {
-      out = static_cast<Target>(value);
-    } else if constexpr (std::is_same_v<Value, bool>) {
-      out = value ? 1 : 0;
-    } else {
-      std::byte whole[8];
-      fits = put_number(std::is_signed_v<Target> ? Type::kInt64 : Type::kUint64, value, whole).empty();
-      if (fits) out = load<Target>(whole);
-    }
-  });
+  const bool number =
+      with_number(field.type, bytes_in(field, row).data() + size_t{element} * bytes_of(field.type), [&](auto value) {
+        using Value = decltype(value);
+        if constexpr (std::is_floating_point_v<Target>) {
+          out = static_cast<Target>(value);
+        } else if constexpr (std::is_same_v<Value, bool>) {
+          out = value ? 1 : 0;
+        } else {
+          std::byte whole[8];
+          fits = put_number(std::is_signed_v<Target> ? Type::kInt64 : Type::kUint64, value, whole).empty();
+          if (fits) out = load<Target>(whole);
+        }
+      });
   if (!number) bad_value(field, "it is no number");
   if (!fits) bad_value(field, concat("its value does not fit ", std::is_signed_v<Target> ? "int64" : "uint64"));
   return out;
@@ -568,7 +581,9 @@ Target number_of(const Field& field, Bytes row, uint32_t element) {
 
 }  // namespace
 
-uint64_t RowView::as_uint64(std::string_view name, uint32_t element) const { return number_of<uint64_t>(field(name), row_, element); }
+uint64_t RowView::as_uint64(std::string_view name, uint32_t element) const {
+  return number_of<uint64_t>(field(name), row_, element);
+}
 int64_t RowView::as_int64(std::string_view name, uint32_t element) const { return number_of<int64_t>(field(name), row_, element); }
 double RowView::as_double(std::string_view name, uint32_t element) const { return number_of<double>(field(name), row_, element); }
 std::string RowView::as_text(std::string_view name) const {

@@ -73,7 +73,9 @@ class RowBuilder {
   // Throw FeedError kUsage: no such field, or a value that does not fit it exactly.
   RowBuilder& set(std::string_view field, uint64_t value, uint32_t element = 0);
   RowBuilder& set(std::string_view field, int64_t value, uint32_t element = 0);
-  RowBuilder& set(std::string_view field, int value, uint32_t element = 0) { return set(field, static_cast<int64_t>(value), element); }
+  RowBuilder& set(std::string_view field, int value, uint32_t element = 0) {
+    return set(field, static_cast<int64_t>(value), element);
+  }
   RowBuilder& set(std::string_view field, double value, uint32_t element = 0);
   RowBuilder& set(std::string_view field, std::string_view text);  // text and bytes as they are; other fields by parse_text()
   RowBuilder& set(std::string_view field, const char* text) { return set(field, std::string_view(text)); }

@@ -21,11 +21,41 @@ std::string json_of(const Schema& schema, Bytes row, std::string_view field, boo
 }
 
 TEST(ValuesTest, EveryTypeComesBackFromItsText) {  // F-13, F-46, F-102
-  const Schema schema = Schema::rows({{"t", "u64"},   {"c", "char"},  {"b", "bool"},  {"i8", "i8"},    {"u8", "u8"},    {"i16", "i16"},      {"u16", "u16"},   {"f16", "f16"},
-                                      {"i32", "i32"}, {"u32", "u32"}, {"f32", "f32"}, {"i64", "i64"},  {"f64", "f64"},  {"raw", "bytes3"},   {"pad", "_5"},    {"s", "text[6]"},
-                                      {"a", "i16[3]"}, {"cs", "char[4]"}});
-  const std::vector<std::string> texts = {"18446744073709551615", "x",       "true", "-128",  "255",    "-32768", "65535", "-0.5", "-2147483648", "4294967295", "0.1",
-                                          "-9223372036854775808", "1e-300", "00ff7f", "h\xC3\xA9llo", "-1 0 32767", "ab"};
+  const Schema schema = Schema::rows({{"t", "u64"},
+                                      {"c", "char"},
+                                      {"b", "bool"},
+                                      {"i8", "i8"},
+                                      {"u8", "u8"},
+                                      {"i16", "i16"},
+                                      {"u16", "u16"},
+                                      {"f16", "f16"},
+                                      {"i32", "i32"},
+                                      {"u32", "u32"},
+                                      {"f32", "f32"},
+                                      {"i64", "i64"},
+                                      {"f64", "f64"},
+                                      {"raw", "bytes3"},
+                                      {"pad", "_5"},
+                                      {"s", "text[6]"},
+                                      {"a", "i16[3]"},
+                                      {"cs", "char[4]"}});
+  const std::vector<std::string> texts = {"18446744073709551615",
+                                          "x",
+                                          "true",
+                                          "-128",
+                                          "255",
+                                          "-32768",
+                                          "65535",
+                                          "-0.5",
+                                          "-2147483648",
+                                          "4294967295",
+                                          "0.1",
+                                          "-9223372036854775808",
+                                          "1e-300",
+                                          "00ff7f",
+                                          "h\xC3\xA9llo",
+                                          "-1 0 32767",
+                                          "ab"};
   RowBuilder row(schema);
   row.set_all(texts);
   std::vector<std::string> back;
@@ -48,13 +78,33 @@ TEST(ValuesTest, PaddingIsNeverShownWhateverItIsCalled) {  // F-14, F-102
 }
 
 TEST(ValuesTest, RefusesWhatDoesNotFitAndLeavesTheRowAsItWas) {  // F-46
-  const Schema schema = Schema::rows({{"t", "u64"}, {"small", "u8"}, {"name", "text[3]"}, {"three", "f32[3]"}, {"half", "f16"}, {"raw", "bytes2"}, {"flag", "bool"}});
+  const Schema schema = Schema::rows({{"t", "u64"},
+                                      {"small", "u8"},
+                                      {"name", "text[3]"},
+                                      {"three", "f32[3]"},
+                                      {"half", "f16"},
+                                      {"raw", "bytes2"},
+                                      {"flag", "bool"}});
   RowBuilder row(schema);
   row.set_all({"5", "7", "ab", "1 2 3", "1.5", "beef", "false"});
   const std::vector<std::byte> before(row.bytes().begin(), row.bytes().end());
-  const std::pair<const char*, const char*> wrong[] = {{"small", "256"}, {"small", "-1"},    {"small", "1.5"},  {"small", ""},    {"small", "7x"},   {"name", "abcd"}, {"name", "\xFF"},
-                                                       {"three", "1 2"}, {"three", "1 2 3 4"}, {"three", "1 2 x"}, {"half", "1e6"}, {"half", "abc"}, {"raw", "bee"},  {"raw", "beeg"},
-                                                       {"flag", "2"},    {"t", "-1"},         {"t", "18446744073709551616"}};
+  const std::pair<const char*, const char*> wrong[] = {{"small", "256"},
+                                                       {"small", "-1"},
+                                                       {"small", "1.5"},
+                                                       {"small", ""},
+                                                       {"small", "7x"},
+                                                       {"name", "abcd"},
+                                                       {"name", "\xFF"},
+                                                       {"three", "1 2"},
+                                                       {"three", "1 2 3 4"},
+                                                       {"three", "1 2 x"},
+                                                       {"half", "1e6"},
+                                                       {"half", "abc"},
+                                                       {"raw", "bee"},
+                                                       {"raw", "beeg"},
+                                                       {"flag", "2"},
+                                                       {"t", "-1"},
+                                                       {"t", "18446744073709551616"}};
   for (const auto& [field, text] : wrong) expect_fault(Fault::kUsage, field, [&] { row.set(field, text); });
   expect_fault(Fault::kUsage, "256 does not fit uint8", [&] { row.set("small", 256); });
   expect_fault(Fault::kUsage, "-1 does not fit uint64", [&] { row.set("t", -1); });
@@ -69,7 +119,8 @@ TEST(ValuesTest, RefusesWhatDoesNotFitAndLeavesTheRowAsItWas) {  // F-46
 }
 
 TEST(ValuesTest, RowsAreFilledByNameAndReadAsNumbers) {  // F-46
-  const Schema schema = Schema::rows({{"t", "u64"}, {"price", "f64"}, {"size", "i32"}, {"xyz", "f32[3]"}, {"half", "f16"}, {"flag", "bool"}});
+  const Schema schema =
+      Schema::rows({{"t", "u64"}, {"price", "f64"}, {"size", "i32"}, {"xyz", "f32[3]"}, {"half", "f16"}, {"flag", "bool"}});
   RowBuilder row(schema);
   row.set("t", uint64_t{5}).set("price", 10.25).set("size", -3).set("xyz", 2.5, 1).set("half", 0.5).set("flag", 1);
   const RowView view(schema, row.bytes());
@@ -93,7 +144,8 @@ TEST(ValuesTest, TextThatIsNoUtf8IsKeptAsBytes) {  // F-102
   row[9] = std::byte{'"'};
   EXPECT_EQ(json_of(schema, row, "s"), "{\"bytes\":\"ff22\"}");
   EXPECT_EQ(text_of(schema, row, "s"), "\xFF\"");
-  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\x80", "\xC3"}) EXPECT_FALSE(is_utf8(bad));
+  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\x80", "\xC3"})
+    EXPECT_FALSE(is_utf8(bad));
   EXPECT_TRUE(is_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x8C\x8A"));
 }
 
@@ -139,7 +191,8 @@ TEST(ValuesTest, ClocksAreConvertedOrRefusedNeverWrappedAround) {  // F-15
   EXPECT_EQ(convert_clock(~uint64_t{0}, ClockUnit::kUs, ClockUnit::kNs), std::nullopt);
   EXPECT_EQ(convert_clock(~uint64_t{0} / 1000, ClockUnit::kUs, ClockUnit::kNs), ~uint64_t{0} / 1000 * 1000);
   EXPECT_EQ(convert_clock(~uint64_t{0} / 1000 + 1, ClockUnit::kUs, ClockUnit::kNs), std::nullopt);
-  expect_fault(Fault::kOutOfRange, "18446744073709551615 s does not fit 64 bits of ns", [] { convert_clock_or_throw(~uint64_t{0}, ClockUnit::kS, ClockUnit::kNs); });
+  expect_fault(Fault::kOutOfRange, "18446744073709551615 s does not fit 64 bits of ns",
+               [] { convert_clock_or_throw(~uint64_t{0}, ClockUnit::kS, ClockUnit::kNs); });
   EXPECT_EQ(unit_named("ms"), ClockUnit::kMs);
   expect_fault(Fault::kUsage, "expected one of ns, us, ms, s", [] { unit_named("minutes"); });
 }
@@ -154,11 +207,12 @@ TEST(ValuesTest, DatesAreThoseOfTheCalendar) {  // F-152
   EXPECT_EQ(ns("2013-01-01T10:00:00.000000001+01:00"), 1'357'030'800'000'000'001u);
   EXPECT_EQ(ns("2012-02-29"), 1'330'473'600'000'000'000u);
   EXPECT_EQ(ns("1970-01-01T00:00:00Z"), 0u);
-  for (const char* bad : {"2013-02-29", "2013-13-01", "2013-1-1", "2013-01-01T24:00", "2013-01-01T10", "2013-01-01T10:00:00.1234567890", "2013-01-01T10:00:00 UTC", "1969-12-31",
-                          "2600-01-01", "x", ""}) {
+  for (const char* bad : {"2013-02-29", "2013-13-01", "2013-1-1", "2013-01-01T24:00", "2013-01-01T10",
+                          "2013-01-01T10:00:00.1234567890", "2013-01-01T10:00:00 UTC", "1969-12-31", "2600-01-01", "x", ""}) {
     EXPECT_EQ(ns(bad), std::nullopt) << bad;
   }
-  for (const uint64_t value : {uint64_t{0}, uint64_t{1'357'034'400'000'000'000}, uint64_t{951'782'400'123'456'789}, ~uint64_t{0}}) EXPECT_EQ(ns(iso_utc(value)), value) << iso_utc(value);
+  for (const uint64_t value : {uint64_t{0}, uint64_t{1'357'034'400'000'000'000}, uint64_t{951'782'400'123'456'789}, ~uint64_t{0}})
+    EXPECT_EQ(ns(iso_utc(value)), value) << iso_utc(value);
   EXPECT_EQ(iso_utc(1'357'034'400'500'000'000), "2013-01-01T10:00:00.5Z");
 }
 

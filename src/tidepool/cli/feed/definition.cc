@@ -84,7 +84,8 @@ FieldSpec field_of(const json& entry, const Keys& keys, size_t index) {
     spec.type = entry[1].get<std::string>();
     return spec;
   }
-  if (!entry.is_object()) keys.fail("fields", "entry ", index, " is neither {\"name\": ..., \"type\": ...} nor [name, type]: ", dump(entry));
+  if (!entry.is_object())
+    keys.fail("fields", "entry ", index, " is neither {\"name\": ..., \"type\": ...} nor [name, type]: ", dump(entry));
   Keys own(entry, concat(keys.where(), ": fields[", index, "]"));
   spec.name = own.text("name").value_or("");
   const auto type = own.text("type");
@@ -107,16 +108,20 @@ feed::Storage storage_of(Keys& keys) {
   const auto storage = keys.text("storage");
   if (storage && (*storage == "tiered" || *storage == "durable" || *storage == "memory")) {
     const feed::Storage own = feed::storage_named(*storage);
-    if (persist_given && persist == (own == feed::Storage::kMemory)) keys.fail("storage", *storage, " contradicts persist: ", persist);
-    if (uses_ring && *uses_ring == (own == feed::Storage::kDurable)) keys.fail("storage", *storage, " contradicts uses_ring: ", *uses_ring);
+    if (persist_given && persist == (own == feed::Storage::kMemory))
+      keys.fail("storage", *storage, " contradicts persist: ", persist);
+    if (uses_ring && *uses_ring == (own == feed::Storage::kDurable))
+      keys.fail("storage", *storage, " contradicts uses_ring: ", *uses_ring);
     return own;
   }
   if (storage && *storage != "ring" && *storage != "chunk") {
     keys.fail("storage", "'", printable(*storage, 40), "': expected tiered, durable or memory (or upstream's ring or chunk)");
   }
-  if (storage && uses_ring && (*storage == "ring") != *uses_ring) keys.fail("storage", *storage, " contradicts uses_ring: ", *uses_ring);
+  if (storage && uses_ring && (*storage == "ring") != *uses_ring)
+    keys.fail("storage", *storage, " contradicts uses_ring: ", *uses_ring);
   const std::optional<bool> ring = storage ? std::optional<bool>(*storage == "ring") : uses_ring;
-  if (!persist && ring == false) keys.fail("persist", "neither on disk (persist: false) nor in memory (no ring): the feed would hold nothing");
+  if (!persist && ring == false)
+    keys.fail("persist", "neither on disk (persist: false) nor in memory (no ring): the feed would hold nothing");
   if (!persist) return feed::Storage::kMemory;
   return ring == false ? feed::Storage::kDurable : feed::Storage::kTiered;
 }
@@ -137,8 +142,10 @@ void read_sizes(Keys& keys, FeedDefinition& definition) {
   if (ring && live) keys.fail("live_chunks", "and ring_size say the same thing: give one of them");
   if (live) options.live_chunks = static_cast<uint32_t>(std::min<uint64_t>(*live, UINT32_MAX));
   if (ring && options.chunk_bytes > 0) {
-    options.live_chunks = static_cast<uint32_t>(std::clamp<uint64_t>((*ring - 1) / options.chunk_bytes + 1, *ring == 0 ? 0 : 2, UINT32_MAX));
-    definition.remarks.push_back(concat("a ring of ", *ring, " bytes is ", options.live_chunks, " live chunks of ", options.chunk_bytes));
+    options.live_chunks =
+        static_cast<uint32_t>(std::clamp<uint64_t>((*ring - 1) / options.chunk_bytes + 1, *ring == 0 ? 0 : 2, UINT32_MAX));
+    definition.remarks.push_back(
+        concat("a ring of ", *ring, " bytes is ", options.live_chunks, " live chunks of ", options.chunk_bytes));
   }
 }
 
@@ -153,7 +160,8 @@ void read_options(Keys& keys, FeedDefinition& definition) {
   if (const auto interval = keys.scaled("sync_interval_ms", 1e6)) options.sync_interval_ns = *interval;
   if (const auto bytes = keys.number("sync_bytes")) options.sync_bytes = *bytes;
   if (const auto bytes = keys.number("backlog_bytes")) options.backlog_bytes = *bytes;
-  if (const auto bytes = keys.number("block_bytes")) options.block_bytes = static_cast<uint32_t>(std::min<uint64_t>(*bytes, UINT32_MAX));
+  if (const auto bytes = keys.number("block_bytes"))
+    options.block_bytes = static_cast<uint32_t>(std::min<uint64_t>(*bytes, UINT32_MAX));
   options.segments = keys.flag("segment_tracking").value_or(options.segments);
   const auto prefault = keys.flag("prefault"), prefault_ring = keys.flag("prefault_ring");
   if (prefault && prefault_ring && *prefault != *prefault_ring) keys.fail("prefault", "contradicts prefault_ring");
@@ -174,9 +182,11 @@ void read_schema(Keys& keys, FeedDefinition& definition) {
     std::vector<std::string> names;
     for (const FieldSpec& spec : specs) names.push_back(spec.name);
     if (names.empty()) names = {"time_ns"};
-    definition.schema = feed::Schema::frames(names, static_cast<uint32_t>(std::min<uint64_t>(payload_align.value_or(64), UINT32_MAX)));
+    definition.schema =
+        feed::Schema::frames(names, static_cast<uint32_t>(std::min<uint64_t>(payload_align.value_or(64), UINT32_MAX)));
     for (size_t k = 0; k < specs.size(); ++k) {
-      if (specs[k].type != "uint64" && specs[k].type != "u64") keys.fail("fields", "a frame's fields are its clocks: ", specs[k].name, " must be uint64");
+      if (specs[k].type != "uint64" && specs[k].type != "u64")
+        keys.fail("fields", "a frame's fields are its clocks: ", specs[k].name, " must be uint64");
       definition.schema.set_clock(k, {specs[k].unit.empty() ? feed::ClockUnit::kNs : feed::unit_named(specs[k].unit),
                                       specs[k].order.empty() ? feed::ClockOrder::kLoose : feed::order_named(specs[k].order),
                                       specs[k].domain.empty() ? feed::ClockDomain::kUser : feed::domain_named(specs[k].domain)});
@@ -224,7 +234,8 @@ FieldSpec parse_field_spec(const std::string& text) {
     at = end + 1;
   }
   const auto usage = [&](const auto&... why) -> UsageError {
-    return UsageError(concat("--field '", printable(text, 80), "': ", why..., "; expected NAME:TYPE, for a clock with :unit=us:order=strict:domain=wall behind"));
+    return UsageError(concat("--field '", printable(text, 80), "': ", why...,
+                             "; expected NAME:TYPE, for a clock with :unit=us:order=strict:domain=wall behind"));
   };
   if (parts.size() < 2 || parts[1].empty()) throw usage("no type");
   FieldSpec spec{.name = parts[0], .type = parts[1], .description = {}, .unit = {}, .order = {}, .domain = {}};

@@ -11,6 +11,7 @@ namespace tidepool::cli {
 struct Context;
 
 // In the order of `tidepool feed --help`.
+// clang-format off
 #define TIDEPOOL_FEED_VERBS(verb) \
   verb(create)                    \
   verb(list)                      \
@@ -25,6 +26,7 @@ struct Context;
   verb(delete)                    \
   verb(segments)                  \
   verb(datasets)
+// clang-format on
 
 #define TIDEPOOL_DECLARE_FEED_VERB(name) void add_feed_##name(CLI::App& group, Context& context);
 TIDEPOOL_FEED_VERBS(TIDEPOOL_DECLARE_FEED_VERB)

@@ -10,7 +10,8 @@ namespace tidepool::cli {
 using feed::RowFormat;
 
 FrameEncoder::FrameEncoder(const feed::Schema& schema, feed::RowStyle style) : schema_(schema), style_(std::move(style)) {
-  if (style_.format == RowFormat::kNpy) throw feed::FeedError(feed::Fault::kUsage, "frames are of any size: no array holds them; take text, csv, jsonl or raw");
+  if (style_.format == RowFormat::kNpy)
+    throw feed::FeedError(feed::Fault::kUsage, "frames are of any size: no array holds them; take text, csv, jsonl or raw");
   if (!style_.columns.empty()) throw feed::FeedError(feed::Fault::kUsage, "frames have no columns to choose from");
 }
 
@@ -25,7 +26,8 @@ void FrameEncoder::begin(std::string& out) const {
   if (!style_.header || (style_.format != RowFormat::kCsv && style_.format != RowFormat::kText)) return;
   const bool text = style_.format == RowFormat::kText;
   out += text ? fmt::format("{:>12}", "seq") : std::string("seq");
-  for (size_t k = 0; k < schema_.clocks(); ++k) out += text ? fmt::format("  {:>25}", schema_.clock_name(k)) : style_.delimiter + schema_.clock_name(k);
+  for (size_t k = 0; k < schema_.clocks(); ++k)
+    out += text ? fmt::format("  {:>25}", schema_.clock_name(k)) : style_.delimiter + schema_.clock_name(k);
   for (const char* name : {"type", "meta_bytes", "payload_bytes", "stream_epoch", "stream_seq"}) {
     out += text ? fmt::format("  {:>13}", name) : style_.delimiter + std::string(name);
   }
@@ -49,8 +51,8 @@ void FrameEncoder::frame(std::string& out, const feed::Item& item) const {
           out += std::to_string(head.clocks[k]);
         }
       }
-      out += fmt::format(",\"type\":{},\"meta_bytes\":{},\"payload_bytes\":{},\"stream_epoch\":{},\"stream_seq\":{}}}\n", numbers[0], numbers[1], numbers[2], numbers[3],
-                         numbers[4]);
+      out += fmt::format(",\"type\":{},\"meta_bytes\":{},\"payload_bytes\":{},\"stream_epoch\":{},\"stream_seq\":{}}}\n",
+                         numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
       return;
     }
     case RowFormat::kText:

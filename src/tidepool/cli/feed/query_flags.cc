@@ -10,7 +10,9 @@
 namespace tidepool::cli {
 
 void add_range_flags(CLI::App& verb, RangeFlags& flags) {
-  verb.add_option("--from", flags.from, "from this time on: a number in the clock's unit, 1357034400s, 2013-01-01T10:00:00Z, 10:42, now-5m")->type_name("TIME");
+  verb.add_option("--from", flags.from,
+                  "from this time on: a number in the clock's unit, 1357034400s, 2013-01-01T10:00:00Z, 10:42, now-5m")
+      ->type_name("TIME");
   verb.add_option("--to", flags.to, "to this time, itself excluded")->type_name("TIME");
   verb.add_option("--clock", flags.clock, "the clock that --from and --to are of (default: the first)")->type_name("NAME");
   verb.add_option_function<uint64_t>(
@@ -46,7 +48,8 @@ feed::RecordRange range_of(const RangeFlags& flags, feed::FeedReader& reader, co
   range.to_seq = flags.by_to_seq ? flags.to_seq : end;
   if (flags.by_last) range.from_seq = end - std::min(flags.last, end - first);
   if (flags.by_from_seq && flags.from_seq > end) {
-    throw feed::FeedError(feed::Fault::kOutOfRange, "record ", flags.from_seq, " of feed ", reader.feed().name, " does not exist yet: the next one will be ", end);
+    throw feed::FeedError(feed::Fault::kOutOfRange, "record ", flags.from_seq, " of feed ", reader.feed().name,
+                          " does not exist yet: the next one will be ", end);
   }
   return range;
 }
@@ -54,7 +57,9 @@ feed::RecordRange range_of(const RangeFlags& flags, feed::FeedReader& reader, co
 void add_style_flags(CLI::App& verb, StyleFlags& flags, const std::string& formats) {
   verb.add_option("--format", flags.format, formats)->type_name("FORMAT");
   verb.add_option("--columns", flags.columns, "these fields only, in this order")->type_name("A,B")->delimiter(',');
-  verb.add_option("--ts-fmt", flags.ts_fmt, "clocks as epoch (plain numbers), local, utc, or in a zone such as Europe/Berlin")->type_name("FMT")->capture_default_str();
+  verb.add_option("--ts-fmt", flags.ts_fmt, "clocks as epoch (plain numbers), local, utc, or in a zone such as Europe/Berlin")
+      ->type_name("FMT")
+      ->capture_default_str();
   verb.add_flag("--no-header", flags.no_header, "no first line of names (csv, text)");
   verb.add_flag("--seq", flags.seq, "the record's number first, as \"seq\" (csv, jsonl, text)");
   verb.add_flag("--unsigned-text", flags.unsigned_text, "jsonl: integers beyond 2^53 as strings");
@@ -63,7 +68,8 @@ void add_style_flags(CLI::App& verb, StyleFlags& flags, const std::string& forma
 
 char delimiter_of(const std::string& text) {
   if (text == "tab" || text == "\\t") return '\t';
-  if (text.size() != 1 || text == "\"" || text == "\n") throw UsageError(concat("--delimiter '", printable(text, 20), "': expected one character, or tab"));
+  if (text.size() != 1 || text == "\"" || text == "\n")
+    throw UsageError(concat("--delimiter '", printable(text, 20), "': expected one character, or tab"));
   return text[0];
 }
 
@@ -77,7 +83,8 @@ feed::RowStyle style_of(const StyleFlags& flags, feed::RowFormat fallback, const
   style.delimiter = delimiter_of(flags.delimiter);
   style.clock_text = format.for_rows(schema);
   const bool binary = style.format == feed::RowFormat::kNpy || style.format == feed::RowFormat::kRaw;
-  if (binary && (flags.seq || style.clock_text)) throw UsageError("npy and raw hold the fields as they are: --seq and --ts-fmt are for csv, jsonl and text");
+  if (binary && (flags.seq || style.clock_text))
+    throw UsageError("npy and raw hold the fields as they are: --seq and --ts-fmt are for csv, jsonl and text");
   return style;
 }
 

@@ -58,7 +58,8 @@ class RejectLog {
   }
   void write(const std::vector<feed::Rejected>& rejected) const {
     if (!file_) return;
-    for (const feed::Rejected& one : rejected) std::fprintf(file_.get(), "%llu\t%s\n", static_cast<unsigned long long>(one.place), one.why.c_str());
+    for (const feed::Rejected& one : rejected)
+      std::fprintf(file_.get(), "%llu\t%s\n", static_cast<unsigned long long>(one.place), one.why.c_str());
   }
   bool wanted() const noexcept { return file_ != nullptr; }
 
@@ -83,12 +84,19 @@ bool wait_readable(int fd) {
 
 void add_source_flags(CLI::App& verb, SourceFlags& flags) {
   verb.add_option("--columns", flags.columns, "take these columns only")->type_name("A,B")->delimiter(',');
-  verb.add_option("--clock-unit", flags.clock_unit, "of plain numbers in clock columns: ns, us, ms or s; converted to the feed's")->type_name("UNIT")->capture_default_str();
-  verb.add_option("--missing", flags.missing, "what stands for a missing number (default: empty, NA, N/A, nan, NaN, null, NULL, None)")->type_name("TEXT,..")->delimiter(',');
+  verb.add_option("--clock-unit", flags.clock_unit, "of plain numbers in clock columns: ns, us, ms or s; converted to the feed's")
+      ->type_name("UNIT")
+      ->capture_default_str();
+  verb.add_option("--missing", flags.missing,
+                  "what stands for a missing number (default: empty, NA, N/A, nan, NaN, null, NULL, None)")
+      ->type_name("TEXT,..")
+      ->delimiter(',');
   verb.add_flag("--no-header", flags.no_header, "csv: the first line is a record; columns are the fields in order");
   verb.add_option("--delimiter", flags.delimiter, "of csv: one character, or tab")->type_name("C")->capture_default_str();
   verb.add_option("--rejects", flags.rejects, "write the place of every refused row and why to this file")->type_name("FILE");
-  verb.add_option("--replay", flags.replay, "as fast as the first clock says, times FACTOR (default: as fast as it goes)")->type_name("FACTOR")->check(CLI::Range(1e-6, 1e12).description(""));
+  verb.add_option("--replay", flags.replay, "as fast as the first clock says, times FACTOR (default: as fast as it goes)")
+      ->type_name("FACTOR")
+      ->check(CLI::Range(1e-6, 1e12).description(""));
 }
 
 feed::SourceOptions source_options(const SourceFlags& flags) {
@@ -104,7 +112,8 @@ feed::SourceOptions source_options(const SourceFlags& flags) {
   return options;
 }
 
-Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWriter& writer, const SourceFlags& flags, const std::string& name, bool pipe, bool created) {
+Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWriter& writer, const SourceFlags& flags,
+                 const std::string& name, bool pipe, bool created) {
   const RejectLog rejects(flags.rejects);
   Progress progress(context);
   feed::ImportOptions options;
@@ -120,7 +129,8 @@ Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWrit
     const uint64_t now_ns = monotonic_ns();
     progress.update(now_ns, [&] {
       const uint64_t total = from.bytes_total();
-      return fmt::format("{}{}, {}", format_count(records, "record"), total > 0 ? fmt::format(" ({} %)", from.bytes_done() * 100 / total) : "",
+      return fmt::format("{}{}, {}", format_count(records, "record"),
+                         total > 0 ? fmt::format(" ({} %)", from.bytes_done() * 100 / total) : "",
                          format_rate(from.bytes_done(), static_cast<double>(now_ns - begin_ns) / 1e9));
     });
     return !stop_requested();
@@ -147,13 +157,16 @@ Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWrit
                                    {"interrupted", report.interrupted},
                                    {"seconds", seconds}}));
   } else {
-    fmt::print(context.out, "feed {}: {} of {}, as numbers {} to {}{}\n", writer.feed().name, format_count(report.records, "record"), name, report.first_seq, report.end_seq,
+    fmt::print(context.out, "feed {}: {} of {}, as numbers {} to {}{}\n", writer.feed().name,
+               format_count(report.records, "record"), name, report.first_seq, report.end_seq,
                report.rejected > 0 ? fmt::format("; {} refused", format_count(report.rejected, "row")) : "");
   }
   for (size_t i = 0; i < report.first_rejected.size() && i < 10; ++i) {
     print_error(context.err, concat(name, ":", report.first_rejected[i].place, ": refused: ", report.first_rejected[i].why));
   }
-  if (report.rejected > 10) print_error(context.err, concat("... and ", report.rejected - 10, " more", rejects.wanted() ? "" : "; --rejects FILE lists all"));
+  if (report.rejected > 10)
+    print_error(context.err,
+                concat("... and ", report.rejected - 10, " more", rejects.wanted() ? "" : "; --rejects FILE lists all"));
   if (report.interrupted && !pipe) {
     print_error(context.err, concat("interrupted: ", report.records, " records are in the feed"));
     return Exit::kFailed;

@@ -21,7 +21,8 @@ feed::SourceOptions source_options(const SourceFlags& flags);
 
 // Appends all of `source` with progress, SIGINT and the list of refusals; closes the writer; prints the result. kWrongData if rows
 // were refused. `extra`: more keys of the JSON summary.
-Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWriter& writer, const SourceFlags& flags, const std::string& name, bool pipe, bool created);
+Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWriter& writer, const SourceFlags& flags,
+                 const std::string& name, bool pipe, bool created);
 
 // Waits on a pipe until there is something or SIGINT came: for feed::SourceOptions::may_read.
 bool wait_readable(int fd);

@@ -19,8 +19,14 @@
 namespace tidepool::cli {
 namespace {
 
-constexpr std::pair<std::string_view, uint64_t> kSpans[] = {{"ns", 1},          {"us", 1'000},          {"ms", 1'000'000},          {"s", kNsPerSecond},
-                                                            {"m", 60 * kNsPerSecond}, {"min", 60 * kNsPerSecond}, {"h", 3600 * kNsPerSecond}, {"d", 86400 * kNsPerSecond}};
+constexpr std::pair<std::string_view, uint64_t> kSpans[] = {{"ns", 1},
+                                                            {"us", 1'000},
+                                                            {"ms", 1'000'000},
+                                                            {"s", kNsPerSecond},
+                                                            {"m", 60 * kNsPerSecond},
+                                                            {"min", 60 * kNsPerSecond},
+                                                            {"h", 3600 * kNsPerSecond},
+                                                            {"d", 86400 * kNsPerSecond}};
 
 // "1.5h" in nanoseconds, exactly; nullopt: not a number with such a unit, or beyond 64 bits.
 std::optional<uint64_t> span_ns(std::string_view text, std::string_view default_unit) {
@@ -63,7 +69,9 @@ std::optional<uint64_t> local_ns(const feed::CivilTime& time) {
   fields.tm_isdst = -1;
   const std::time_t seconds = std::mktime(&fields);
   uint64_t ns = 0;
-  if (seconds < 0 || __builtin_mul_overflow(static_cast<uint64_t>(seconds), kNsPerSecond, &ns) || __builtin_add_overflow(ns, time.nanosecond, &ns)) return std::nullopt;
+  if (seconds < 0 || __builtin_mul_overflow(static_cast<uint64_t>(seconds), kNsPerSecond, &ns) ||
+      __builtin_add_overflow(ns, time.nanosecond, &ns))
+    return std::nullopt;
   return ns;
 }
 
@@ -79,7 +87,8 @@ std::string local_text(uint64_t ns) {
   const auto seconds = static_cast<std::time_t>(ns / kNsPerSecond);
   std::tm fields{};
   if (::localtime_r(&seconds, &fields) == nullptr) return std::to_string(ns);
-  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", fields.tm_year + 1900, fields.tm_mon + 1, fields.tm_mday, fields.tm_hour, fields.tm_min, fields.tm_sec);
+  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", fields.tm_year + 1900, fields.tm_mon + 1, fields.tm_mday,
+                                fields.tm_hour, fields.tm_min, fields.tm_sec);
   if (const uint64_t fraction = ns % kNsPerSecond; fraction != 0) {
     out += fmt::format(".{:09}", fraction);
     while (out.back() == '0') out.pop_back();
@@ -106,7 +115,8 @@ TimeFormat TimeFormat::parse(const std::string& text) {
   const std::filesystem::path zone = std::filesystem::path(root != nullptr && *root != '\0' ? root : "/usr/share/zoneinfo") / text;
   std::error_code failed;
   if (text.front() == '/' || text.find("..") != std::string::npos || !std::filesystem::is_regular_file(zone, failed)) {
-    throw UsageError(fmt::format("--ts-fmt '{}': expected epoch, local, utc or a time zone such as Europe/Berlin", printable(text, 64)));
+    throw UsageError(
+        fmt::format("--ts-fmt '{}': expected epoch, local, utc or a time zone such as Europe/Berlin", printable(text, 64)));
   }
   ::setenv("TZ", (":" + text).c_str(), 1);
   ::tzset();
@@ -129,8 +139,9 @@ std::function<void(std::string&, uint64_t, size_t)> TimeFormat::for_rows(const f
 
 uint64_t TimeFormat::parse_time(const std::string& text, const feed::Clock& clock, const std::string& what) const {
   const auto refuse = [&](std::string_view why) -> UsageError {
-    return UsageError(fmt::format("{} '{}': {}; expected a whole number of {}, 1357034400s, 2013-01-01T10:00:00Z, 10:42, now or now-5m", what, printable(text, 64), why,
-                                  feed::unit_name(clock.unit)));
+    return UsageError(
+        fmt::format("{} '{}': {}; expected a whole number of {}, 1357034400s, 2013-01-01T10:00:00Z, 10:42, now or now-5m", what,
+                    printable(text, 64), why, feed::unit_name(clock.unit)));
   };
   const auto in_unit = [&](uint64_t ns) { return *feed::convert_clock(ns, feed::ClockUnit::kNs, clock.unit, feed::Rounding::kUp); };
   if (text.starts_with('-')) throw refuse("times are not negative");

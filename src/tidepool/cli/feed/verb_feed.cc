@@ -15,7 +15,8 @@ void add_feed(CLI::App& app, Context& context) {
   TIDEPOOL_FEED_VERBS(TIDEPOOL_ADD_FEED_VERB)
 #undef TIDEPOOL_ADD_FEED_VERB
   group->footer(
-      "A base is a directory of feeds; a feed is a named, append-only sequence of records that one process writes and any number read.\n"
+      "A base is a directory of feeds; a feed is a named, append-only sequence of records that one process writes and any number "
+      "read.\n"
       "Every verb takes --base DIR (or TIDEPOOL_FEEDS) and --json; `tidepool feed VERB --help` has options and examples.\n"
       "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing found, 4 damage found.\n"
       "Examples:\n"

@@ -57,7 +57,9 @@ FeedDefinition definition_of_options(const CreateArgs& args) {
     if (!specs.empty()) throw UsageError("frames have no fields: --frames or --field");
     definition.schema = feed::Schema::frames({"time_ns"}, args.payload_align);
   } else {
-    if (specs.empty()) throw UsageError("name the fields of a record, clocks first: --field time_ns:uint64 --field price:float64 ..., or --config FILE");
+    if (specs.empty())
+      throw UsageError(
+          "name the fields of a record, clocks first: --field time_ns:uint64 --field price:float64 ..., or --config FILE");
     definition.schema = schema_of_specs(specs, args.clocks, args.aligned);
   }
   feed::FeedOptions& options = definition.options;
@@ -105,7 +107,8 @@ std::vector<FeedDefinition> definitions_of(const CreateArgs& args) {
 std::vector<std::string> differences_of(const feed::FeedInfo& found, const FeedDefinition& wanted) {
   std::vector<std::string> out = found.schema.differences(wanted.schema);
   if (found.options.storage != wanted.options.storage) {
-    out.push_back(concat("storage: ", feed::storage_name(found.options.storage), " here, ", feed::storage_name(wanted.options.storage), " there"));
+    out.push_back(concat("storage: ", feed::storage_name(found.options.storage), " here, ",
+                         feed::storage_name(wanted.options.storage), " there"));
   }
   return out;
 }
@@ -116,7 +119,10 @@ Outcome checked(const std::string& base, const FeedDefinition& wanted) {
     const feed::FeedInfo found = feed::find_feed(base, wanted.name, feed::Files::system());
     std::vector<std::string> differences = differences_of(found, wanted);
     if (differences.empty()) return {.status = "unchanged", .fault = {}, .message = {}, .differences = {}};
-    return {.status = "conflict", .fault = "SCHEMA_CONFLICT", .message = "exists with another definition", .differences = std::move(differences)};
+    return {.status = "conflict",
+            .fault = "SCHEMA_CONFLICT",
+            .message = "exists with another definition",
+            .differences = std::move(differences)};
   } catch (const feed::FeedError& error) {
     if (error.fault() == feed::Fault::kBaseNotFound || error.fault() == feed::Fault::kFeedNotFound) {
       return {.status = "would create", .fault = {}, .message = {}, .differences = {}};
@@ -137,12 +143,15 @@ Outcome made(const std::string& base, const FeedDefinition& wanted) {
 
 void report(const Context& context, const FeedDefinition& definition, const Outcome& outcome) {
   if (!context.json && !outcome.bad()) {
-    fmt::print(context.out, "{:<12} {}  ({}, {})\n", outcome.status, definition.name, feed::storage_name(definition.options.storage),
-               fields_text(definition.schema));
+    fmt::print(context.out, "{:<12} {}  ({}, {})\n", outcome.status, definition.name,
+               feed::storage_name(definition.options.storage), fields_text(definition.schema));
     for (const std::string& remark : definition.remarks) fmt::print(context.out, "{:<12} {}\n", "", remark);
   }
   if (!outcome.bad()) return;
-  std::string text = concat("feed ", definition.name, ": ", outcome.status == "conflict" ? concat("SCHEMA_CONFLICT: ", outcome.message, " (here: what exists; there: what was asked for)") : outcome.message);
+  std::string text = concat("feed ", definition.name, ": ",
+                            outcome.status == "conflict"
+                                ? concat("SCHEMA_CONFLICT: ", outcome.message, " (here: what exists; there: what was asked for)")
+                                : outcome.message);
   for (const std::string& line : outcome.differences) text += "\n" + line;
   print_error(context.err, text);
 }
@@ -167,29 +176,55 @@ Exit run_create(const Context& context, const CreateArgs& args) {
     feeds.push_back(std::move(one));
   }
   if (context.json) {
-    print_json_line(context, dump({{"base", args.base}, {"check", args.check}, {"created", created}, {"unchanged", unchanged}, {"failed", failed}, {"feeds", std::move(feeds)}}));
+    print_json_line(context, dump({{"base", args.base},
+                                   {"check", args.check},
+                                   {"created", created},
+                                   {"unchanged", unchanged},
+                                   {"failed", failed},
+                                   {"feeds", std::move(feeds)}}));
   }
   return failed == 0 ? Exit::kOk : Exit::kFailed;
 }
 
 void add_options(CLI::App& verb, CreateArgs& args) {
   const auto positive = CLI::Range(0.0, 1e12).description("");
-  verb.add_option("--config,-c", args.configs, "definition file: one object, an array, or {\"feeds\": [...]}; may be repeated")->type_name("FILE");
+  verb.add_option("--config,-c", args.configs, "definition file: one object, an array, or {\"feeds\": [...]}; may be repeated")
+      ->type_name("FILE");
   verb.add_option("--config-dir", args.config_dir, "all .json files of this directory")->type_name("DIR");
-  verb.add_option("--field,-f", args.fields, "a field, in order, clocks first: time_ns:uint64, price:f64, tag:text[12], xyz:float32[3], raw:bytes16, pad:_4")
+  verb.add_option("--field,-f", args.fields,
+                  "a field, in order, clocks first: time_ns:uint64, price:f64, tag:text[12], xyz:float32[3], raw:bytes16, pad:_4")
       ->type_name("NAME:TYPE");
   verb.add_option("--clocks", args.clocks, "how many leading fields are clocks")->type_name("1..3")->capture_default_str();
   verb.add_flag("--aligned", args.aligned, "each field at a multiple of its size, as a C struct has it");
   verb.add_flag("--frames", args.frames, "records of any size (tensors, messages) instead of rows");
   verb.add_option("--payload-align", args.payload_align, "of frames: 64 to 4096")->type_name("BYTES")->capture_default_str();
-  verb.add_option("--storage", args.storage, "tiered (memory, then disk), durable (mapped files) or memory")->type_name("MODE")->capture_default_str();
+  verb.add_option("--storage", args.storage, "tiered (memory, then disk), durable (mapped files) or memory")
+      ->type_name("MODE")
+      ->capture_default_str();
   verb.add_option("--sync", args.sync, "interval, none, every_commit or explicit")->type_name("POLICY")->capture_default_str();
-  verb.add_option("--sync-interval-ms", args.sync_interval_ms, "what a power cut may cost")->type_name("MS")->check(positive)->capture_default_str();
-  verb.add_option("--chunk-size", args.chunk_bytes, "bytes of records in a chunk: 67108864, 64MiB")->type_name("SIZE")->transform(CLI::AsSizeValue(false).description(""))->default_str("64MiB");
-  verb.add_option("--live-chunks", args.live_chunks, "newest chunks that stay in shared memory")->type_name("N")->capture_default_str();
-  verb.add_option("--max-chunk-age-s", args.max_chunk_age_s, "seal an older chunk, even an idle one; 0: never")->type_name("S")->check(positive)->capture_default_str();
-  verb.add_option("--retention-hours", args.retention_hours, "0: keep for ever")->type_name("H")->check(positive)->capture_default_str();
-  verb.add_option("--retention-bytes", args.retention_bytes, "0: keep all")->type_name("SIZE")->transform(CLI::AsSizeValue(false).description(""))->default_str("0");
+  verb.add_option("--sync-interval-ms", args.sync_interval_ms, "what a power cut may cost")
+      ->type_name("MS")
+      ->check(positive)
+      ->capture_default_str();
+  verb.add_option("--chunk-size", args.chunk_bytes, "bytes of records in a chunk: 67108864, 64MiB")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->default_str("64MiB");
+  verb.add_option("--live-chunks", args.live_chunks, "newest chunks that stay in shared memory")
+      ->type_name("N")
+      ->capture_default_str();
+  verb.add_option("--max-chunk-age-s", args.max_chunk_age_s, "seal an older chunk, even an idle one; 0: never")
+      ->type_name("S")
+      ->check(positive)
+      ->capture_default_str();
+  verb.add_option("--retention-hours", args.retention_hours, "0: keep for ever")
+      ->type_name("H")
+      ->check(positive)
+      ->capture_default_str();
+  verb.add_option("--retention-bytes", args.retention_bytes, "0: keep all")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->default_str("0");
   verb.add_option("--shm-root", args.shm_root, "where live chunks go")->type_name("DIR")->capture_default_str();
 }
 
@@ -204,10 +239,13 @@ void add_feed_create(CLI::App& group, Context& context) {
   verb->add_flag("--check", args->check, "only say what would happen; nothing is made");
   add_common_flags(*verb, context);
   verb->footer(
-      "A base that is not there is made. A feed that exists with the same definition is left as it is (\"unchanged\"); one with another\n"
+      "A base that is not there is made. A feed that exists with the same definition is left as it is (\"unchanged\"); one with "
+      "another\n"
       "definition is a conflict, told field by field. All definitions are checked before the first feed is made.\n"
-      "Keys of a definition: feed_name, mode (UF, frames), fields ([name, type] or {name, type, unit, order, domain, description}),\n"
-      "clock_level, aligned, payload_align, storage (tiered, durable, memory; upstream's ring and chunk with persist and uses_ring),\n"
+      "Keys of a definition: feed_name, mode (UF, frames), fields ([name, type] or {name, type, unit, order, domain, "
+      "description}),\n"
+      "clock_level, aligned, payload_align, storage (tiered, durable, memory; upstream's ring and chunk with persist and "
+      "uses_ring),\n"
       "chunk_size_mb or chunk_size_bytes, live_chunks (or ring_size_mb, ring_size_bytes), sync, sync_interval_ms, sync_bytes,\n"
       "max_chunk_age_s, retention_hours, retention_bytes, backlog_bytes, block_bytes, segment_tracking, prefault_ring, shm_root.\n"
       "--json: base, check, created, unchanged, failed, feeds[{name, status, fault, message, differences, schema, options}].\n"

@@ -69,7 +69,8 @@ Exit run_delete(const Context& context, const DeleteArgs& args) {
   }
   const bool whole = failed.empty();
   if (context.json) {
-    print_json_line(context, dump({{"deleted", std::move(deleted)}, {"missing", std::move(missing)}, {"failed", std::move(failed)}}));
+    print_json_line(context,
+                    dump({{"deleted", std::move(deleted)}, {"missing", std::move(missing)}, {"failed", std::move(failed)}}));
   } else {
     for (const auto& name : deleted) fmt::print(context.out, "deleted  {}\n", name.get<std::string>());
     for (const auto& name : missing) fmt::print(context.out, "missing  {}\n", name.get<std::string>());
@@ -88,7 +89,8 @@ void add_feed_delete(CLI::App& group, Context& context) {
   verb->add_flag("--missing-ok", args->missing_ok, "a feed that is not there is no failure");
   add_common_flags(*verb, context);
   verb->footer(
-      "Refused while somebody writes the feed. Who reads it keeps what is mapped, and is told that the feed is gone. A deletion that\n"
+      "Refused while somebody writes the feed. Who reads it keeps what is mapped, and is told that the feed is gone. A deletion "
+      "that\n"
       "was killed half-way is finished by the next one.\n"
       "--json: deleted[], missing[], failed[{name, fault, message}].\n"
       "Exit: 0 gone (with --missing-ok also when it was not there), 1 refused or failed, 2 usage.\n"

@@ -42,7 +42,8 @@ Exit run_export(const Context& context, const ExportArgs& args) {
   install_signal_handlers();
   const TimeFormat format = TimeFormat::parse(args.style.ts_fmt);
   feed::FeedReader reader = feed::FeedReader::open(args.target.base, args.target.name);
-  if (!args.force && std::filesystem::exists(args.path)) throw Error(Code::kRejected, args.path, " exists: remove it, or write over it with --force");
+  if (!args.force && std::filesystem::exists(args.path))
+    throw Error(Code::kRejected, args.path, " exists: remove it, or write over it with --force");
   feed::ExportOptions options;
   options.range = range_of(args.range, reader, format);
   options.limit = args.range.limit;
@@ -63,10 +64,12 @@ Exit run_export(const Context& context, const ExportArgs& args) {
     return !stop_requested();
   };
   const feed::ExportReport report = feed::export_file(reader, options, args.path);
-  for (const feed::Gap& gap : report.gaps) print_error(context.err, concat("records ", gap.from, " to ", gap.to, " are not in it: ", gap.text));
+  for (const feed::Gap& gap : report.gaps)
+    print_error(context.err, concat("records ", gap.from, " to ", gap.to, " are not in it: ", gap.text));
   if (report.interrupted) {
     const bool kept = !options.range.by_time && options.on_gap == feed::OnGap::kError;
-    throw Error(Code::kUnavailable, "interrupted after ", report.records, " records; ", kept ? "go on with --resume" : "nothing is left of it");
+    throw Error(Code::kUnavailable, "interrupted after ", report.records, " records; ",
+                kept ? "go on with --resume" : "nothing is left of it");
   }
   if (context.json) {
     ordered_json gaps = ordered_json::array();
@@ -81,7 +84,8 @@ Exit run_export(const Context& context, const ExportArgs& args) {
                                    {"resumed_records", report.resumed_records},
                                    {"gaps", std::move(gaps)}}));
   } else {
-    fmt::print(context.out, "{}: {}, {}, sha256 {}\n", args.path, format_count(report.records, "record"), format_bytes(report.bytes), report.sha256);
+    fmt::print(context.out, "{}: {}, {}, sha256 {}\n", args.path, format_count(report.records, "record"),
+               format_bytes(report.bytes), report.sha256);
   }
   return Exit::kOk;
 }
@@ -99,9 +103,12 @@ void add_feed_export(CLI::App& group, Context& context) {
   verb->add_flag("--force", args->force, "write over a file that is there");
   add_common_flags(*verb, context);
   verb->footer(
-      "The file appears when it is complete and synced; until then it is FILE.partial. Beside it FILE.meta.json says records, bytes, sha256,\n"
-      "range and gaps. Numbers are written so that they read back the same; bytes as hexadecimal digits; padding is left out, but for raw\n"
-      "without --columns, which holds the rows as they are stored. npy: a structured array, or a plain one with a single --columns.\n"
+      "The file appears when it is complete and synced; until then it is FILE.partial. Beside it FILE.meta.json says records, "
+      "bytes, sha256,\n"
+      "range and gaps. Numbers are written so that they read back the same; bytes as hexadecimal digits; padding is left out, but "
+      "for raw\n"
+      "without --columns, which holds the rows as they are stored. npy: a structured array, or a plain one with a single "
+      "--columns.\n"
       "--json: file, format, records, bytes, sha256, first_seq, end_seq, resumed_records, gaps[].\n"
       "Exit: 0 done (also an empty range: a file without records), 1 failed or interrupted, 2 usage.\n"
       "Examples:\n"

@@ -53,23 +53,28 @@ class Health {
   void note(std::string_view status, std::string text) { checks.push_back({name_, std::string(status), std::move(text)}); }
 
   void space(const std::string& path, double min_gb) {
-    struct statvfs found {};
+    struct statvfs found{};
     if (::statvfs(path.c_str(), &found) != 0) throw Error(code_of_errno(errno), "look at ", path, errno_text());
     const double free_gb = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize) / 1e9;
-    note(free_gb < min_gb ? "bad" : "ok", fmt::format("{}: {:.2f} GB free{}", path, free_gb, free_gb < min_gb ? fmt::format(", less than {:.2f}", min_gb) : ""));
+    note(free_gb < min_gb ? "bad" : "ok",
+         fmt::format("{}: {:.2f} GB free{}", path, free_gb, free_gb < min_gb ? fmt::format(", less than {:.2f}", min_gb) : ""));
   }
 
   void feed(const feed::FeedInfo& info) {
     feed::FeedReader reader = feed::FeedReader::open(args_.base, info.name);
     const feed::WriterState state = reader.writer_state();
     if (state == feed::WriterState::kStalled) note("bad", "its writer holds the lock and stands still");
-    if (state == feed::WriterState::kCrashed) note("warning", "its last writer crashed; the next one, or `tidepool feed repair`, puts it in order");
+    if (state == feed::WriterState::kCrashed)
+      note("warning", "its last writer crashed; the next one, or `tidepool feed repair`, puts it in order");
     const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);
     if (end > first && !reader.read(end - 1).is_record()) note("bad", concat("record ", end - 1, ", the newest, cannot be read"));
     if (end > first && !reader.read(first).is_record()) note("bad", concat("record ", first, ", the oldest, cannot be read"));
-    for (const feed::LossInfo& loss : reader.losses()) note("warning", concat("records were lost from ", loss.first_seq, " on: ", loss.reason));
+    for (const feed::LossInfo& loss : reader.losses())
+      note("warning", concat("records were lost from ", loss.first_seq, " on: ", loss.reason));
     for (const std::string& warning : reader.warnings()) note("warning", warning);
-    const auto quarantined = std::count_if(reader.chunks().begin(), reader.chunks().end(), [](const feed::ChunkInfo& chunk) { return chunk.state == feed::ChunkState::kQuarantined; });
+    const auto quarantined = std::count_if(reader.chunks().begin(), reader.chunks().end(), [](const feed::ChunkInfo& chunk) {
+      return chunk.state == feed::ChunkState::kQuarantined;
+    });
     if (quarantined > 0) note("bad", format_count(static_cast<uint64_t>(quarantined), "chunk") + " in quarantine");
     age(reader, state, first, end);
   }
@@ -86,7 +91,8 @@ class Health {
     }
     for (const feed::ChunkInfo& chunk : reader.chunks()) {
       if (!newest_ns && chunk.sealed_wall_ns > 0) newest_ns = chunk.sealed_wall_ns;
-      if (clock.domain != feed::ClockDomain::kWall && chunk.sealed_wall_ns > 0) newest_ns = std::max(*newest_ns, chunk.sealed_wall_ns);
+      if (clock.domain != feed::ClockDomain::kWall && chunk.sealed_wall_ns > 0)
+        newest_ns = std::max(*newest_ns, chunk.sealed_wall_ns);
     }
     const uint64_t now_ns = realtime_ns();
     if (!newest_ns) {
@@ -121,7 +127,9 @@ Exit run_health(const Context& context, const HealthArgs& args) {
   health.check("disk space", [&] { health.space(args.base, args.min_free_gb); });
   std::vector<std::string> roots;
   for (const feed::FeedInfo& info : feeds) {
-    if (info.options.storage != feed::Storage::kDurable && std::find(roots.begin(), roots.end(), info.options.shm_root) == roots.end()) roots.push_back(info.options.shm_root);
+    if (info.options.storage != feed::Storage::kDurable &&
+        std::find(roots.begin(), roots.end(), info.options.shm_root) == roots.end())
+      roots.push_back(info.options.shm_root);
   }
   for (const std::string& root : roots) health.check("shared memory", [&] { health.space(root, args.min_free_shm_gb); });
   for (const feed::FeedInfo& info : feeds) {
@@ -130,16 +138,20 @@ Exit run_health(const Context& context, const HealthArgs& args) {
       health.feed(info);
     });
   }
-  const auto has = [&](std::string_view status) { return std::any_of(health.checks.begin(), health.checks.end(), [&](const Check& check) { return check.status == status; }); };
+  const auto has = [&](std::string_view status) {
+    return std::any_of(health.checks.begin(), health.checks.end(), [&](const Check& check) { return check.status == status; });
+  };
   const bool failed = has("failed"), bad = has("bad");
   const std::string_view verdict = failed ? "failed" : bad ? "unhealthy" : "healthy";
   if (context.json) {
     ordered_json checks = ordered_json::array();
-    for (const Check& check : health.checks) checks.push_back({{"check", check.name}, {"status", check.status}, {"text", check.text}});
+    for (const Check& check : health.checks)
+      checks.push_back({{"check", check.name}, {"status", check.status}, {"text", check.text}});
     print_json_line(context, dump({{"base", args.base}, {"health", verdict}, {"checks", std::move(checks)}}));
   } else {
     for (const Check& check : health.checks) {
-      if (args.verbose || check.status != "ok") fmt::print(context.out, "{:<8} {}{}{}\n", check.status, check.name, check.text.empty() ? "" : ": ", check.text);
+      if (args.verbose || check.status != "ok")
+        fmt::print(context.out, "{:<8} {}{}{}\n", check.status, check.name, check.text.empty() ? "" : ": ", check.text);
     }
     fmt::print(context.out, "{}: {}\n", args.base, verdict);
   }
@@ -154,15 +166,25 @@ void add_feed_health(CLI::App& group, Context& context) {
   CLI::App* verb = group.add_subcommand("health", "is a base well? registry, space, feeds, writers");
   verb->add_option("names,--feed,--check-feeds", args->feeds, "these feeds only")->type_name("NAME")->delimiter(',');
   add_base_flag(*verb, args->base);
-  verb->add_option("--max-age-seconds", args->max_age_s, "the newest record may be so old; 0: any age")->type_name("S")->check(CLI::Range(0.0, 1e12).description(""))->capture_default_str();
-  verb->add_option("--min-free-gb", args->min_free_gb, "on the base's disk")->type_name("GB")->check(CLI::Range(0.0, 1e9).description(""))->capture_default_str();
-  verb->add_option("--min-free-shm-gb", args->min_free_shm_gb, "where live chunks are")->type_name("GB")->check(CLI::Range(0.0, 1e9).description(""))->capture_default_str();
+  verb->add_option("--max-age-seconds", args->max_age_s, "the newest record may be so old; 0: any age")
+      ->type_name("S")
+      ->check(CLI::Range(0.0, 1e12).description(""))
+      ->capture_default_str();
+  verb->add_option("--min-free-gb", args->min_free_gb, "on the base's disk")
+      ->type_name("GB")
+      ->check(CLI::Range(0.0, 1e9).description(""))
+      ->capture_default_str();
+  verb->add_option("--min-free-shm-gb", args->min_free_shm_gb, "where live chunks are")
+      ->type_name("GB")
+      ->check(CLI::Range(0.0, 1e9).description(""))
+      ->capture_default_str();
   verb->add_flag("--verbose,-v", args->verbose, "show what is well, too");
   add_common_flags(*verb, context);
   verb->footer(
       "bad: a registry or feed that cannot be read, a writer that stands still, a chunk in quarantine, no space, records too old.\n"
       "warning (still healthy): a crashed writer, records that a power cut cost, damaged registry entries.\n"
-      "The age is that of a wall clock's newest record; of other clocks, that of the newest sealed chunk, and a feed that is written counts.\n"
+      "The age is that of a wall clock's newest record; of other clocks, that of the newest sealed chunk, and a feed that is "
+      "written counts.\n"
       "--json: base, health (healthy, unhealthy, failed), checks[{check, status, text}].\n"
       "Exit: 0 healthy, 1 unhealthy, 2 a check could not be made (or usage).\n"
       "Examples:\n"

@@ -57,7 +57,11 @@ Exit run_deepwater(const Context& context, const ImportArgs& args) {
   for (const feed::DeepwaterChunk& chunk : from.chunks) records += chunk.records;
   if (args.check) {
     if (context.json) {
-      print_json_line(context, dump({{"feed", args.target.name}, {"exists", existing(args.target).has_value()}, {"records", records}, {"remarks", from.remarks}, {"schema", schema_json(from.schema)}}));
+      print_json_line(context, dump({{"feed", args.target.name},
+                                     {"exists", existing(args.target).has_value()},
+                                     {"records", records},
+                                     {"remarks", from.remarks},
+                                     {"schema", schema_json(from.schema)}}));
     } else {
       fmt::print(context.out, "would create {} with {} records: {}\n", args.target.name, records, fields_text(from.schema));
     }
@@ -65,7 +69,8 @@ Exit run_deepwater(const Context& context, const ImportArgs& args) {
   }
   // Records that are there already would come a second time (F-12).
   if (existing(args.target)) {
-    throw Error(Code::kRejected, "feed ", args.target.name, " exists: give another name, and the old one with --source-feed ", from.name);
+    throw Error(Code::kRejected, "feed ", args.target.name, " exists: give another name, and the old one with --source-feed ",
+                from.name);
   }
   feed::create_feed(args.target.base, args.target.name, from.schema, from.options);
   feed::FeedWriter writer = feed::FeedWriter::open(args.target.base, args.target.name);
@@ -81,7 +86,9 @@ Exit run_import(const Context& context, const ImportArgs& args) {
   options.aligned = args.aligned;
   const auto found = existing(args.target);
   if (!found && format == "raw") throw UsageError("raw rows do not say what they are: create the feed first");
-  const feed::Schema schema = found ? found->schema : format == "csv" ? feed::guess_csv_schema(args.path, options) : feed::npy_schema(args.path, options);
+  const feed::Schema schema = found             ? found->schema
+                              : format == "csv" ? feed::guess_csv_schema(args.path, options)
+                                                : feed::npy_schema(args.path, options);
   feed::FeedOptions feed_options;
   feed_options.storage = feed::storage_named(args.storage);
   feed_options.chunk_bytes = args.chunk_bytes;
@@ -114,20 +121,31 @@ void add_feed_import(CLI::App& group, Context& context) {
   verb->add_option("file,--file", args->path, "the file, or the directory of a Deepwater base")->type_name("FILE")->required();
   verb->add_option("--format", args->format, "csv, npy, raw or deepwater (default: by the file's ending)")->type_name("FORMAT");
   verb->add_option("--source-feed", args->source_feed, "deepwater: the feed's name there, if it is another one")->type_name("NAME");
-  verb->add_option("--clock", args->source.clocks, "the column that is the clock (several: the clocks, in order)")->type_name("COLUMN")->delimiter(',');
+  verb->add_option("--clock", args->source.clocks, "the column that is the clock (several: the clocks, in order)")
+      ->type_name("COLUMN")
+      ->delimiter(',');
   verb->add_flag("--clock-from-row", args->source.clock_from_row, "no column is a clock: the row's number is, as field \"row\"");
   add_source_flags(*verb, args->source);
-  verb->add_option("--storage", args->storage, "of a new feed: tiered, durable or memory")->type_name("MODE")->capture_default_str();
-  verb->add_option("--chunk-size", args->chunk_bytes, "of a new feed")->type_name("SIZE")->transform(CLI::AsSizeValue(false).description(""))->default_str("64MiB");
+  verb->add_option("--storage", args->storage, "of a new feed: tiered, durable or memory")
+      ->type_name("MODE")
+      ->capture_default_str();
+  verb->add_option("--chunk-size", args->chunk_bytes, "of a new feed")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->default_str("64MiB");
   verb->add_option("--shm-root", args->shm_root, "of a new feed: where live chunks go")->type_name("DIR")->capture_default_str();
   verb->add_flag("--aligned", args->aligned, "of a new feed: each field at a multiple of its size");
   verb->add_flag("--check", args->check, "only say which schema the file would have");
   add_common_flags(*verb, context);
   verb->footer(
-      "A feed that is not there is made, its schema taken from the whole file: whole numbers become int64 (uint64 when too big), others\n"
-      "float64 with NaN for what is missing, the rest text[longest]. The clock is the column of dates (2013-01-01T10:00:00Z; without an\n"
-      "offset: UTC) or, without one, the one called time, ts, date, ...; name it with --clock when that is not clear. Dates become ns.\n"
-      "Into a feed that is there columns go by name. A row that is no record is refused with its place and reason; the others go in.\n"
+      "A feed that is not there is made, its schema taken from the whole file: whole numbers become int64 (uint64 when too big), "
+      "others\n"
+      "float64 with NaN for what is missing, the rest text[longest]. The clock is the column of dates (2013-01-01T10:00:00Z; "
+      "without an\n"
+      "offset: UTC) or, without one, the one called time, ts, date, ...; name it with --clock when that is not clear. Dates become "
+      "ns.\n"
+      "Into a feed that is there columns go by name. A row that is no record is refused with its place and reason; the others go "
+      "in.\n"
       "deepwater: schema, settings and records of one feed; what is missing or zero there is reported and refused.\n"
       ".npy: a structured array field by field; of a plain one the field is called \"value\" (with --clock-from-row).\n"
       "--json: feed, source, created, records, first_seq, end_seq, rejected, rejects[{place, why}], interrupted, seconds.\n"

@@ -35,7 +35,11 @@ std::string_view state_name(feed::ChunkState state) {
 }
 
 ordered_json chunk_json(const feed::ChunkInfo& chunk, size_t clocks) {
-  ordered_json out = {{"ordinal", chunk.ordinal}, {"epoch", chunk.epoch}, {"state", state_name(chunk.state)}, {"in_memory", chunk.in_memory}, {"on_disk", chunk.on_disk}};
+  ordered_json out = {{"ordinal", chunk.ordinal},
+                      {"epoch", chunk.epoch},
+                      {"state", state_name(chunk.state)},
+                      {"in_memory", chunk.in_memory},
+                      {"on_disk", chunk.on_disk}};
   if (!chunk.settled()) return out;  // the chunk itself knows more than the registry
   out.update({{"first_seq", chunk.first_seq}, {"count", chunk.count}, {"bytes", chunk.bytes}});
   out["clocks"] = ordered_json::array();
@@ -68,14 +72,22 @@ ordered_json info_json(feed::FeedReader& reader, bool all_chunks) {
   out["durable_seq"] = reader.durable_seq();
   out.update(ends_json(reader, first, end));
   const auto latest = reader.latest_chunk();
-  out["latest_chunk"] = latest ? ordered_json{{"ordinal", latest->ordinal}, {"first_seq", latest->first_seq}, {"path", latest->path}, {"live", latest->live}} : ordered_json(nullptr);
+  out["latest_chunk"] = latest ? ordered_json{{"ordinal", latest->ordinal},
+                                              {"first_seq", latest->first_seq},
+                                              {"path", latest->path},
+                                              {"live", latest->live}}
+                               : ordered_json(nullptr);
   out["epochs"] = ordered_json::array();
   for (const feed::EpochInfo& epoch : reader.epochs()) {
-    out["epochs"].push_back({{"epoch", epoch.epoch}, {"first_seq", epoch.first_seq}, {"opened_ns", epoch.opened_wall_ns}, {"closed", epoch.closed}});
+    out["epochs"].push_back(
+        {{"epoch", epoch.epoch}, {"first_seq", epoch.first_seq}, {"opened_ns", epoch.opened_wall_ns}, {"closed", epoch.closed}});
   }
   out["losses"] = ordered_json::array();
   for (const feed::LossInfo& loss : reader.losses()) {
-    out["losses"].push_back({{"epoch", loss.epoch}, {"first_seq", loss.first_seq}, {"count", loss.count == feed::kUnknownCount ? ordered_json(nullptr) : ordered_json(loss.count)}, {"reason", loss.reason}});
+    out["losses"].push_back({{"epoch", loss.epoch},
+                             {"first_seq", loss.first_seq},
+                             {"count", loss.count == feed::kUnknownCount ? ordered_json(nullptr) : ordered_json(loss.count)},
+                             {"reason", loss.reason}});
   }
   out["chunk_count"] = reader.chunks().size();
   if (all_chunks) {
@@ -98,8 +110,8 @@ void print_schema(std::FILE* out, const feed::Schema& schema) {
     std::string note = field.description;
     if (i < schema.clocks()) {
       const feed::Clock& clock = schema.clock(i);
-      note = fmt::format("clock {} in {}, {}, {}{}{}", i, feed::unit_name(clock.unit), feed::order_name(clock.order), feed::domain_name(clock.domain),
-                         note.empty() ? "" : ": ", note);
+      note = fmt::format("clock {} in {}, {}, {}{}{}", i, feed::unit_name(clock.unit), feed::order_name(clock.order),
+                         feed::domain_name(clock.domain), note.empty() ? "" : ": ", note);
     }
     fmt::print(out, "  {:>6}  {:<20} {:<12} {}\n", field.offset, field.name, feed::type_text(field), note);
   }
@@ -107,23 +119,28 @@ void print_schema(std::FILE* out, const feed::Schema& schema) {
 
 void print_info(std::FILE* out, feed::FeedReader& reader, const ordered_json& info) {
   const feed::FeedInfo& feed = reader.feed();
-  fmt::print(out, "feed {} ({}), writer {}\n  {}\n", feed.name, feed::storage_name(feed.options.storage), info["state"].get<std::string>(), feed.directory);
+  fmt::print(out, "feed {} ({}), writer {}\n  {}\n", feed.name, feed::storage_name(feed.options.storage),
+             info["state"].get<std::string>(), feed.directory);
   print_schema(out, feed.schema);
   fmt::print(out, "  records {} to {} ({}), durable below {}\n", info["first_seq"].get<uint64_t>(), info["end_seq"].get<uint64_t>(),
              format_count(info["records"].get<uint64_t>(), "record"), info["durable_seq"].get<uint64_t>());
   if (!info["first_clocks"].is_null() && !info["last_clocks"].is_null()) {
     for (size_t k = 0; k < feed.schema.clocks(); ++k) {
-      fmt::print(out, "  {} from {} to {}\n", feed.schema.clock_name(k), info["first_clocks"][k].get<uint64_t>(), info["last_clocks"][k].get<uint64_t>());
+      fmt::print(out, "  {} from {} to {}\n", feed.schema.clock_name(k), info["first_clocks"][k].get<uint64_t>(),
+                 info["last_clocks"][k].get<uint64_t>());
     }
   }
   fmt::print(out, "  chunks of {}, {} live; {}, {}, {}\n", format_bytes(feed.options.chunk_bytes), feed.options.live_chunks,
-             format_count(info["chunk_count"].get<uint64_t>(), "chunk"), format_count(info["segment_count"].get<uint64_t>(), "segment"),
-             format_count(info["epochs"].size(), "writer"));
-  for (const auto& loss : info["losses"]) fmt::print(out, "  lost: from {} on: {}\n", loss["first_seq"].get<uint64_t>(), loss["reason"].get<std::string>());
+             format_count(info["chunk_count"].get<uint64_t>(), "chunk"),
+             format_count(info["segment_count"].get<uint64_t>(), "segment"), format_count(info["epochs"].size(), "writer"));
+  for (const auto& loss : info["losses"])
+    fmt::print(out, "  lost: from {} on: {}\n", loss["first_seq"].get<uint64_t>(), loss["reason"].get<std::string>());
   for (const auto& chunk : info.value("chunks", ordered_json::array())) {
-    fmt::print(out, "  chunk {:>6}  {:<11} {}{}", chunk["ordinal"].get<uint64_t>(), chunk["state"].get<std::string>(), chunk["in_memory"].get<bool>() ? "memory " : "",
-               chunk["on_disk"].get<bool>() ? "disk" : "");
-    if (chunk.contains("count")) fmt::print(out, "  records {} to {}", chunk["first_seq"].get<uint64_t>(), chunk["first_seq"].get<uint64_t>() + chunk["count"].get<uint64_t>());
+    fmt::print(out, "  chunk {:>6}  {:<11} {}{}", chunk["ordinal"].get<uint64_t>(), chunk["state"].get<std::string>(),
+               chunk["in_memory"].get<bool>() ? "memory " : "", chunk["on_disk"].get<bool>() ? "disk" : "");
+    if (chunk.contains("count"))
+      fmt::print(out, "  records {} to {}", chunk["first_seq"].get<uint64_t>(),
+                 chunk["first_seq"].get<uint64_t>() + chunk["count"].get<uint64_t>());
     fmt::print(out, "\n");
   }
   for (const auto& warning : info["warnings"]) fmt::print(out, "  warning: {}\n", warning.get<std::string>());
@@ -160,7 +177,8 @@ void add_feed_info(CLI::App& group, Context& context) {
   add_common_flags(*verb, context);
   verb->footer(
       "Records are numbered from 0 and never renumbered; ranges are half-open: the end is not in them.\n"
-      "--json: name, id, base_id, directory, created_ns, schema{layout, record_bytes, clocks[], fields[]}, options{}, state, records,\n"
+      "--json: name, id, base_id, directory, created_ns, schema{layout, record_bytes, clocks[], fields[]}, options{}, state, "
+      "records,\n"
       "first_seq, end_seq, durable_seq, first_clocks[], last_clocks[], latest_chunk, epochs[], losses[], chunk_count, chunks[],\n"
       "segment_count, warnings[].\n"
       "Exit: 0, 1 no such feed, or it cannot be read, 2 usage.\n"

@@ -62,24 +62,37 @@ Exit run_list(const Context& context, const std::string& base) {
   if (context.json) {
     ordered_json feeds = ordered_json::array();
     for (const Row& row : rows) {
-      ordered_json one = {{"name", row.name}, {"layout", row.frames ? "frames" : "rows"}, {"storage", row.storage}, {"state", row.state}};
+      ordered_json one = {
+          {"name", row.name}, {"layout", row.frames ? "frames" : "rows"}, {"storage", row.storage}, {"state", row.state}};
       if (row.problem.empty()) {
-        one.update({{"records", row.end_seq - row.first_seq}, {"first_seq", row.first_seq}, {"end_seq", row.end_seq}, {"durable_seq", row.durable_seq}, {"bytes", row.bytes}, {"record_bytes", row.record_bytes}, {"chunks", row.chunks}});
+        one.update({{"records", row.end_seq - row.first_seq},
+                    {"first_seq", row.first_seq},
+                    {"end_seq", row.end_seq},
+                    {"durable_seq", row.durable_seq},
+                    {"bytes", row.bytes},
+                    {"record_bytes", row.record_bytes},
+                    {"chunks", row.chunks}});
       } else {
         one["problem"] = row.problem;
       }
       feeds.push_back(std::move(one));
     }
-    print_json_line(context, dump({{"base", base}, {"base_id", feed::hex(registry.id())}, {"feeds", std::move(feeds)}, {"warnings", registry.warnings()}}));
+    print_json_line(context, dump({{"base", base},
+                                   {"base_id", feed::hex(registry.id())},
+                                   {"feeds", std::move(feeds)},
+                                   {"warnings", registry.warnings()}}));
     return whole ? Exit::kOk : Exit::kFailed;
   }
   if (rows.empty()) fmt::print(context.out, "no feeds in {}\n", base);
   size_t width = 4;
   for (const Row& row : rows) width = std::max(width, row.name.size());
-  if (!rows.empty()) fmt::print(context.out, "{:<{}}  {:<8} {:<10} {:>14} {:>14} {:>7} {:>11}\n", "feed", width, "storage", "writer", "records", "first", "chunks", "bytes");
+  if (!rows.empty())
+    fmt::print(context.out, "{:<{}}  {:<8} {:<10} {:>14} {:>14} {:>7} {:>11}\n", "feed", width, "storage", "writer", "records",
+               "first", "chunks", "bytes");
   for (const Row& row : rows) {
-    fmt::print(context.out, "{:<{}}  {:<8} {:<10} {:>14} {:>14} {:>7} {:>11}{}\n", row.name, width, row.storage, row.state, row.end_seq - row.first_seq,
-               row.first_seq, row.chunks, format_bytes(row.bytes), row.problem.empty() ? "" : "  " + row.problem);
+    fmt::print(context.out, "{:<{}}  {:<8} {:<10} {:>14} {:>14} {:>7} {:>11}{}\n", row.name, width, row.storage, row.state,
+               row.end_seq - row.first_seq, row.first_seq, row.chunks, format_bytes(row.bytes),
+               row.problem.empty() ? "" : "  " + row.problem);
   }
   return whole ? Exit::kOk : Exit::kFailed;
 }

@@ -72,21 +72,26 @@ Exit run_read(const Context& context, const ReadArgs& args) {
   options.range = range_of(args.range, reader, format);
   options.limit = args.range.limit;
   options.on_gap = args.range.skip_damaged ? feed::OnGap::kSkip : feed::OnGap::kError;
-  options.style = style_of(args.style, context.json ? feed::RowFormat::kJsonLines : feed::RowFormat::kText, reader.feed().schema, format);
+  options.style =
+      style_of(args.style, context.json ? feed::RowFormat::kJsonLines : feed::RowFormat::kText, reader.feed().schema, format);
   const bool binary = options.style.format == feed::RowFormat::kNpy || options.style.format == feed::RowFormat::kRaw;
-  if (context.json && binary) throw UsageError("--json ends with a line of its own, which npy and raw have no place for; see `export`");
+  if (context.json && binary)
+    throw UsageError("--json ends with a line of its own, which npy and raw have no place for; see `export`");
   if (args.style.format.empty()) options.style.sequence = true;
   options.progress = [](uint64_t, uint64_t) { return !stop_requested(); };
   // Damage is found before the first line is out, so that there is no half an answer (F-104, F-150).
   uint64_t count = 0;
-  if (args.count || options.on_gap == feed::OnGap::kError) count = std::min(feed::count_records(reader, options.range, options.on_gap), options.limit);
+  if (args.count || options.on_gap == feed::OnGap::kError)
+    count = std::min(feed::count_records(reader, options.range, options.on_gap), options.limit);
   if (args.count) {
     context.json ? print_json_line(context, dump({{"records", count}})) : fmt::print(context.out, "{}\n", count);
     return count > 0 ? Exit::kOk : Exit::kNothing;
   }
   const bool frames = reader.feed().schema.layout() == feed::Layout::kFrames;
-  const feed::ExportReport report = frames ? read_frames(context, reader, options) : feed::export_rows(reader, options, [&](Bytes bytes) { put(context, bytes); });
-  for (const feed::Gap& gap : report.gaps) print_error(context.err, concat("records ", gap.from, " to ", gap.to, " cannot be read: ", gap.text));
+  const feed::ExportReport report = frames ? read_frames(context, reader, options)
+                                           : feed::export_rows(reader, options, [&](Bytes bytes) { put(context, bytes); });
+  for (const feed::Gap& gap : report.gaps)
+    print_error(context.err, concat("records ", gap.from, " to ", gap.to, " cannot be read: ", gap.text));
   if (context.json) {
     print_json_line(context, dump({{"records", report.records},
                                    {"first_seq", report.first_seq ? ordered_json(*report.first_seq) : ordered_json(nullptr)},
@@ -109,8 +114,10 @@ void add_feed_read(CLI::App& group, Context& context) {
   verb->add_flag("--count", args->count, "only say how many records there are");
   add_common_flags(*verb, context);
   verb->footer(
-      "Ranges are half-open: --to and --to-seq are not in them. A range's end is fixed when it begins; a feed that grows meanwhile is no\n"
-      "trouble. Times are compared with the clock as it was written, in its unit; records come in their order, not sorted by time.\n"
+      "Ranges are half-open: --to and --to-seq are not in them. A range's end is fixed when it begins; a feed that grows meanwhile "
+      "is no\n"
+      "trouble. Times are compared with the clock as it was written, in its unit; records come in their order, not sorted by "
+      "time.\n"
       "A record that cannot be read ends it with an error before anything is printed; --skip-damaged goes on and tells on stderr.\n"
       "--json: a line for each record, then records, first_seq, end_seq, interrupted, gaps[{from, to, why}].\n"
       "Exit: 0 records were found, 1 failed, 2 usage, 3 none in that range.\n"
@@ -118,7 +125,8 @@ void add_feed_read(CLI::App& group, Context& context) {
       "  tidepool feed read trades --last 5\n"
       "  tidepool feed read trades --from 2026-11-22T10:42 --to 2026-11-22T10:43 --ts-fmt local\n"
       "  tidepool feed read trades --from-seq 1000 --to-seq 2000 --columns time_ns,price --format csv > part.csv\n"
-      "  tidepool feed read trades --format npy | python3 -c 'import numpy, sys, io; print(numpy.load(io.BytesIO(sys.stdin.buffer.read())))'");
+      "  tidepool feed read trades --format npy | python3 -c 'import numpy, sys, io; "
+      "print(numpy.load(io.BytesIO(sys.stdin.buffer.read())))'");
   verb->callback([args, &context] { context.action = [args, &context] { return run_read(context, *args); }; });
 }
 

@@ -34,10 +34,14 @@ constexpr uint64_t kRowsAtOnce = 4096;
 
 class Tail {
  public:
-  Tail(const Context& context, const TailArgs& args) : context_(context), args_(args), format_(TimeFormat::parse(args.style.ts_fmt)), reader_(open()) {
-    style_ = style_of(args.style, context.json ? feed::RowFormat::kJsonLines : feed::RowFormat::kText, reader_.feed().schema, format_);
-    if (style_.format == feed::RowFormat::kNpy) throw UsageError("an .npy file says its length first, which tail cannot know: take csv, jsonl, raw or text");
-    if (context.json && style_.format == feed::RowFormat::kRaw) throw UsageError("--json ends with a line of its own, which raw has no place for");
+  Tail(const Context& context, const TailArgs& args)
+      : context_(context), args_(args), format_(TimeFormat::parse(args.style.ts_fmt)), reader_(open()) {
+    style_ =
+        style_of(args.style, context.json ? feed::RowFormat::kJsonLines : feed::RowFormat::kText, reader_.feed().schema, format_);
+    if (style_.format == feed::RowFormat::kNpy)
+      throw UsageError("an .npy file says its length first, which tail cannot know: take csv, jsonl, raw or text");
+    if (context.json && style_.format == feed::RowFormat::kRaw)
+      throw UsageError("--json ends with a line of its own, which raw has no place for");
     if (args.style.format.empty()) style_.sequence = true;
     lines_ = style_.format == feed::RowFormat::kJsonLines;
     if (reader_.feed().schema.layout() == feed::Layout::kFrames) {
@@ -61,7 +65,9 @@ class Tail {
     }
     if (!args_.checkpoint.empty()) reader_.checkpoint().save(args_.checkpoint);
     if (context_.json) {
-      print_json_line(context_, dump({{"records", records_}, {"next_seq", reader_.next_seq()}, {"gaps", gaps_}, {"missed", missed_}, {"ended", ended_}}));
+      print_json_line(
+          context_,
+          dump({{"records", records_}, {"next_seq", reader_.next_seq()}, {"gaps", gaps_}, {"missed", missed_}, {"ended", ended_}}));
     }
     if (failed_) return Exit::kFailed;
     return records_ > 0 || args_.follow ? Exit::kOk : Exit::kNothing;
@@ -112,12 +118,14 @@ class Tail {
         ++gaps_;
         missed_ += gap.to - gap.from;
         return tell("gap", gap, concat(range, " cannot be had", gap.text.empty() ? "" : ": ", gap.text));
-      case Kind::kDiverged:
-        ++gaps_;
-        return tell("diverged", gap, concat(range, " were lost in a power cut and are written anew"));
+      case Kind::kDiverged: ++gaps_; return tell("diverged", gap, concat(range, " were lost in a power cut and are written anew"));
       case Kind::kStalled: return tell("stalled", {}, "the writer stands still; waiting for it");
-      case Kind::kReplaced: failed_ = over_ = true; return tell("replaced", {}, concat("FEED_REPLACED: another feed is called ", args_.target.name, " now"));
-      case Kind::kDeleted: failed_ = over_ = true; return tell("deleted", {}, concat("FEED_DELETED: feed ", args_.target.name, " was deleted"));
+      case Kind::kReplaced:
+        failed_ = over_ = true;
+        return tell("replaced", {}, concat("FEED_REPLACED: another feed is called ", args_.target.name, " now"));
+      case Kind::kDeleted:
+        failed_ = over_ = true;
+        return tell("deleted", {}, concat("FEED_DELETED: feed ", args_.target.name, " was deleted"));
       case Kind::kEnded: ended_ = over_ = true; return;
       case Kind::kIdle: over_ = !args_.follow; return;
       case Kind::kCancelled: over_ = true; return;
@@ -153,13 +161,17 @@ void add_feed_tail(CLI::App& group, Context& context) {
   verb->add_flag("--oldest", args->oldest, "begin with the oldest record that is kept");
   verb->add_flag("--follow,-f", args->follow, "wait for more, until SIGINT");
   verb->add_flag("--until-inactive", args->until_inactive, "with --follow: end when all is read and nobody writes");
-  verb->add_option("--for", args->for_seconds, "with --follow: end after so long")->type_name("SECONDS")->check(CLI::Range(0.0, 1e9).description(""));
+  verb->add_option("--for", args->for_seconds, "with --follow: end after so long")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e9).description(""));
   verb->add_option("--count", args->count, "end after so many records")->type_name("N")->default_str("none");
-  verb->add_option("--checkpoint", args->checkpoint, "go on where the last tail with this name ended, and save where this one does")->type_name("NAME");
+  verb->add_option("--checkpoint", args->checkpoint, "go on where the last tail with this name ended, and save where this one does")
+      ->type_name("NAME");
   add_style_flags(*verb, args->style, "text (default), csv, jsonl (default with --json), raw");
   add_common_flags(*verb, context);
   verb->footer(
-      "Follows across chunks, restarts of the writer and retention. What was missed is told on stderr, and in jsonl as an {\"event\": ...}\n"
+      "Follows across chunks, restarts of the writer and retention. What was missed is told on stderr, and in jsonl as an "
+      "{\"event\": ...}\n"
       "line: gap, diverged (lost in a power cut and written anew), stalled, replaced, deleted.\n"
       "--json: a line for each record, then records, next_seq, gaps, missed, ended.\n"
       "Exit: 0 (also at SIGINT), 1 failed, or the feed was deleted or replaced, 2 usage, 3 no records (without --follow).\n"

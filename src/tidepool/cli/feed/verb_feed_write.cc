@@ -31,7 +31,8 @@ Exit run_write(const Context& context, const WriteArgs& args) {
   writer_options.wait_for_lock_ns = static_cast<uint64_t>(args.wait_s * 1e9);
   feed::FeedWriter writer = feed::FeedWriter::open(args.target.base, args.target.name, writer_options);
   const feed::Schema& schema = writer.feed().schema;
-  const auto source = args.format == "csv" ? feed::open_csv(STDIN_FILENO, "stdin", schema, options) : feed::open_raw(STDIN_FILENO, "stdin", schema, wait_readable);
+  const auto source = args.format == "csv" ? feed::open_csv(STDIN_FILENO, "stdin", schema, options)
+                                           : feed::open_raw(STDIN_FILENO, "stdin", schema, wait_readable);
   return import_into(context, *source, writer, args.source, "stdin", true, false);
 }
 
@@ -42,12 +43,16 @@ void add_feed_write(CLI::App& group, Context& context) {
   CLI::App* verb = group.add_subcommand("write", "append rows from stdin: CSV or raw");
   add_target_flags(*verb, args->target);
   verb->add_option("--format", args->format, "csv or raw (rows as they are stored)")->type_name("FORMAT")->capture_default_str();
-  verb->add_option("--wait", args->wait_s, "wait so long for another writer to end")->type_name("SECONDS")->check(CLI::Range(0.0, 1e9).description(""));
+  verb->add_option("--wait", args->wait_s, "wait so long for another writer to end")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e9).description(""));
   add_source_flags(*verb, args->source);
   add_common_flags(*verb, context);
   verb->footer(
-      "The feed must exist. CSV: the first line names the fields (or --no-header and the fields' order); clocks may be numbers or dates such\n"
-      "as 2013-01-01T10:00:00Z (without an offset: UTC). A row that is no record is refused, with its line and the reason, and the others\n"
+      "The feed must exist. CSV: the first line names the fields (or --no-header and the fields' order); clocks may be numbers or "
+      "dates such\n"
+      "as 2013-01-01T10:00:00Z (without an offset: UTC). A row that is no record is refused, with its line and the reason, and the "
+      "others\n"
       "go in. At the end of stdin, or at SIGINT, everything is made durable and the feed is closed.\n"
       "--json: feed, source, created, records, first_seq, end_seq, rejected, rejects[{place, why}], interrupted, seconds.\n"
       "Exit: 0 all rows are in, 1 failed, 2 usage, 4 some rows were refused.\n"
