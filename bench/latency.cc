@@ -12,7 +12,7 @@
 namespace tidepool::bench {
 namespace {
 
-constexpr uint32_t kSlots = 64;
+constexpr uint32_t kRingSlots = 64;
 constexpr size_t kAeronBytes = 48;  // as long as a frame descriptor
 constexpr int kBatch = 64;
 
@@ -103,7 +103,6 @@ class End {
   pool::Claim ahead_;
 };
 
-Command command_of(uint64_t word) { return static_cast<Command>(word & 0xff); }
 uint32_t size_of(const ControlPage& page) { return static_cast<uint32_t>(page.command.more[0].load(std::memory_order_relaxed)); }
 
 // One window of the leader: round trips for window_ns; half of the mean.
@@ -188,7 +187,7 @@ std::vector<Result> measure_latency(const LatencyOptions& options, const Progres
   world_options.prefault = false;  // payloads stay untouched
   world_options.keepalive_interval_ms = kBenchLeaseMs;
   pool::Geometry geometry;
-  geometry.slot_count = kSlots;
+  geometry.slot_count = kRingSlots;
   for (uint16_t id = 1; const uint64_t bytes : options.sizes_bytes) {
     const auto stride = static_cast<uint32_t>(pool::PoolWriter::needed_stride_bytes(bytes));
     bool known = false;

@@ -34,8 +34,6 @@ ControlPage* map_page(const std::string& world_dir, bool create) {
   return static_cast<ControlPage*>(page);  // zero bytes are valid atomics holding 0
 }
 
-Command command_of(uint64_t word) { return static_cast<Command>(word & 0xff); }
-
 int run_consumer_peer(const PeerOptions& options, ControlPage& page) {
   auto client = client::Client::connect(cli::World::client_options(options.world_dir, kBenchLeaseMs, 1000));
   client::ConsumerOptions consumer_options;

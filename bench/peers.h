@@ -13,6 +13,7 @@
 namespace tidepool::bench {
 
 enum class Command : uint64_t { kIdle = 0, kLimit, kRing, kRingClaim, kDescriptors, kAeron, kFollow, kQuit };
+constexpr Command command_of(uint64_t word) { return static_cast<Command>(word & 0xff); }
 
 inline constexpr size_t kMaxPeers = 64;
 

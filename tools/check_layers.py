@@ -19,11 +19,17 @@ ATOMICS_ALLOWED = {
     "pool/epoch_map.h": "alive(): a flag that revocation clears on another thread of this process",
     "pool/pool_reader.cc": "the counter of tensor images, unique in this process",
     "cli/signals.cc": "what a signal handler may touch",
-    "transport/connection.cc": "flags between the application's thread and Aeron's conductor in this process; stores into Aeron's counters file",
+    "transport/connection.cc": "flags between the application's thread and Aeron's conductor in this process",
+    "transport/connection_impl.h": "the same flags",
+    "transport/counters.cc": "stores into Aeron's counters file",
+    "transport/subscription.cc": "the same flags",
     "client/handover.h": "what the conductor's thread hands to a producer's or consumer's: each pair named there",
     "client/conductor.h": "inbox_full_: spares the conductor a lock in each cycle",
     "client/conductor.cc": "inbox_full_",
     "client/attach.cc": "the counter of correlation ids",
+    "feed/reader.cc": "cancel(): a flag that another thread of this process sets",
+    "feed/writer.cc": "the counter of callbacks that threw, from the writer's threads",
+    "feed/event_feed.h": "the counter of dropped events, from the threads of any number of writers",
 }
 ATOMIC = re.compile(r"\bmemory_order|\bstd::atomic|#\s*include\s*<(?:std)?atomic(?:\.h)?>|\b__atomic_|\b__sync_|\batomic_(?:thread|signal)_fence")
 

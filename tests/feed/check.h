@@ -27,17 +27,31 @@ inline uint64_t number_after(const std::string& text, const std::string& key) {
   return at == std::string::npos ? ~uint64_t{0} : std::strtoull(text.c_str() + at + key.size() + 4, nullptr, 10);
 }
 
-// By Python: every checksum of every file holds, and the feed has exactly the records [0, count).
-inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
-  const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_FEED_READER, live ? " --live " : " ", base, " ", name, " 2>&1");
+// What the Python reader prints; that it has no complaints is a check.
+inline void run_python(const std::string& arguments, std::string& text) {
+  const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_FEED_READER, " ", arguments, " 2>&1");
   FILE* pipe = ::popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
-  std::string text;
   std::array<char, 4096> buffer;
   while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), n);
   ASSERT_EQ(::pclose(pipe), 0) << text;
+}
+
+// By Python: every checksum of every file holds, and the feed has exactly the records [0, count).
+inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+  std::string text;
+  run_python(concat(live ? "--live " : "", base, " ", name), text);
+  if (::testing::Test::HasFatalFailure()) return;
   ASSERT_EQ(number_after(text, "count"), count) << text;
   ASSERT_EQ(number_after(text, "next_seq"), count) << text;
+}
+
+// By Python: so many payloads, each of which is what its row says.
+inline void expect_python_blobs(const std::string& base, const std::string& name, uint64_t blobs, bool live) {
+  std::string text;
+  run_python(concat("--blobs ", live ? "--live " : "", base, " ", name), text);
+  if (::testing::Test::HasFatalFailure()) return;
+  ASSERT_EQ(number_after(text, "blobs"), blobs) << text;
 }
 
 // By the library: rows [0, n) whole, each once, then the end. How many.

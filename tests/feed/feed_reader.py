@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""feed_reader.py [--json] [--live] BASE FEED: reads a feed from its files, by docs/formats/feed-*.md alone.
+"""feed_reader.py [--json] [--live] [--blobs] BASE FEED: reads a feed from its files, by docs/formats/feed-*.md alone.
 
 An independent second implementation that proves the format pages: it shares no code with tidepool and imports nothing but the
 standard library. Checks every checksum that it passes. Without --live it looks at disk alone, as after a power cut.
 
 As a program it prints one JSON object: chunks, records, the SHA-256 of all records in order, epochs, losses and complaints;
-exit code 1 if there are complaints.
+exit code 1 if there are complaints. With --blobs, every payload that a row refers to is looked up too.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def feeds(base):
         kind = u16(entry, 4)
         name = entry[136:136 + u16(entry, 132)].decode("ascii")
         feed = {"name": name, "id": entry[24:40], "base_id": header[16:32], "storage": entry[40], "layout": entry[41],
-                "clocks": entry[42], "record_bytes": u32(entry, 112), "schema_hash": u64(entry, 104),
+                "clocks": entry[42], "record_bytes": u32(entry, 112), "schema_hash": u64(entry, 104), "schema_id": max(1, u32(entry, 116)),
                 "shm_root": entry[264:264 + u16(entry, 134)].decode(), "directory": Path(base) / "feeds" / name}
         if kind in (1, 2):
             found[name] = feed
@@ -97,10 +97,22 @@ def schema(block):
         raise Damaged("schema block: checksum")
     fields, at = [], 80
     for _ in range(u16(block, 10)):
-        name_bytes, text_bytes = u16(block, at + 2), u16(block, at + 16)
-        fields.append({"type": block[at], "count": u32(block, at + 4), "offset": u32(block, at + 8), "bytes": u32(block, at + 12),
-                       "name": block[at + 20:at + 20 + name_bytes].decode()})
-        at += 20 + name_bytes + text_bytes
+        name_bytes, text_bytes, more_bytes = u16(block, at + 2), u16(block, at + 16), u16(block, at + 18)
+        text_at = at + 20 + name_bytes
+        field = {"type": block[at], "count": u32(block, at + 4), "offset": u32(block, at + 8), "bytes": u32(block, at + 12),
+                 "name": block[at + 20:text_at].decode(), "description": block[text_at:text_at + text_bytes].decode(), "names": {}}
+        more = block[text_at + text_bytes:text_at + text_bytes + more_bytes]
+        while more:
+            tag, size = u16(more, 0), u16(more, 2)
+            if 4 + size > len(more):
+                raise Damaged("schema block: more of a field")
+            if tag == 1:
+                field["unit"] = more[4:4 + size].decode()
+            elif tag == 2:
+                field["names"][struct.unpack_from("<q", more, 4)[0]] = more[12:4 + size].decode()
+            more = more[4 + size:]
+        fields.append(field)
+        at = text_at + text_bytes + more_bytes
     clocks = [block[32 + 16 * k:35 + 16 * k] for k in range(block[17])]
     align = 1 << block[19]
     value = 0xCBF29CE484222325
@@ -112,6 +124,8 @@ def schema(block):
         value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     if value != u64(block, 24):
         raise Damaged("schema block: hash")
+    if at != length - 4:
+        raise Damaged("schema block: bytes after the last field")
     return {"layout": block[16], "clocks": block[17], "record_bytes": u32(block, 12), "align": align, "fields": fields, "hash": value}
 
 
@@ -121,7 +135,7 @@ class Chunk:
         self.data = data = Path(path).read_bytes()
         if len(data) < 4096 or data[:8] != b"TPCHUNK1" or u16(data, 8) != 1 or crc32c(data[:252]) != u32(data, 252):
             raise Damaged(f"{path}: header")
-        if data[32:48] != feed["id"] or data[16:32] != feed["base_id"] or u64(data, 64) != feed["schema_hash"]:
+        if data[32:48] != feed["id"] or data[16:32] != feed["base_id"] or feed["versions"].get(u32(data, 72)) != u64(data, 64):
             raise Damaged(f"{path}: of another feed")
         self.ordinal, self.epoch, self.layout, self.clocks = u64(data, 48), u64(data, 56), data[76], data[77]
         self.align, self.record_bytes, self.block_bytes = 1 << data[78], u32(data, 80), u32(data, 84)
@@ -129,7 +143,7 @@ class Chunk:
         self.boot_id = data[136:152]
         self.table_offset = u32(data, 112)
         self.schema = schema(data[u32(data, 104):u32(data, 104) + u32(data, 108)]) if len(data) >= self.data_offset else None
-        if self.schema and self.schema["hash"] != feed["schema_hash"]:
+        if self.schema and self.schema["hash"] != u64(data, 64):
             raise Damaged(f"{path}: schema")
         self.activated = crc32c(data[448:476]) == u32(data, 476) and u64(data, 464) == self.tag
         self.first_seq = u64(data, 448)
@@ -237,6 +251,63 @@ def check_index(chunk, records, feed):
     return [] if at == len(records) else [f"{path}: records are missing"]
 
 
+def versions(feed):
+    """{schema_id: hash}, each adding to the one before"""
+    found, before = {}, None
+    for number in range(1, feed["schema_id"] + 1):
+        block = schema((feed["directory"] / ("schema.bin" if number == 1 else f"schema-{number}.bin")).read_bytes())
+        if before and any((a["name"], a["type"], a["count"], a["offset"]) != (b["name"], b["type"], b["count"], b["offset"])
+                          for a, b in zip(before["fields"], block["fields"], strict=False)):
+            raise Damaged(f"version {number} of the schema changes what was there")
+        found[number], before, feed["schema"] = block["hash"], block, block
+    if found[feed["schema_id"]] != feed["schema_hash"]:
+        raise Damaged("the schema is not the one that the registry names")
+    return found
+
+
+WORDS = ["_chunk_id", "_offset", "_size", "_codec", "_schema_id", "_flags", "_crc"]
+
+
+def blob_columns(fields):
+    """{column: offset of its reference}"""
+    found = {}
+    for i in range(len(fields) - 6):
+        column = fields[i]["name"].removesuffix("_chunk_id")
+        if [field["name"] for field in fields[i:i + 7]] == [column + word for word in WORDS] and all(field["type"] == 12 for field in fields[i:i + 7]):
+            found[column] = fields[i]["offset"]
+    return found
+
+
+def read_blobs(base, name, live=False):
+    """Every payload that a row refers to, by docs/formats/feed-blob.md: how many, their bytes, and what is wrong."""
+    rows = read_feed(base, name, live)
+    known, _ = feeds(base)
+    feed = known[name]
+    count, size, complaints, digest = 0, 0, [], hashlib.sha256()
+    versions(feed)
+    for column, at in blob_columns(feed["schema"]["fields"]).items():
+        blob_name = f"{name}.blob.{column}"
+        blobs = read_feed(base, blob_name, live)
+        complaints += blobs["complaints"]
+        known[blob_name]["versions"] = versions(known[blob_name])
+        if known[blob_name]["schema"]["fields"][0]["description"] != f"payloads of column {column} of feed {feed['id'].hex()}":
+            complaints.append(f"{blob_name} is not of this feed")
+            continue
+        for info in rows["chunks"].values():
+            for seq, _, row in info.get("records", []):
+                chunk_id, offset, length, codec, _, flags, crc = struct.unpack_from("<7Q", row, at)
+                if not flags & 1:
+                    continue
+                chunk = blobs["chunks"].get(chunk_id, {}).get("chunk")
+                payload = chunk.data[chunk.data_offset + offset:chunk.data_offset + min(offset + length, chunk.end)] if chunk else b""
+                if len(payload) != length or crc32c(payload) != crc or codec > 4:
+                    complaints.append(f"row {seq}: its {column} in chunk {chunk_id} at {offset} is missing or damaged")
+                    continue
+                count, size = count + 1, size + length
+                digest.update(payload)
+    return {"blobs": count, "blob_bytes": size, "blob_sha256": digest.hexdigest(), "complaints": rows["complaints"] + complaints}
+
+
 def read_feed(base, name, live=False):
     known, complaints = feeds(base)
     feed = known[name]
@@ -244,7 +315,7 @@ def read_feed(base, name, live=False):
     complaints += more
     if header[32:48] != feed["id"]:
         raise Damaged("the registry is of another feed")
-    schema((feed["directory"] / "schema.bin").read_bytes())
+    feed["versions"] = versions(feed)
     chunks, epochs, losses, segments = {}, [], [], []
     for _, entry in entries:
         kind, epoch, ordinal = u16(entry, 4), u64(entry, 24), u64(entry, 32)
@@ -313,7 +384,7 @@ def read_feed(base, name, live=False):
             count += 1
             if len(shown) < 3:
                 shown.append((seq, clocks, record[:32].hex()))
-        info["records"] = records
+        info["records"], info["chunk"] = records, chunk
     return {"feed": name, "first_seq": first or 0, "next_seq": next_seq or 0, "count": count, "sha256": digest.hexdigest(), "epochs": epochs, "losses": losses,
             "segments": segments, "first": shown, "complaints": complaints, "chunks": chunks}
 
@@ -322,6 +393,8 @@ def main():
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     result = read_feed(arguments[0], arguments[1], "--live" in sys.argv)
     result["chunks"] = len(result["chunks"])
+    if "--blobs" in sys.argv:
+        result.update(read_blobs(arguments[0], arguments[1], "--live" in sys.argv))
     print(json.dumps(result))
     return 1 if result["complaints"] else 0
 

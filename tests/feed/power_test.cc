@@ -9,6 +9,7 @@
 #include <random>
 
 #include "check.h"
+#include "tidepool/feed/blob.h"
 
 namespace tidepool::feed {
 namespace {
@@ -166,6 +167,56 @@ TEST_P(Power, FailsAndWhatWasDurableIsThere) {  // X-2, X-6, F-51, F-62, F-64, F
     std::filesystem::remove_all(after);
   }
   EXPECT_GT(losses, 0) << "no cut ever cost anything: the test cuts nothing";
+}
+
+// A row that outlives the cut has its payload, whichever of the two files the cut was hard on.
+TEST_P(Power, FailsAndNoRowIsWithoutItsPayload) {  // F-122, X-2, F-156
+  std::mt19937_64 random(test::seed());
+  const int last_round = test::rounds(20, 300);
+  uint64_t survived = 0;
+  for (int round = 0; round < last_round; ++round) {
+    const std::string before = root / concat("before", round);
+    const std::string after = root / concat("after", round);
+    Disk disk;
+    uint64_t durable = 0;
+    auto tiny = options(GetParam());
+    tiny.chunk_bytes = 8192;
+    tiny.sync = random() % 2 == 0 ? SyncMode::kExplicit : SyncMode::kInterval;
+    tiny.sync_interval_ns = kNsPerMs;
+    create_blob_feed(before, "shots", test::row_schema(), {.columns = {"image"}, .chunk_bytes = 16384}, tiny, disk);
+    {
+      auto writer = BlobWriter::open(before, "shots", {.files = &disk});
+      const uint64_t rows = random() % 300;
+      for (uint64_t number = 0; number < rows; ++number) {
+        const std::vector<std::byte> image(1 + random() % 700, static_cast<std::byte>(number));
+        const BlobPart parts[] = {{0, image}};
+        ASSERT_TRUE(writer.append(row_of(number), parts));
+        if (random() % 100 == 0) writer.sync();
+      }
+      durable = writer.rows().durable_seq();
+      disk.cut(before, after, random);
+    }
+    for (int look = 0; look < 2; ++look) {  // before and after the next writer
+      auto rows = FeedReader::open(after, "shots", {.from = At::oldest(), .stop_when_inactive = true});
+      auto blobs = BlobReader::open(after, "shots");
+      uint64_t count = 0;
+      for (Item row = rows.next(); row.kind != Item::Kind::kEnded; row = rows.next(), ++count) {
+        ASSERT_EQ(row.kind, Item::Kind::kRow) << "round " << round << " row " << count << ": " << row.gap.text;
+        const Blob blob = blobs.get(row, 0);
+        ASSERT_EQ(blob.status, Blob::Status::kOk) << "round " << round << " row " << count << ": " << blob.problem;
+        ASSERT_EQ(blob.payload[0], static_cast<std::byte>(count));
+      }
+      ASSERT_GE(count, durable) << "round " << round;
+      survived += count;
+      if (look == 0) BlobWriter::open(after, "shots").close();
+    }
+    ASSERT_EQ(check_blobs(after, "shots").bad, 0u);
+    if (round % 10 == 0) test::expect_python_blobs(after, "shots", survived == 0 ? 0 : check_blobs(after, "shots").blobs, false);
+    ASSERT_FALSE(HasFatalFailure()) << "round " << round;
+    std::filesystem::remove_all(before);
+    std::filesystem::remove_all(after);
+  }
+  EXPECT_GT(survived, 0u);
 }
 
 }  // namespace

@@ -318,6 +318,16 @@ class MatrixTest : public ::testing::Test {
     if (!watch_until([&] { return !overheard_->revocations_of(client_id).empty(); })) return false;
     return overheard_->revocations_of(client_id) == std::vector<wire::RevokeReason>{reason};
   }
+  // It has asked to detach, and never hears the answer.
+  void kill_while_it_detaches(Child& victim, uint32_t client_id) {
+    driver_.signal(SIGSTOP);
+    victim.signal(SIGTERM);
+    ASSERT_TRUE(watch_until([&] { return overheard_->detaches_of(client_id); }));
+    victim.signal(SIGKILL);
+    victim.wait();
+    driver_.signal(SIGCONT);
+    ASSERT_TRUE(hear_end_of(client_id, wire::RevokeReason::detached));
+  }
   size_t epoch_directories(uint32_t stream_id = kStream, const std::string& name_space = "default") const {
     size_t found = 0;
     std::error_code error;
@@ -426,13 +436,7 @@ TEST_F(MatrixTest, AProducerKilledBetweenItsDetachAndTheAnswerIsDetached) {  // 
   Child victim = start_peer("producer", 77);
   ASSERT_TRUE(frames_flow()) << story_of(victim);
   const uint64_t epoch = residents_[0]->epoch();
-  driver_.signal(SIGSTOP);
-  victim.signal(SIGTERM);
-  ASSERT_TRUE(watch_until([&] { return overheard_->detaches_of(77); }));
-  victim.signal(SIGKILL);
-  victim.wait();
-  driver_.signal(SIGCONT);
-  ASSERT_TRUE(hear_end_of(77, wire::RevokeReason::detached));
+  ASSERT_NO_FATAL_FAILURE(kill_while_it_detaches(victim, 77));
   Child successor = start_peer("producer", 78);
   ASSERT_TRUE(frames_flow(10, epoch)) << story_of(successor);
 }
@@ -470,13 +474,7 @@ TEST_F(MatrixTest, AConsumerKilledBetweenItsDetachAndTheAnswerIsDetached) {  // 
   Child producer = start_peer("producer", 70);
   Child victim = start_peer("consumer", 77);
   ASSERT_TRUE(await_line(victim, "read")) << story_of(victim);
-  driver_.signal(SIGSTOP);
-  victim.signal(SIGTERM);
-  ASSERT_TRUE(watch_until([&] { return overheard_->detaches_of(77); }));
-  victim.signal(SIGKILL);
-  victim.wait();
-  driver_.signal(SIGCONT);
-  ASSERT_TRUE(hear_end_of(77, wire::RevokeReason::detached));
+  ASSERT_NO_FATAL_FAILURE(kill_while_it_detaches(victim, 77));
 }
 
 class DriverKillTest : public MatrixTest, public ::testing::WithParamInterface<const char*> {};

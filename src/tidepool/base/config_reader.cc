@@ -196,6 +196,58 @@ bool ConfigReader::read_paths(const std::string& key, std::vector<std::string>& 
   return right;
 }
 
+bool ConfigReader::read_texts(const std::string& key, std::vector<std::string>& out) {
+  const ConfigValue* value = written(key);
+  if (value == nullptr) return false;
+  origins[key] = value->origin();
+  if (value->as_array() == nullptr) {
+    wrong_type(key, *value, "an array of strings");
+    return false;
+  }
+  bool right = true;
+  for (const ConfigValue& item : *value->as_array()) {
+    if (const auto* text = item.as_string()) {
+      out.push_back(*text);
+    } else {
+      wrong_type(key, item, "a string");
+      right = false;
+    }
+  }
+  return right;
+}
+
+bool ConfigReader::choose(const std::string& key, bool has_key, const std::string& other, bool has_other, bool agree) {
+  const auto strength = [](std::string_view origin) { return origin.starts_with("--") ? 3 : origin.starts_with("environment ") ? 2 : 1; };
+  const std::string from_key = origin_of(key), from_other = origin_of(other);
+  const int of_key = has_key ? strength(from_key) : 0, of_other = has_other ? strength(from_other) : 0;
+  if (of_key == of_other && !agree)
+    problem(other, from_other, concat("and ", key, " (", from_key.empty() ? "default" : from_key,
+                                      ") differ: expected one of these spellings, or the same value"));
+  const bool is_key = of_key >= of_other;
+  origins[key] = origins[other] = is_key ? from_key : from_other;
+  return is_key;
+}
+
+void ConfigReader::for_each_table(const std::string& key, const std::function<void(const std::string& name)>& call) {
+  const ConfigValue* value = written(key);
+  if (value == nullptr) return;
+  if (value->as_array() == nullptr) return wrong_type(key, *value, concat("an array of tables, [[", key, "]]"));
+  for (size_t i = 0; i < value->as_array()->size(); ++i) {
+    const ConfigValue& item = (*value->as_array())[i];
+    const std::string name = concat(key, "[", i, "]");
+    if (item.as_table() == nullptr) {
+      wrong_type(name, item, "a table");
+      continue;
+    }
+    origins[name] = item.origin();
+    item_name_ = name;
+    item_ = item.as_table();
+    call(name);
+    warn_unknown(name, item_);
+    item_ = nullptr;
+  }
+}
+
 void ConfigReader::warn_unknown(const std::string& prefix, const ConfigTable* table) {
   if (table == nullptr) return;
   for (const auto& name : table->order) {
@@ -204,15 +256,25 @@ void ConfigReader::warn_unknown(const std::string& prefix, const ConfigTable* ta
   }
 }
 
-ConfigReader::Source ConfigReader::look_up(const std::string& key) {
+const ConfigValue* ConfigReader::written(const std::string& key) {
   known_.insert(key);
-  const ConfigValue* written = root_.find(key);
-  if (written != nullptr && written->origin().starts_with("--")) return found(key, {written, std::nullopt, written->origin()});
+  return is_of_item(key) ? find_in(item_, std::string_view(key).substr(item_name_.size() + 1)) : root_.find(key);
+}
+
+bool ConfigReader::is_of_item(std::string_view key) const noexcept {
+  return item_ != nullptr && key.size() > item_name_.size() && key.starts_with(item_name_) && key[item_name_.size()] == '.';
+}
+
+ConfigReader::Source ConfigReader::look_up(const std::string& key) {
+  const ConfigValue* value = written(key);
+  const bool wins = value != nullptr && (value->origin().starts_with("--") || is_of_item(key));
+  if (wins) return found(key, {value, std::nullopt, value->origin()});
+  if (is_of_item(key)) return {};
   if (auto from = from_environment(environment_name(key))) return found(key, *from);
   if (const auto alias = aliases_.find(key); alias != aliases_.end()) {
     if (auto from = from_environment(alias->second)) return found(key, *from);
   }
-  if (written != nullptr) return found(key, {written, std::nullopt, written->origin()});
+  if (value != nullptr) return found(key, {value, std::nullopt, value->origin()});
   return {};
 }
 

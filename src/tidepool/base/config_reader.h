@@ -86,6 +86,19 @@ class ConfigReader {
   }
   bool read_mode(const std::string& key, mode_t& out);                        // an octal string (config.md 2.2)
   bool read_paths(const std::string& key, std::vector<std::string>& out);     // an array of strings; from the environment with colons; added
+  bool read_texts(const std::string& key, std::vector<std::string>& out);     // an array of strings, which has no variable; added
+  // A key that has two spellings: the one from the stronger source counts, and two from equally strong ones must agree (CFG-17).
+  bool read_either(const std::string& key, const std::string& other, std::string& out) {
+    return either(key, other, out, [this](const std::string& one, std::string& value) { return read(one, value); });
+  }
+  template <typename Integer>
+  bool read_either(const std::string& key, const std::string& other, Integer& out, uint64_t min, uint64_t max) {
+    return either(key, other, out, [&](const std::string& one, Integer& value) { return read(one, value, min, max); });
+  }
+  // Each table of the array of tables `key`, called "streams[0]" and so on: its keys ("discovery.streams[0].tags") can be read while
+  // `call` runs, and those that were not are warned of. No variable stands in for them.
+  void for_each_table(const std::string& key, const std::function<void(const std::string& name)>& call);
+
   template <typename Integer>
   bool read_integer(const std::string& key, const ConfigValue& value, Integer& out, uint64_t min, uint64_t max) {
     uint64_t number = 0;
@@ -99,11 +112,24 @@ class ConfigReader {
   void know(std::string key) { known_.insert(std::move(key)); }
 
  private:
+  template <typename Value, typename Read>
+  bool either(const std::string& key, const std::string& other, Value& out, const Read& read_one) {
+    Value first = out, second = out;
+    const bool has_first = read_one(key, first), has_second = read_one(other, second);
+    if (!has_first && !has_second) return false;
+    out = choose(key, has_first, other, has_second, first == second) ? std::move(first) : std::move(second);
+    return true;
+  }
+  // The first of the two; says so if neither may be preferred.
+  bool choose(const std::string& key, bool has_key, const std::string& other, bool has_other, bool agree);
+
   struct Source {
     const ConfigValue* value = nullptr;  // from the file or the command line
     std::optional<std::string> text;     // from the environment
     std::string origin;
   };
+  const ConfigValue* written(const std::string& key);  // in the tree
+  bool is_of_item(std::string_view key) const noexcept;
   Source look_up(const std::string& key);
   Source found(const std::string& key, Source source);
   std::optional<Source> from_environment(const std::string& name) const;
@@ -118,6 +144,8 @@ class ConfigReader {
   std::vector<ConfigProblem>& problems_;
   const std::map<std::string, std::string, std::less<>> aliases_;
   std::set<std::string, std::less<>> known_;
+  std::string item_name_;  // while for_each_table() calls: the table's name, and the table
+  const ConfigTable* item_ = nullptr;
 };
 
 }  // namespace tidepool

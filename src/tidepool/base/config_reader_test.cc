@@ -119,5 +119,68 @@ TEST(ConfigReaderTest, ReadsARangeInEachOfItsForms) {  // config.md 1
   EXPECT_EQ(tree.problems.size(), 1u);
 }
 
+TEST(ConfigReaderTest, OfTwoSpellingsTakesTheStrongerSourceAndWantsEqualOnesToAgree) {  // CFG-17, P-12
+  Tree tree;
+  const Environment environment = tree.environment();
+  uint32_t value = 7;
+  const auto read = [&] {
+    ConfigReader in(tree.root, environment, tree.problems);
+    const bool found = in.read_either("a.first", "a.second", value, 1, 100);
+    EXPECT_EQ(in.origin_of("a.first"), in.origin_of("a.second"));
+    return found;
+  };
+  EXPECT_FALSE(read());
+  EXPECT_EQ(value, 7u);
+  tree.put("a", "second", int64_t{2}, "lab.toml:2");
+  EXPECT_TRUE(read());
+  EXPECT_EQ(value, 2u);
+  tree.put("a", "first", int64_t{2}, "lab.toml:1");
+  EXPECT_TRUE(read());
+  tree.variables["A_SECOND"] = "5";
+  EXPECT_TRUE(read());
+  EXPECT_EQ(value, 5u) << "the environment's spelling before the file's";
+  EXPECT_TRUE(tree.problems.empty());
+  tree.variables["A_FIRST"] = "6";
+  read();
+  ASSERT_EQ(tree.problems.size(), 1u);
+  EXPECT_EQ(tree.problems[0].line(),
+            "environment A_SECOND: a.second and a.first (environment A_FIRST) differ: expected one of these spellings, or the same value");
+}
+
+TEST(ConfigReaderTest, ReadsEachTableOfAnArrayUnderItsNameAndWithoutVariables) {  // CFG-1
+  Tree tree;
+  ConfigTable left, right;
+  left.add("id", ConfigValue(int64_t{10}, "lab.toml:3"));
+  ConfigArray tags = {ConfigValue(std::string("raw"), "lab.toml:4"), ConfigValue(int64_t{5}, "lab.toml:4")};
+  left.add("tags", ConfigValue(tags, "lab.toml:4"));
+  right.add("id", ConfigValue(int64_t{0}, "lab.toml:6"));
+  right.add("ids", ConfigValue(int64_t{0}, "lab.toml:7"));
+  tree.put("a", "streams",
+           ConfigArray{ConfigValue(left, "lab.toml:2"), ConfigValue(int64_t{1}, "lab.toml:4"), ConfigValue(right, "lab.toml:5")},
+           "lab.toml:2");
+  tree.variables["A_STREAMS[0]_ID"] = "99";
+  const Environment environment = tree.environment();
+  ConfigReader in(tree.root, environment, tree.problems);
+  std::vector<std::string> names, texts;
+  std::vector<uint32_t> ids;
+  in.for_each_table("a.streams", [&](const std::string& name) {
+    names.push_back(name);
+    uint32_t id = 0;
+    if (in.read(name + ".id", id, 1, 100)) ids.push_back(id);
+    in.read_texts(name + ".tags", texts);
+  });
+  EXPECT_EQ(names, (std::vector<std::string>{"a.streams[0]", "a.streams[2]"}));
+  EXPECT_EQ(ids, std::vector<uint32_t>{10});
+  EXPECT_EQ(texts, std::vector<std::string>{"raw"});
+  EXPECT_EQ(in.origin_of("a.streams[2]"), "lab.toml:5");
+  std::string said;
+  for (const ConfigProblem& problem : tree.problems) said += problem.line() + "\n";
+  EXPECT_EQ(said,
+            "lab.toml:4: a.streams[0].tags is a value of type integer: expected a string\n"
+            "lab.toml:4: a.streams[1] is a value of type integer: expected a table\n"
+            "lab.toml:6: a.streams[2].id is 0: expected 1 to 100\n"
+            "lab.toml:7: a.streams[2].ids is unknown and ignored: is it spelled right?\n");
+}
+
 }  // namespace
 }  // namespace tidepool

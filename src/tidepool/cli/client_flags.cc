@@ -19,7 +19,6 @@ namespace tidepool::cli {
 namespace {
 
 constexpr uint64_t kMaxMs = std::numeric_limits<uint32_t>::max();
-constexpr uint64_t kMaxAeronStream = INT32_MAX;
 // For the tables of other roles: their variables say nothing to a client.
 const client::Environment kNoEnvironment = [](const std::string&) { return std::optional<std::string>(); };
 

@@ -16,6 +16,8 @@ class App;
 
 namespace tidepool::cli {
 
+inline constexpr uint64_t kMaxAeronStream = INT32_MAX;  // stream ids are positive here
+
 // Where the media driver is and which channel and Aeron stream each plane has. Empty and 0: not given.
 struct PlaneFlags {
   std::string aeron_dir;

@@ -7,7 +7,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/cli/toml_file.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::client_flags_test {
 namespace {
 
 using namespace test;
@@ -171,4 +171,4 @@ TEST(ClientFlagsTest, NamesFileAndLineOfAValueThatMakesNoSense) {  // CFG-1
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::client_flags_test

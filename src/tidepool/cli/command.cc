@@ -15,6 +15,7 @@
 #include "tidepool/cli/logging.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/verbs.h"
+#include "tidepool/feed/fault.h"
 
 namespace tidepool::cli {
 namespace {
@@ -35,10 +36,10 @@ size_t edit_distance(std::string_view from, std::string_view to) {
   return row[to.size()];
 }
 
-std::string unknown_verb_text(const CLI::App& app, std::string_view word) {
+std::string unknown_verb_text(const CLI::App& app, std::string_view group, std::string_view word) {
   std::string nearest;
   size_t distance = 3;  // further off is another word
-  for (const CLI::App* verb : app.get_subcommands({})) {
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (verb->get_group().empty()) continue;  // started by other verbs, not by people
     const size_t d = edit_distance(word, verb->get_name());
     if (d < distance) {
@@ -46,14 +47,15 @@ std::string unknown_verb_text(const CLI::App& app, std::string_view word) {
       nearest = verb->get_name();
     }
   }
-  std::string text = concat("no command is called '", printable(word, 64), "'");
-  if (!nearest.empty()) text += concat(": did you mean ", nearest, "?");
-  return text + "\nsee them all:  tidepool --help";
+  std::string text = concat("no command is called '", group, printable(word, 64), "'");
+  if (!nearest.empty()) text += concat(": did you mean ", group, nearest, "?");
+  return text + concat("\nsee them all:  tidepool ", group, "--help");
 }
 
 std::string command_of(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? "tidepool" : "tidepool " + chosen.front()->get_name();
+  std::string name = "tidepool";
+  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands()) name += " " + chosen.front()->get_name();
+  return name;
 }
 
 // The parser's sentences, with its own second line ("Run with --help ...") replaced by ours.
@@ -63,11 +65,12 @@ Exit usage_error(Context& context, const CLI::App& app, std::string text) {
   return Exit::kUsage;
 }
 
-void report_error(const Context& context, Code code, std::string_view text) {
+void report_error(const Context& context, Code code, std::string_view text, std::string_view fault = {}) {
   print_error(context.err, text);
   if (!context.json) return;
   nlohmann::ordered_json object;
   object["error"] = {{"code", code_name(code)}, {"message", text}};
+  if (!fault.empty()) object["error"]["fault"] = fault;
   // What is not UTF-8 (a path may be anything) is replaced: an error must not end in another one.
   print_json_line(context, object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -78,6 +81,9 @@ Exit run_action(Context& context, const CLI::App& app) {
     return context.action();
   } catch (const UsageError& error) {
     return usage_error(context, app, error.what());
+  } catch (const feed::FeedError& error) {
+    if (error.fault() == feed::Fault::kUsage) return usage_error(context, app, error.what());
+    report_error(context, error.code(), error.what(), feed::fault_name(error.fault()));
   } catch (const Error& error) {
     report_error(context, error.code(), error.what());
   } catch (const std::bad_alloc&) {
@@ -117,11 +123,19 @@ Exit parse_and_run(int argc, const char* const* argv, Context& context) {
   TIDEPOOL_VERBS(TIDEPOOL_ADD_VERB)
 #undef TIDEPOOL_ADD_VERB
 
-  const auto verbs = app.get_subcommands({});
-  const auto is_first_word = [&](const CLI::App* verb) { return verb->check_name(argv[1]); };
-  if (argc > 1 && argv[1][0] != '-' && std::none_of(verbs.begin(), verbs.end(), is_first_word)) {
-    print_error(context.err, unknown_verb_text(app, argv[1]));
-    return Exit::kUsage;
+  // The first word names a verb, or a group of verbs, of which the next word names one.
+  std::string group;
+  const CLI::App* among = &app;
+  for (int at = 1; at < argc && argv[at][0] != '-'; ++at) {
+    const auto verbs = among->get_subcommands([](const CLI::App*) { return true; });
+    if (verbs.empty()) break;
+    const auto named = std::find_if(verbs.begin(), verbs.end(), [&](const CLI::App* verb) { return verb->check_name(argv[at]); });
+    if (named == verbs.end()) {
+      print_error(context.err, unknown_verb_text(*among, group, argv[at]));
+      return Exit::kUsage;
+    }
+    among = *named;
+    group += concat(argv[at], " ");
   }
   try {
     app.parse(argc, argv);

@@ -14,7 +14,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/cli/text.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::command_test {
 namespace {
 
 using namespace test;
@@ -62,7 +62,7 @@ TEST_F(CommandTest, WithoutAVerbShowsWhatThereIs) {
 
 TEST_F(CommandTest, EveryVerbHasHelpWithExamples) {  // issue 3, item 4
   EXPECT_EQ(run({"--help"}).exit, 0);
-  for (const std::string verb : {"up", "driver", "supervisor", "media-driver", "discovery", "publish", "subscribe", "inspect", "streams", "leases", "listen", "gc", "config", "demo", "bench", "doctor", "version"}) {
+  for (const std::string verb : {"up", "driver", "supervisor", "media-driver", "discovery", "publish", "subscribe", "feed", "inspect", "streams", "leases", "listen", "gc", "config", "demo", "bench", "doctor", "version"}) {
     const Ran ran = run({verb, "--help"});
     EXPECT_EQ(ran.exit, 0) << verb;
     EXPECT_EQ(ran.err, "") << verb;
@@ -306,4 +306,4 @@ TEST(TextTest, ShapesAreRead) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::command_test

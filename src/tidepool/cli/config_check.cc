@@ -9,6 +9,7 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/cli/client_flags.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/driver_settings.h"
 #include "tidepool/services/discovery/config.h"
@@ -22,11 +23,10 @@ using Kind = KeyRule::Kind;
 
 constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMaxStreamId = kMaxU32 - 1;
-constexpr uint64_t kMaxAeronStream = std::numeric_limits<int32_t>::max();
 
 // ---- one value -----------------------------------------------------------------------------------------------------------
 
-std::string quoted(std::string_view text) { return concat("\"", printable(text, 64), "\""); }
+std::string in_quotes(std::string_view text) { return concat("\"", printable(text, 64), "\""); }
 
 std::string number_fault(uint64_t value, const KeyRule& rule) {
   return value < rule.min || value > rule.max ? concat("is ", value, ": expected ", rule.min, " to ", rule.max) : std::string();
@@ -37,18 +37,18 @@ std::string text_fault(const std::string& text, const KeyRule& rule) {
   switch (rule.kind) {
     case Kind::kChannel: {
       const std::string fault = text.empty() ? std::string() : transport::channel_fault(text);
-      return fault.empty() ? std::string() : concat("is ", quoted(text), ": ", fault);
+      return fault.empty() ? std::string() : concat("is ", in_quotes(text), ": ", fault);
     }
     case Kind::kFallback:
       return text.empty() || text.starts_with("aeron:") || text.starts_with("bridge://")
                  ? ""
-                 : concat("is ", quoted(text), ": expected aeron:... or bridge://...");
+                 : concat("is ", in_quotes(text), ": expected aeron:... or bridge://...");
     case Kind::kMode: {
       uint32_t mode = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
       return error == std::errc{} && end == text.data() + text.size() && mode <= 07777
                  ? ""
-                 : concat("is ", quoted(text), ": expected an octal string such as \"007\"");
+                 : concat("is ", in_quotes(text), ": expected an octal string such as \"007\"");
     }
     case Kind::kChoice: {
       std::string expected;
@@ -56,7 +56,7 @@ std::string text_fault(const std::string& text, const KeyRule& rule) {
         if (text == choice) return {};
         expected += concat(expected.empty() ? "" : ", ", choice);
       }
-      return concat("is ", quoted(text), ": expected ", expected);
+      return concat("is ", in_quotes(text), ": expected ", expected);
     }
     default: return {};
   }
@@ -67,7 +67,7 @@ std::string environment_fault(const std::string& text, const KeyRule& rule) {
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size())
-      return concat("is ", quoted(text), ": expected a decimal number from ", rule.min, " to ", rule.max);
+      return concat("is ", in_quotes(text), ": expected a decimal number from ", rule.min, " to ", rule.max);
     return number_fault(value, rule);
   }
   if (rule.kind == Kind::kFlag) {
@@ -75,7 +75,7 @@ std::string environment_fault(const std::string& text, const KeyRule& rule) {
     for (const char c : text) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
     return lower == "true" || lower == "false" || lower == "1" || lower == "0"
                ? ""
-               : concat("is ", quoted(text), ": expected true, false, 1 or 0");
+               : concat("is ", in_quotes(text), ": expected true, false, 1 or 0");
   }
   return text_fault(text, rule);
 }

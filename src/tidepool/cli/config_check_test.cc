@@ -11,7 +11,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/cli/toml_file.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::config_check_test {
 namespace {
 
 using namespace test;
@@ -190,4 +190,4 @@ TEST_F(ConfigCheckTest, WhatItAcceptsTheClientsAccept) {  // one truth: the chec
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::config_check_test

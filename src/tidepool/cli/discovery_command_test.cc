@@ -14,7 +14,7 @@
 #include "tidepool/services/discovery/provider.h"
 #include "tidepool/transport/test_media_driver.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::discovery_command_test {
 namespace {
 
 using namespace test;
@@ -205,4 +205,4 @@ TEST_F(DiscoveryCommandTest, ClientsAskWhereTheFilesServiceListens) {  // P-12, 
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::discovery_command_test

@@ -10,7 +10,7 @@
 
 #include "tidepool/cli/test_command.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::driver_status_test {
 namespace {
 
 using namespace test;
@@ -89,4 +89,4 @@ TEST(DriverStatusTest, FollowsNoLinkAndReadsNoOneElsesFile) {  // W-26
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::driver_status_test

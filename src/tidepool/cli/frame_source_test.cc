@@ -10,7 +10,7 @@
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/test_command.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::frame_source_test {
 namespace {
 
 using namespace test;
@@ -149,4 +149,4 @@ TEST_F(VideoSourceTest, SaysWhatFfmpegSays) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::frame_source_test

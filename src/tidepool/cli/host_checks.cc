@@ -98,7 +98,7 @@ Check check_media_driver(const Host& host) {
   check.status = Status::kWarn;
   check.todo = fmt::format("tidepool media-driver --aeron-dir {}   or a driver with --embedded", status.dir);
   if (status.cnc_present) {
-    check.detail = fmt::format("{} belongs to a dead one (pid {}, heartbeat {} old); the next one replaces it", status.dir, status.pid, format_ns(status.heartbeat_age_ms * kNsPerMs));
+    check.detail = fmt::format("none that answers at {}: {}", status.dir, status.problem);
   } else if (fs::exists(status.dir) && ::access(status.dir.c_str(), R_OK | W_OK | X_OK) != 0) {
     check.status = Status::kFail;
     check.detail = fmt::format("{} may not be used by this user", status.dir);
@@ -302,6 +302,7 @@ std::vector<Check> check_leftovers(const Host& host) {
     checks.push_back(std::move(check));
   }
   uint64_t dead_bytes = 0;
+  bool proven = true;
   std::string dead;
   for (const auto& entry : fs::directory_iterator(host.base_dir, error)) {
     const std::string path = entry.path().string();
@@ -310,9 +311,11 @@ std::vector<Check> check_leftovers(const Host& host) {
     if (!status.cnc_present || status.alive || process_exists(status.pid)) continue;
     dead_bytes += tree_bytes(path);
     dead += " " + path;
+    proven &= transport::media_driver_remains(path, false).dead;
   }
-  if (!dead.empty()) {
-    checks.push_back({"dead media drivers", Status::kWarn, fmt::format("left {} behind in{}", format_bytes(dead_bytes), dead), "rm -r" + dead});
+  if (!dead.empty()) {  // a kernel lock proves a death; else the process is gone and its heartbeat has stopped
+    checks.push_back({"dead media drivers", Status::kWarn, fmt::format("left {} behind in{}", format_bytes(dead_bytes), dead),
+                      proven ? "tidepool gc" : "rm -r" + dead});
   }
   if (checks.empty()) checks.push_back({"drivers", Status::kOk, "none alive for this user, nothing left behind", "tidepool driver --config FILE"});
   return checks;

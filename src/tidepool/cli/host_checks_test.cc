@@ -12,7 +12,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/shm/file_lock.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::host_checks_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -163,4 +163,4 @@ TEST_F(HostChecksTest, DoctorTellsEveryCheckItsStatusAndWhatToDo) {  // issue 3 
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::host_checks_test

@@ -15,7 +15,7 @@
 #include "tidepool/pool/test_support.h"
 #include "tidepool/shm/doorbell.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::inspect_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -278,4 +278,4 @@ RC_GTEST_FIXTURE_PROP(InspectTest, AnyBytesAreARegionOrAnError, ()) {  // W-92
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::inspect_test

@@ -5,6 +5,7 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/client/endpoints.h"
 #include "tidepool/transport/media_driver.h"
 
 namespace tidepool::cli {
@@ -12,15 +13,21 @@ namespace {
 
 constexpr int kFragmentsAPoll = 256;
 
-const client::Endpoint& endpoint_of(const client::Settings& settings, Plane plane) {
+std::vector<client::Endpoint> endpoints_of(const client::Settings& settings, Plane plane) {
   switch (plane) {
-    case Plane::kAnnounce: return settings.announce;
-    case Plane::kDescriptor: return settings.descriptor;
-    case Plane::kQos: return settings.qos;
-    case Plane::kMetadata: return settings.metadata;
+    case Plane::kAnnounce: return {settings.announce};
+    case Plane::kDescriptor: return {settings.descriptor};
+    case Plane::kQos: return {settings.qos};
+    case Plane::kMetadata: return {settings.metadata};
+    case Plane::kDiscovery: {
+      if (settings.discovery.request.stream_id == 0) return {};  // off
+      std::vector<client::Endpoint> out = {settings.discovery.request};
+      if (!settings.discovery.response.channel.empty()) out.push_back(settings.discovery.response);
+      return out;
+    }
     case Plane::kControl: break;
   }
-  return settings.control;
+  return {settings.control};
 }
 
 }  // namespace
@@ -38,8 +45,7 @@ client::Settings listen_settings(const ListenFlags& flags) {
 }
 
 bool media_driver_alive(const std::string& aeron_dir) {
-  const auto status = transport::media_driver_status(aeron_dir, 5'000);
-  return status.alive && !transport::media_driver_remains(status.dir, false).dead;
+  return transport::media_driver_status(aeron_dir, 5'000).alive;
 }
 
 Listener::Listener(const client::Settings& settings, const std::set<Plane>& planes) {
@@ -47,15 +53,17 @@ Listener::Listener(const client::Settings& settings, const std::set<Plane>& plan
   options.aeron_dir = settings.aeron_dir;
   options.client_name = "tidepool listener";
   connection_ = transport::Connection::open(options);
-  // All five first, so that an ear knows who shares it; then only those that are wanted are subscribed.
+  // All of them first, so that an ear knows who shares it; then only those that are wanted are subscribed.
   for (const Plane plane : kAllPlanes) {
-    const client::Endpoint& endpoint = endpoint_of(settings, plane);
-    auto ear = std::find_if(ears_.begin(), ears_.end(), [&](const Ear& known) {
-      return known.channel == endpoint.channel && known.stream_id == endpoint.stream_id;
-    });
-    if (ear == ears_.end()) ear = ears_.insert(ear, Ear{endpoint.channel, endpoint.stream_id, {}, nullptr});
-    ear->planes.insert(plane);
+    for (const client::Endpoint& endpoint : endpoints_of(settings, plane)) {
+      auto ear = std::find_if(ears_.begin(), ears_.end(),
+                              [&](const Ear& known) { return client::same_stream({known.channel, known.stream_id}, endpoint); });
+      if (ear == ears_.end()) ear = ears_.insert(ear, Ear{endpoint.channel, endpoint.stream_id, {}, nullptr});
+      ear->planes.insert(plane);
+    }
   }
+  if (planes == std::set<Plane>{Plane::kDiscovery} && settings.discovery.request.stream_id == 0)
+    throw Error(Code::kInvalidArgument, "discovery is off (discovery_stream_id = 0): give --discovery-stream to listen to it");
   const bool announces = planes.contains(Plane::kAnnounce);
   std::erase_if(ears_, [&](const Ear& ear) {
     const bool wanted = std::any_of(ear.planes.begin(), ear.planes.end(), [&](Plane plane) { return planes.contains(plane); });

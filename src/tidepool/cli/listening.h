@@ -17,9 +17,10 @@
 namespace tidepool::cli {
 
 using control::Plane;
-inline constexpr Plane kAllPlanes[] = {Plane::kControl, Plane::kAnnounce, Plane::kDescriptor, Plane::kQos, Plane::kMetadata};
+inline constexpr Plane kAllPlanes[] = {Plane::kControl, Plane::kAnnounce,  Plane::kDescriptor,
+                                       Plane::kQos,     Plane::kMetadata, Plane::kDiscovery};
 
-// --aeron-dir, every plane's flags, and --config for what they leave out.
+// --aeron-dir, every plane's flags but discovery's, and --config for what they leave out.
 struct ListenFlags {
   PlaneFlags planes;
   std::string config;
@@ -44,7 +45,8 @@ class Listener {
  public:
   using Sink = std::function<void(Bytes message, const transport::MessageInfo& info, const Ear& ear)>;
 
-  // Subscribes to the streams of `planes`; announces may come on the control stream, too (wire.md 2). Throws Error kUnavailable
+  // Subscribes to the streams of `planes`; announces may come on the control stream, too (wire.md 2). Discovery has two, for requests
+  // and for answers to who names no stream of its own, as far as they are known (UDP: what is given). Throws Error kUnavailable
   // with what to start when there is no media driver.
   Listener(const client::Settings& settings, const std::set<Plane>& planes);
 

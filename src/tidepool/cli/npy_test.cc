@@ -10,7 +10,7 @@
 
 #include "tidepool/cli/test_command.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::npy_test {
 namespace {
 
 using namespace test;
@@ -229,4 +229,4 @@ TEST_F(NpyTest, LeavesNothingHalfWritten) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::npy_test

@@ -14,7 +14,7 @@
 #include "tidepool/wire/messages.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::operator_commands_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -59,7 +59,7 @@ class OperatorCommandsTest : public ::testing::Test {
     return ran.json();
   }
   json gc(std::vector<std::string> more = {}) const {
-    std::vector<std::string> args = {"gc", "--base-dir", lab_.dir(), "--json", "--min-age", "0"};
+    std::vector<std::string> args = {"gc", "--base-dir", lab_.dir(), "--json", "--min-age", "0", "--keep", "0"};
     args.insert(args.end(), more.begin(), more.end());
     const Ran ran = run_process(args);
     EXPECT_EQ(ran.exit, 0) << ran.err;
@@ -243,6 +243,41 @@ TEST_F(OperatorCommandsTest, ListenFiltersByPlaneStreamAndCount) {
   EXPECT_EQ(none.json()["messages"], 0);
 }
 
+TEST_F(OperatorCommandsTest, ListenShowsWhoAsksDiscoveryAndWhatIsAnswered) {  // DS-4, DS-7, issue 4
+  const auto driver = lab_.start_driver();
+  const auto publisher = lab_.start_publisher();
+  const auto service = lab_.start({"discovery", "serve", "--json"});
+  ASSERT_TRUE(service->wait_for_out("\"event\":\"ready\"")) << service->err();
+  const auto listener = lab_.start({"listen", "--plane", "discovery", "--stream", "10000", "--json"});
+  ASSERT_TRUE(eventually([&] {  // until the service has heard an announce, and the listener a query
+    lab_.run({"discovery", "query", "--stream-id", "10000", "--timeout-ms", "2000"});
+    return listener->has_printed("\"message\":\"DiscoveryResponse\"") || listener->ended();
+  })) << listener->err();
+  const auto lines = lines_of(listener->end(SIGINT));
+  ASSERT_GE(lines.size(), 3u);
+  bool asked = false, answered = false;
+  for (size_t i = 0; i + 1 < lines.size(); ++i) {
+    const json& line = lines[i];
+    EXPECT_EQ(line["status"], "ok") << line;
+    EXPECT_EQ(line["plane"], "discovery");
+    EXPECT_EQ(line["schema"], 910);
+    if (line["message"] == "DiscoveryRequest") {
+      asked = true;
+      EXPECT_EQ(line["aeron_stream_id"], 7000);
+      EXPECT_EQ(line["streamId"], 10000);
+      EXPECT_TRUE(line["producerId"].is_null());
+    } else {
+      answered = true;
+      EXPECT_EQ(line["message"], "DiscoveryResponse");
+      EXPECT_EQ(line["aeron_stream_id"], 7004);
+      EXPECT_EQ(line["discoveryStatus"], "OK");
+      ASSERT_EQ(line["results"].size(), 1u);
+      EXPECT_EQ(line["results"][0]["driverInstanceId"], "lab");
+    }
+  }
+  EXPECT_TRUE(asked && answered);
+}
+
 TEST_F(OperatorCommandsTest, ListenSurvivesForeignNewerAndMalformedMessages) {  // W-4, W-5, W-6, R-03
   const Process media({"media-driver", "--aeron-dir", lab_.aeron_dir(), "--json"});
   ASSERT_TRUE(eventually([&] { return media.has_printed("ready"); })) << media.err();
@@ -350,6 +385,25 @@ TEST_F(OperatorCommandsTest, GcRemovesWhatAKilledDriverAndMediaDriverLeftAndNoth
   EXPECT_EQ(live->end(SIGINT).exit, 0);
 }
 
+TEST_F(OperatorCommandsTest, GcKeepsTheNewestEpochsOfADeadStreamUnlessItIsToldToTakeThem) {  // P-8, R-02
+  const auto driver = lab_.start_driver();
+  for (int i = 0; i < 3; ++i) {  // an epoch at each attach, another at each end
+    const auto publisher = lab_.start_publisher();
+    EXPECT_EQ(publisher->end(SIGINT).exit, 0);
+  }
+  driver->kill();
+  const auto epochs = [&] {
+    size_t found = 0;
+    for (const auto& entry : fs::directory_iterator(lab_.stream_dir())) found += entry.is_directory();
+    return found;
+  };
+  ASSERT_GT(epochs(), 2u);
+  EXPECT_EQ(run_process({"gc", "--base-dir", lab_.dir(), "--min-age", "0"}).exit, 0);
+  EXPECT_EQ(epochs(), 2u) << "as policies.epoch_gc_keep would";
+  EXPECT_EQ(run_process({"gc", "--base-dir", lab_.dir(), "--min-age", "0", "--keep", "0"}).exit, 0);
+  EXPECT_FALSE(fs::exists(lab_.stream_dir()));
+}
+
 TEST_F(OperatorCommandsTest, GcKeepsAProducersMemoryWhileItWritesThoughItsDriverWasKilled) {  // D-40
   const auto driver = lab_.start_driver();
   const auto publisher = lab_.start_publisher();
@@ -387,4 +441,4 @@ TEST_F(OperatorCommandsTest, GcTakesWorldsOfKilledDemosAndBenches) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::operator_commands_test

@@ -4,7 +4,7 @@
 
 #include "tidepool/cli/signals.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::pacer_test {
 namespace {
 
 constexpr uint64_t kStartNs = 1'000 * kNsPerSecond;
@@ -60,4 +60,4 @@ TEST(PacerTest, EndsItsWaitWhenASignalAsksForIt) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::pacer_test

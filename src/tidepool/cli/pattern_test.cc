@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-namespace tidepool::cli {
+namespace tidepool::cli::pattern_test {
 namespace {
 
 using Buffer = std::vector<std::byte>;
@@ -202,4 +202,4 @@ TEST(PatternTest, HasNames) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::pattern_test

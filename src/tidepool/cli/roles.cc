@@ -153,7 +153,7 @@ bool Roles::start(const Context& context) {
     options.answers = !driver_ || config.control != supervisor::Endpoint{beside.control_channel, beside.control_stream_id};
     supervisor_ = std::make_unique<supervisor::Supervisor>(config, SystemClock::instance(), options);
     log(LogLevel::kInfo, "supervisor", "ready: control ", config.control.channel, " stream ", config.control.stream_id, ", QoS stream ", config.qos.stream_id,
-        !options.answers ? ", the driver answers hellos" : config.per_consumer_enabled ? ", assigns per-consumer streams" : ", declines per-consumer streams");
+        !options.answers ? ", the driver answers hellos" : config.consumers.assigns() ? ", assigns per-consumer streams" : ", declines per-consumer streams");
   }
   if (choice_.discovery) {
     const discovery::DiscoveryConfig& config = discovery_config_.config;

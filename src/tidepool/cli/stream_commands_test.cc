@@ -13,7 +13,7 @@
 #include "tidepool/cli/npy.h"
 #include "tidepool/cli/test_lab.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::stream_commands_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -344,4 +344,4 @@ TEST_F(StreamCommandsTest, ADriverStartsOverWhatAKilledOneLeft) {  // R-01, ruli
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::stream_commands_test

@@ -10,7 +10,7 @@
 
 #include "tidepool/base/error.h"
 
-namespace tidepool::cli {
+namespace tidepool::cli::toml_file_test {
 namespace {
 
 std::string error_of(std::string_view text) {
@@ -147,4 +147,4 @@ TEST_F(TomlFileTest, SaysWhyAFileCannotBeRead) {  // CFG-1
 }
 
 }  // namespace
-}  // namespace tidepool::cli
+}  // namespace tidepool::cli::toml_file_test

@@ -8,7 +8,7 @@
 #include "tidepool/cli/test_command.h"
 #include "tidepool/client/client.h"
 
-namespace tidepool::cli::test {
+namespace tidepool::cli::test::up_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -90,4 +90,4 @@ TEST_F(UpTest, ChecksTheExamples) {
 }
 
 }  // namespace
-}  // namespace tidepool::cli::test
+}  // namespace tidepool::cli::test::up_test

@@ -15,6 +15,8 @@
 namespace tidepool::cli {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 struct DoctorArgs {
   Host host;
   std::string config;
@@ -24,7 +26,6 @@ Exit run_doctor(const Context& context, const DoctorArgs& args) {
   const auto checks = check_host(args.host, args.config);
   const bool ok = std::none_of(checks.begin(), checks.end(), [](const Check& check) { return check.status == Check::Status::kFail; });
   if (context.json) {
-    using json = nlohmann::ordered_json;
     json object = {{"ok", ok}, {"checks", json::array()}};
     for (const Check& check : checks) {
       object["checks"].push_back({{"name", check.name}, {"status", name_of(check.status)}, {"detail", check.detail}, {"todo", check.todo}});

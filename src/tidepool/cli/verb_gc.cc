@@ -20,13 +20,15 @@
 namespace tidepool::cli {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 namespace fs = std::filesystem;
 
 struct GcArgs {
   std::string base_dir = "/dev/shm";
   std::string aeron_dir;
   bool dry_run = false;
-  uint32_t keep = 0;
+  uint32_t keep = pool::SweepOptions{}.keep;
   double min_age_s = 3;
 };
 
@@ -83,7 +85,6 @@ Exit run_gc(const Context& context, const GcArgs& args) {
     failed += item.failed ? 1 : 0;
   }
   if (context.json) {
-    using json = nlohmann::ordered_json;
     json object = {{"dry_run", args.dry_run}, {"removed", removed}, {"kept", kept},
                    {"failed", failed},        {"bytes", bytes},     {"entries", json::array()}};
     for (const Item& item : items) {
@@ -120,7 +121,7 @@ void add_gc(CLI::App& app, Context& context) {
   verb->add_option("--aeron-dir", args->aeron_dir,
                    "look at this media driver's directory, too (default: AERON_DIR, and aeron* below --base-dir)")
       ->type_name("DIR");
-  verb->add_option("--keep", args->keep, "newest epochs of each dead stream that stay, for `inspect`")
+  verb->add_option("--keep", args->keep, "newest epochs of each dead stream that stay, as policies.epoch_gc_keep; 0: none")
       ->type_name("N")
       ->capture_default_str();
   verb->add_option("--min-age", args->min_age_s, "idle for less is never dead")
@@ -131,7 +132,7 @@ void add_gc(CLI::App& app, Context& context) {
   verb->footer(
       "Only the proven dead goes, of this user, in all namespaces: no driver holds the namespace's kernel lock, the epoch was idle "
       "for\n"
-      "--min-age, and the process that made it (pid and start time) runs no more. An Aeron directory goes only if a tidepool "
+      "--min-age, the process that made it (pid and start time) runs no more, and it is not among the newest of its stream. An Aeron directory goes only if a tidepool "
       "media\n"
       "driver made it and its kernel lock is free; worlds of killed demos and benches likewise. Links, others' files and files "
       "that are\n"
@@ -141,6 +142,7 @@ void add_gc(CLI::App& app, Context& context) {
       "Examples:\n"
       "  tidepool gc --dry-run\n"
       "  tidepool gc\n"
+      "  tidepool gc --keep 0                nothing of the dead stays\n"
       "  tidepool gc --keep 1 --min-age 60\n"
       "  tidepool gc --json | jq '.entries[] | select(.action == \"remove\") | .path'");
   verb->callback([args, &context] { context.action = [args, &context] { return run_gc(context, *args); }; });

@@ -37,7 +37,7 @@ struct LeasesArgs {
 
 constexpr double kDefaultListenSeconds = 2.5;  // two keepalive intervals and some
 
-struct Row {
+struct LeaseRow {
   uint64_t lease_id = 0;
   uint32_t stream_id = 0;
   uint32_t client_id = 0;
@@ -100,13 +100,13 @@ bool listen(const client::Settings& settings, double seconds, Observation& heard
   return true;
 }
 
-std::vector<Row> merge(const std::vector<DriverRow>& drivers, const Observation& heard) {
-  std::map<uint64_t, Row> rows;
+std::vector<LeaseRow> merge(const std::vector<DriverRow>& drivers, const Observation& heard) {
+  std::map<uint64_t, LeaseRow> rows;
   const uint64_t now_ns = monotonic_ns();
   for (const DriverRow& driver : drivers) {
     if (!driver.status) continue;
     for (const ToldLease& lease : driver.status->leases) {
-      Row row{.lease_id = lease.lease_id,
+      LeaseRow row{.lease_id = lease.lease_id,
               .stream_id = lease.stream_id,
               .client_id = lease.client_id,
               .role = lease.role,
@@ -119,7 +119,7 @@ std::vector<Row> merge(const std::vector<DriverRow>& drivers, const Observation&
     }
   }
   for (const auto& [id, lease] : heard.leases) {
-    Row& row = rows[id];
+    LeaseRow& row = rows[id];
     if (row.driver.empty()) {
       row.lease_id = id;
       row.stream_id = lease.stream_id;
@@ -130,15 +130,15 @@ std::vector<Row> merge(const std::vector<DriverRow>& drivers, const Observation&
     }
     row.keepalive_age_ms = (now_ns - lease.heard_ns) / kNsPerMs;
   }
-  std::vector<Row> out;
+  std::vector<LeaseRow> out;
   for (auto& [id, row] : rows) out.push_back(std::move(row));
-  std::sort(out.begin(), out.end(), [](const Row& a, const Row& b) {
+  std::sort(out.begin(), out.end(), [](const LeaseRow& a, const LeaseRow& b) {
     return std::tie(a.stream_id, b.role, a.lease_id) < std::tie(b.stream_id, a.role, b.lease_id);  // producers first
   });
   return out;
 }
 
-json row_json(const Row& row) {
+json row_json(const LeaseRow& row) {
   const auto or_null = [](const auto& value) { return value ? json(*value) : json(nullptr); };
   return {{"lease_id", row.lease_id},
           {"stream_id", row.stream_id},
@@ -168,7 +168,7 @@ json driver_json(const DriverRow& row) {
   return out;
 }
 
-void print_table(std::FILE* out, const std::vector<DriverRow>& drivers, const std::vector<Row>& rows) {
+void print_table(std::FILE* out, const std::vector<DriverRow>& drivers, const std::vector<LeaseRow>& rows) {
   for (const DriverRow& driver : drivers) {
     if (driver.status) {
       fmt::print(out, "driver {} of {}/{} (pid {}, {}{}): {}\n", driver.status->instance_id, driver.user, driver.name_space,
@@ -182,7 +182,7 @@ void print_table(std::FILE* out, const std::vector<DriverRow>& drivers, const st
   fmt::print(out, "{:<20} {:>10} {:<9} {:>11} {:>6} {:>20} {:>10} {:>10}  {}\n", "lease", "stream", "role", "client", "node",
              "epoch", "expires in", "keepalive", "told by");
   const auto or_dash = [](const auto& value) { return value ? fmt::format("{}", *value) : std::string("-"); };
-  for (const Row& row : rows) {
+  for (const LeaseRow& row : rows) {
     fmt::print(out, "{:<20} {:>10} {:<9} {:>11} {:>6} {:>20} {:>10} {:>10}  {}\n", row.lease_id, row.stream_id, row.role,
                row.client_id, or_dash(row.node_id), or_dash(row.epoch),
                row.expires_in_ms ? fmt::format("{} ms", *row.expires_in_ms) : "-",
@@ -203,11 +203,11 @@ Exit run_leases(const Context& context, const LeasesArgs& args) {
     listened = listen(settings, args.for_seconds > 0 ? args.for_seconds : kDefaultListenSeconds, heard);
     drivers = find_drivers(args.shm_dir);  // as it is now
   }
-  std::vector<Row> rows = merge(drivers, heard);
-  if (args.stream != 0) std::erase_if(rows, [&](const Row& row) { return row.stream_id != args.stream; });
+  std::vector<LeaseRow> rows = merge(drivers, heard);
+  if (args.stream != 0) std::erase_if(rows, [&](const LeaseRow& row) { return row.stream_id != args.stream; });
   if (context.json) {
     json object = {{"leases", json::array()}, {"drivers", json::array()}, {"listened", listened}};
-    for (const Row& row : rows) object["leases"].push_back(row_json(row));
+    for (const LeaseRow& row : rows) object["leases"].push_back(row_json(row));
     for (const DriverRow& row : drivers) object["drivers"].push_back(driver_json(row));
     print_json_line(context, object.dump(-1, ' ', false, json::error_handler_t::replace));
   } else {

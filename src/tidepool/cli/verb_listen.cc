@@ -59,7 +59,7 @@ class Printer {
 
  private:
   bool wanted(const Description& description, const Ear& ear) const {
-    if (args_.stream != 0 && description.stream_id() != args_.stream) return false;
+    if (args_.stream != 0 && !description.is_about(args_.stream)) return false;
     if (planes_.contains(description.plane)) return true;
     // A stream of a wanted plane alone: whatever is said there belongs to it. On a shared one the message decides.
     return std::all_of(ear.planes.begin(), ear.planes.end(), [&](Plane plane) { return planes_.contains(plane); });
@@ -156,9 +156,9 @@ Exit run_listen(const Context& context, const ListenArgs& args) {
 void add_listen(CLI::App& app, Context& context) {
   auto args = std::make_shared<ListenArgs>();
   CLI::App* verb = app.add_subcommand("listen", "show every message of a deployment, one line each");
-  verb->add_option("--plane,-p", args->plane, "control, announce, descriptor, qos, metadata, or all")
+  verb->add_option("--plane,-p", args->plane, "control, announce, descriptor, qos, metadata, discovery, or all")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"control", "announce", "descriptor", "qos", "metadata", "all"}))
+      ->check(CLI::IsMember({"control", "announce", "descriptor", "qos", "metadata", "discovery", "all"}))
       ->capture_default_str();
   verb->add_option("--stream,-s", args->stream, "only messages about this pool stream")
       ->type_name("ID")
@@ -170,6 +170,7 @@ void add_listen(CLI::App& app, Context& context) {
       ->type_name("SECONDS")
       ->check(CLI::Range(1e-3, 1e9).description(""));
   add_listen_flags(*verb, args->flags);
+  add_discovery_flags(*verb, args->flags.planes);
   add_common_flags(*verb, context);
   verb->footer(
       "A line of text: time, Aeron stream/session, plane, message, and its fields as the protocol names them. Messages of other "
@@ -181,13 +182,14 @@ void add_listen(CLI::App& app, Context& context) {
       "malformed, runt),\n"
       "schema, template, version, length, and the fields (or why and hex). The last line: messages, heard, unknown, unsupported, "
       "malformed,\n"
-      "images_lost, seconds.\n"
+      "images_lost, seconds. A DiscoveryResponse's own status is discoveryStatus.\n"
       "Exit: 0 something was shown, 1 failed, 2 usage, 3 nothing arrived.\n"
       "Examples:\n"
       "  tidepool listen --for 5\n"
       "  tidepool listen --plane announce --stream 10000 --count 1 --json\n"
       "  tidepool listen --plane control --control-stream 1500 | grep LeaseRevoked\n"
-      "  tidepool listen --plane descriptor --descriptor-stream 31001      a consumer's own stream");
+      "  tidepool listen --plane descriptor --descriptor-stream 31001      a consumer's own stream\n"
+      "  tidepool listen --plane discovery                                 who asks for which streams, and what is answered");
   verb->callback([args, &context] { context.action = [args, &context] { return run_listen(context, *args); }; });
 }
 

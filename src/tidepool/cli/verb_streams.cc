@@ -40,7 +40,7 @@ struct StreamsArgs {
 constexpr uint64_t kFreshNs = 3 * kNsPerSecond;  // three announce periods (wire.md 9.4)
 
 // One stream in one place; `scanned` and `heard` are what is known of it, at least one of them is there.
-struct Row {
+struct StreamRow {
   uint32_t stream_id = 0;
   const pool::ScannedNamespace* name_space = nullptr;
   const pool::ScannedStream* scanned = nullptr;
@@ -48,7 +48,7 @@ struct Row {
   std::optional<double> rate_hz = {};
 };
 
-const pool::ScannedEpoch* newest(const Row& row) {
+const pool::ScannedEpoch* newest(const StreamRow& row) {
   return row.scanned == nullptr || row.scanned->epochs.empty() ? nullptr : &row.scanned->epochs.back();
 }
 
@@ -57,7 +57,7 @@ bool owned(const pool::ScannedNamespace& name_space, const pool::ScannedEpoch& e
   return name_space.driver.has_value() || epoch.creator_runs;
 }
 bool fresh(const pool::ScannedEpoch& epoch) { return epoch.activity_age_ns && *epoch.activity_age_ns <= kFreshNs; }
-std::string_view state_of(const Row& row) {
+std::string_view state_of(const StreamRow& row) {
   const pool::ScannedEpoch* const epoch = newest(row);
   if (row.scanned == nullptr) return "heard";  // announced; its memory is not below our directory
   if (!row.name_space->fault.empty() || !row.scanned->fault.empty()) return "closed";  // may not be looked at
@@ -67,12 +67,12 @@ std::string_view state_of(const Row& row) {
   return fresh(*epoch) ? "orphaned" : "dead";  // orphaned: somebody still writes, its driver is gone
 }
 
-std::vector<Row> rows_of(const std::vector<pool::ScannedNamespace>& spaces, const Observation& heard) {
-  std::vector<Row> rows;
+std::vector<StreamRow> rows_of(const std::vector<pool::ScannedNamespace>& spaces, const Observation& heard) {
+  std::vector<StreamRow> rows;
   std::set<uint32_t> seen;
   for (const auto& space : spaces) {
     for (const auto& stream : space.streams) {
-      Row row{.stream_id = stream.stream_id, .name_space = &space, .scanned = &stream};
+      StreamRow row{.stream_id = stream.stream_id, .name_space = &space, .scanned = &stream};
       // What was heard of this id is about this place if its announce says so; without an announce, if its epoch does.
       if (const auto at = heard.streams.find(stream.stream_id); at != heard.streams.end()) {
         const auto& announce = at->second.announce;
@@ -92,13 +92,13 @@ std::vector<Row> rows_of(const std::vector<pool::ScannedNamespace>& spaces, cons
   for (const auto& [id, stream] : heard.streams) {
     if (!seen.contains(id)) rows.push_back({.stream_id = id, .heard = &stream});
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.stream_id < b.stream_id; });
+  std::stable_sort(rows.begin(), rows.end(), [](const StreamRow& a, const StreamRow& b) { return a.stream_id < b.stream_id; });
   return rows;
 }
 
 // Frames a second, between two looks at the ring; else between two reports of the producer.
-void find_rates(std::vector<Row>& rows, const std::map<std::string, uint64_t>& before, double seconds) {
-  for (Row& row : rows) {
+void find_rates(std::vector<StreamRow>& rows, const std::map<std::string, uint64_t>& before, double seconds) {
+  for (StreamRow& row : rows) {
     if (const pool::ScannedEpoch* const epoch = newest(row); epoch != nullptr) {
       const auto at = before.find(epoch->path);
       if (at != before.end() && epoch->fault.empty() && epoch->next_seq >= at->second && seconds > 0)
@@ -110,7 +110,7 @@ void find_rates(std::vector<Row>& rows, const std::map<std::string, uint64_t>& b
   }
 }
 
-uint64_t bytes_of(const Row& row) {
+uint64_t bytes_of(const StreamRow& row) {
   uint64_t bytes = 0;
   if (row.scanned != nullptr) {
     for (const auto& epoch : row.scanned->epochs) bytes += epoch.bytes;
@@ -157,7 +157,7 @@ json consumer_json(uint32_t id, const ObservedConsumer& consumer, const Observed
   return out;
 }
 
-json row_json(const Row& row) {
+json row_json(const StreamRow& row) {
   json out = {{"stream_id", row.stream_id}, {"state", state_of(row)}};
   const ObservedStream* const heard = row.heard;
   const auto* announce = heard != nullptr && heard->announce ? &*heard->announce : nullptr;
@@ -218,10 +218,10 @@ std::string pools_text(uint32_t nslots, const std::vector<pool::PoolClass>& pool
   return fmt::format("{} x {}", nslots, strides.empty() ? "?" : strides);
 }
 
-void print_table(std::FILE* out, const std::vector<Row>& rows) {
+void print_table(std::FILE* out, const std::vector<StreamRow>& rows) {
   fmt::print(out, "{:>10}  {:<14} {:<9} {:>7} {:>20}  {:<20} {:>10} {:>12} {:>9} {:>9}  {:<24} {}\n", "stream", "name", "state",
              "epochs", "newest epoch", "slots x stride", "bytes", "newest seq", "rate", "active", "owner", "announced by");
-  for (const Row& row : rows) {
+  for (const StreamRow& row : rows) {
     const pool::ScannedEpoch* const epoch = newest(row);
     const ObservedStream* const heard = row.heard;
     const bool announced = heard != nullptr && heard->announce.has_value();
@@ -295,13 +295,13 @@ Exit run_streams(const Context& context, const StreamsArgs& args) {
   }
   const uint64_t looked_ns = monotonic_ns();
   const std::vector<pool::ScannedNamespace> spaces = pool::scan(args.shm_dir);
-  std::vector<Row> rows = rows_of(spaces, heard);
+  std::vector<StreamRow> rows = rows_of(spaces, heard);
   const double seconds = static_cast<double>(looked_ns - begin_ns) / 1e9;
   find_rates(rows, before, args.for_seconds > 0 ? seconds : 0);
 
   if (context.json) {
     json object = {{"streams", json::array()}, {"namespaces", json::array()}};
-    for (const Row& row : rows) object["streams"].push_back(row_json(row));
+    for (const StreamRow& row : rows) object["streams"].push_back(row_json(row));
     for (const auto& space : spaces) {
       object["namespaces"].push_back(
           {{"user", space.user},

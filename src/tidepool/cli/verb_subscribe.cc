@@ -32,6 +32,8 @@
 namespace tidepool::cli {
 namespace {
 
+using json = nlohmann::ordered_json;
+
 struct SubscribeArgs {
   ClientFlags client;
   std::string stream;
@@ -162,7 +164,6 @@ void receive(const SubscribeArgs& args, client::Consumer& consumer, uint64_t dea
 
 // As JSON: values that are text as they are, others as their length.
 nlohmann::ordered_json json_of(const client::Metadata& metadata) {
-  using json = nlohmann::ordered_json;
   json attributes = json::object(), blobs = json::object();
   for (const auto& a : metadata.attributes) {
     const bool text = a.format == "text/plain" || a.format == "application/json";
@@ -184,7 +185,6 @@ void print_result(const Context& context, const SubscribeArgs& args, uint32_t st
   const auto& drops = counters.drops;
   const uint64_t late = drops.drops_late + sink.overwritten;
   if (context.json) {
-    using json = nlohmann::ordered_json;
     json object = {{"frames", sink.frames}, {"verified", sink.verified}, {"bad", sink.bad}, {"drops_gap", drops.drops_gap}, {"drops_late", late}};
     object["first_seq"] = sink.first_seq ? json(*sink.first_seq) : json(nullptr);
     object["last_seq"] = sink.last_seq ? json(*sink.last_seq) : json(nullptr);

@@ -19,13 +19,13 @@ struct Context;
   verb(discovery)            \
   verb(publish)              \
   verb(subscribe)            \
+  verb(feed)                 \
   verb(inspect)              \
   verb(streams)              \
   verb(leases)               \
   verb(listen)               \
   verb(gc)                   \
   verb(config)               \
-  verb(feed)                 \
   verb(demo)                 \
   verb(demo_peer)            \
   verb(bench)                \

@@ -1,17 +1,20 @@
 // Producers that make their own pools and consumers that follow announces: nobody is asked for a lease.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 
+#include "tidepool/base/test_error.h"
 #include "tidepool/client/session.h"
 #include "tidepool/client/test_stage.h"
 #include "tidepool/shm/file_lock.h"
 
-namespace tidepool::client {
+namespace tidepool::client::alone_test {
 namespace {
 
 using ::testing::AllOf;
@@ -23,16 +26,6 @@ using testing::Stage;
 using transport::testing::poll_until;
 using transport::testing::TestDir;
 using wire::ShmPoolAnnounce;
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
-}
 
 // ---- a producer ------------------------------------------------------------------------------------------------------------
 
@@ -236,17 +229,18 @@ TEST_F(OwnPoolsTest, AreUnmovedByTheirOwnAnnounces) {  // W-94
   EXPECT_EQ(map(), before);
 }
 
-TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) {  // W-35, W-57
+TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) {  // W-35, W-57, W-65
   begin();
   const auto before = map();
   const size_t announced = announces().size();
-  session->on(foreign(before->epoch() + 1000), 0, stage.now());
+  const uint64_t rival_epoch = before->epoch() + 1000 * kNsPerSecond;  // higher than the clock will be
+  session->on(foreign(rival_epoch), 0, stage.now());
   EXPECT_FALSE(before->alive()) << "two writers are an error: one must stop";
   EXPECT_EQ(link().state(), State::kBackoff);
   EXPECT_THAT(link().why(), AllOf(HasSubstr("announced by producer 5"), HasSubstr("a stream has one producer")));
   for (int i = 0; i < 10; ++i) {
     stage.pass(*session, kPeriodNs);
-    session->on(foreign(before->epoch() + 1000), 0, stage.now());
+    session->on(foreign(rival_epoch), 0, stage.now());
   }
   EXPECT_EQ(announces().size(), announced) << "no fight for the higher number";
   // The other one is silent for five periods.
@@ -255,6 +249,8 @@ TEST_F(OwnPoolsTest, YieldToSomebodyElseWhoIsAnnouncedAboveThemUntilHeIsSilent) 
   stage.pass(*session, 4 * kPeriodNs);
   ASSERT_TRUE(settle(*session));
   EXPECT_EQ(link().state(), State::kAttached) << link().why();
+  ASSERT_NE(map(), nullptr);
+  EXPECT_GT(map()->epoch(), rival_epoch) << "who followed the other one ignores what is lower";
 }
 
 TEST_F(OwnPoolsTest, TakeAnotherProducerOfTheirEpochForARival) {  // W-35
@@ -293,13 +289,17 @@ TEST_F(OwnPoolsTest, AreLockedInMemoryIfToldSo) {  // config.md 7.2: mlock
     }
     return 0ull;
   };
+  alignas(4096) static std::array<std::byte, 4096> page;
+  ASSERT_EQ(::mlock(page.data(), page.size()), 0) << "an ordinary process may lock 8 MiB";
   const auto before = locked_kib();
+  ASSERT_EQ(::munlock(page.data(), page.size()), 0);
+  if (before == 0) GTEST_SKIP() << "a sanitizer stands in for mlock and does nothing";
   session = enter(resolve(options(), *stage.settings, [](const std::string& name) {
     return name == "PRODUCER_MLOCK" ? std::optional<std::string>("true") : std::nullopt;
   }));
   ASSERT_TRUE(settle(*session));
   ASSERT_EQ(link().state(), State::kAttached) << link().why();
-  EXPECT_GE(locked_kib(), before + 8 * (4 + 64)) << "of both pools";
+  EXPECT_GE(locked_kib(), 8 * (4 + 64)) << "of both pools";
 }
 
 TEST_F(OwnPoolsTest, AreNotMadeBelowADirectoryThatIsNotThere) {
@@ -422,13 +422,7 @@ struct AnnounceOnlyTest : ::testing::Test {
     return link().take(generation).map;
   }
   void hear(const ShmPoolAnnounce& announce, uint64_t joined_ns = 0) { session->on(announce, joined_ns, stage.now()); }
-  void pass_announced(uint64_t ns, const pool::EpochRegions& current) {
-    for (const uint64_t end = stage.t + ns; stage.t < end;) {
-      stage.pass(*session, std::min(kPeriodNs / 2, end - stage.t));
-      for (auto& made : stage.maps) made->touch_activity(stage.t);
-      hear(stage.announce(current));
-    }
-  }
+  void pass_announced(uint64_t ns, const pool::EpochRegions& current) { stage.pass_announced(*session, ns, current); }
 
   Stage stage;
   pool::EpochRegions regions;
@@ -635,4 +629,4 @@ TEST_F(AnnounceOnlyTest, WaitsForEverWhenToldTo) {  // P-13
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::alone_test

@@ -6,7 +6,7 @@
 
 #include "tidepool/base/clock.h"
 
-namespace tidepool::client {
+namespace tidepool::client::announces_test {
 namespace {
 
 constexpr uint64_t kNowNs = 1'000 * kNsPerSecond;
@@ -111,4 +111,4 @@ TEST(ImageJoinsTest, KeepsATimeForEachPublisherWhichAnotherDoesNotMove) {  // W-
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::announces_test

@@ -10,7 +10,7 @@
 #include "tidepool/client/crc32c.h"
 #include "tidepool/client/test_stage.h"
 
-namespace tidepool::client {
+namespace tidepool::client::blob_test {
 namespace {
 
 using testing::FakePort;
@@ -366,4 +366,4 @@ TEST_F(BlobSenderTest, LeavesAVersionThatHasPassed) {  // W-90
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::blob_test

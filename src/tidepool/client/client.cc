@@ -54,12 +54,11 @@ struct Client::Impl final : Engine, std::enable_shared_from_this<Client::Impl> {
   // (DS-41); announces come where control is, unless we were told where they are.
   std::shared_ptr<Engine> engine_at(const FoundStream& found) {
     if (!found.control) return shared_from_this();
-    const auto same = [](const Endpoint& a, const Endpoint& b) { return a.channel == b.channel && a.stream_id == b.stream_id; };
     for (const auto& engine : engines_elsewhere()) {
-      if (same(engine->settings().control, *found.control)) return engine;
+      if (engine->settings().control == *found.control) return engine;
     }
     Settings there = settings();
-    if (same(there.announce, there.control)) there.announce = *found.control;
+    if (there.announce == there.control) there.announce = *found.control;
     there.control = *found.control;
     if (there.invoker) {
       // Who waits for that driver drives all of the client meanwhile.

@@ -38,6 +38,7 @@ namespace tidepool::client {
 struct Endpoint {
   std::string channel = {};
   int32_t stream_id = 0;
+  bool operator==(const Endpoint&) const = default;
 };
 
 inline constexpr int32_t kDiscoveryOff = -1;  // as the stream id of ClientOptions::discovery: names are not asked for there
@@ -179,7 +180,8 @@ struct ConsumerOptions {
   std::string stream = "10000";
   Follow follow = Follow::kDescriptors;
   pool::Start start = pool::Start::kLatest;          // kRing: where to begin
-  pool::OnLap on_lap = pool::OnLap::kOldestValid;    // kRing: where to go on after being lapped
+  // Where to go on after having been more than a ring behind; all that was lost is told by one kDropped, as a rule.
+  pool::OnLap on_lap = pool::OnLap::kOldestValid;
   uint32_t client_id = 0;
   wire::PublishMode publish_mode = wire::PublishMode::require_existing;
   wire::HugepagesPolicy hugepages = wire::HugepagesPolicy::unspecified;

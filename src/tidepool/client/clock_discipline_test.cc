@@ -5,7 +5,7 @@
 
 #include "tidepool/base/clock.h"
 
-namespace tidepool::client {
+namespace tidepool::client::clock_discipline_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -50,4 +50,4 @@ TEST(ClockDisciplineTest, OfThisHostIsWhatItsKernelSays) {  // W-91
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::clock_discipline_test

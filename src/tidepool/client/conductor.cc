@@ -13,8 +13,6 @@ namespace {
 
 constexpr int kFragmentsPerCycle = 1000;  // then keepalives get their turn
 
-bool same(const Endpoint& a, const Endpoint& b) { return a.channel == b.channel && a.stream_id == b.stream_id; }
-
 }  // namespace
 
 // One subscription's messages, told to every session. Own messages come back too (W-94): sessions filter by their ids.
@@ -92,7 +90,7 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
   planes.next_look_ns = now_ns + settings_.announce_period_ns;
   // Shared publications and the same channel text as everybody's (driver.md 2).
   planes.control_in = listen(*planes.connection, settings_.control, planes.control_joins);
-  if (!same(settings_.announce, settings_.control)) planes.announce_in = listen(*planes.connection, settings_.announce, planes.announce_joins);
+  if (settings_.announce != settings_.control) planes.announce_in = listen(*planes.connection, settings_.announce, planes.announce_joins);
   planes.control_out = planes.connection->add_publication(settings_.control.channel, settings_.control.stream_id);
   planes.control = std::make_unique<control::Sender>(planes.control_out);
   planes.qos = std::make_unique<control::Sender>(planes.connection->add_publication(settings_.qos.channel, settings_.qos.stream_id));
@@ -103,9 +101,9 @@ Conductor::Planes Conductor::open_planes(uint64_t now_ns) {
 // Each Aeron stream is heard once, however many planes it carries: a blob's chunks heard twice would overlap.
 void Conductor::open_wanted(Planes& planes) {
   const auto heard = [&](const Endpoint& endpoint) {
-    return same(endpoint, settings_.control) || same(endpoint, settings_.announce);
+    return endpoint == settings_.control || endpoint == settings_.announce;
   };
-  const bool shared = same(settings_.metadata, settings_.qos);
+  const bool shared = settings_.metadata == settings_.qos;
   // tether=false: a process that stands still must not stop others' metadata; what it missed is said again.
   const auto open = [&](const Endpoint& endpoint) {
     return planes.connection->add_subscription(transport::with_parameter(endpoint.channel, "tether", "false"), endpoint.stream_id);
@@ -284,7 +282,7 @@ size_t Conductor::metadata_message_bytes() {
 }
 
 transport::SendResult Conductor::send(const wire::ShmPoolAnnounce& message) {
-  if (!planes_ || same(settings_.announce, settings_.control)) return send_control(message);
+  if (!planes_ || settings_.announce == settings_.control) return send_control(message);
   control::Sender* sender = lazy_sender(planes_->announce, settings_.announce);
   return sender != nullptr ? sender->send(message) : transport::SendResult::kError;
 }
@@ -323,7 +321,7 @@ std::string Conductor::surroundings() {
   if (status.alive) {
     out += concat(" is alive (heartbeat ", status.heartbeat_age_ms, " ms old)");
   } else {
-    out += status.cnc_present ? concat(" is dead (last heartbeat ", status.heartbeat_age_ms, " ms ago)") : std::string(" is not there");
+    out += status.cnc_present ? concat(" does not answer: ", status.problem) : std::string(" is not there");
   }
   out += "\n  start one:  tidepool driver --config FILE      or look for the cause:  tidepool doctor";
   return out;

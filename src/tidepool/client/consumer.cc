@@ -10,6 +10,8 @@ namespace tidepool::client {
 namespace {
 
 constexpr int kMessagesPerPoll = 256;        // of frames that are passed over, before poll() returns
+constexpr int kPassedOverPerPoll = 4096;     // of frames that were overwritten: some tenths of a millisecond
+constexpr int kLagsPerPoll = 4;              // overwritten between finding a frame and reading it: then the application may try again
 constexpr int kProgressPerPoll = 64;         // fragments of the control stream, between two frames
 constexpr uint32_t kSpinsBeforeParking = 50;
 // A parker is rung by its producer alone, so it looks up now and then for a new mapping.
@@ -103,7 +105,13 @@ void Consumer::Impl::end_epoch() noexcept {
   follower_.reset();
   reader_.reset();
   last_seq_.reset();
+  link->consumer.last_seq.set(0);  // wire.md 13.2: what QosConsumer says belongs to the epoch that it names
   pending_.reset();
+  next_.reset();
+  overtaken_.reset();
+  is_lag_told_ = false;
+  frames_since_lag_ = UINT64_MAX;
+  margin_ = 0;
   feed_.end_epoch();
   last_taken_ns_.reset();
   tracker_.reset();
@@ -141,7 +149,25 @@ PollResult Consumer::Impl::poll_ring(bool look_ahead) noexcept {
   return PollResult::kEmpty;
 }
 
+// Descriptors lie in the log for longer than frames in the ring. One at a time, a consumer that takes one frame in each of its cycles and
+// is more than a ring behind would find each overwritten, for ever. So when a frame was overwritten, all that were with it are passed
+// over at once and told once; and then the next poll has a frame, whatever it has to pass over on its way.
 PollResult Consumer::Impl::poll_descriptors() noexcept {
+  PollResult result = next_described();
+  const bool owes_a_frame = std::exchange(is_lag_told_, false);
+  for (int lags = 0; overtaken_ && lags < kLagsPerPoll; ++lags) {
+    catch_up(*std::exchange(overtaken_, std::nullopt));
+    is_lag_told_ = !owes_a_frame;
+    if (!map_) return unmapped();
+    if (!owes_a_frame) return PollResult::kDropped;
+    if (result = next_described(); result == PollResult::kEmpty) return PollResult::kDropped;  // the loss is to be told
+  }
+  overtaken_.reset();
+  if (result == PollResult::kFrame && frames_since_lag_ != UINT64_MAX) ++frames_since_lag_;
+  return result;
+}
+
+PollResult Consumer::Impl::next_described() noexcept {
   if (pending_) {
     const DescriptorFeed::Heard heard = *pending_;
     pending_.reset();
@@ -151,17 +177,64 @@ PollResult Consumer::Impl::poll_descriptors() noexcept {
   const auto ask = [this](const wire::FrameDescriptor& descriptor) { return screen(descriptor); };
   for (int i = 0; i < kMessagesPerPoll; ++i) {
     DescriptorFeed::Heard heard;
-    const DescriptorFeed::Next next = feed_.next(heard, last_seq_, ask);
-    if (next == DescriptorFeed::Next::kStopped) {
-      want_remap(RemapReason::kNewerEpoch);
-      return PollResult::kDetached;
+    if (next_) {
+      heard = *std::exchange(next_, std::nullopt);
+    } else {
+      const DescriptorFeed::Next next = feed_.next(heard, last_seq_, ask);
+      if (next == DescriptorFeed::Next::kStopped) {
+        want_remap(RemapReason::kNewerEpoch);
+        return PollResult::kDetached;
+      }
+      if (next == DescriptorFeed::Next::kNone) break;
     }
-    if (next == DescriptorFeed::Next::kNone) break;
     if (const PollResult result = described(heard); result != PollResult::kEmpty) return result;
   }
-  if (map_ && map_->alive()) return PollResult::kEmpty;
+  return map_ && map_->alive() ? PollResult::kEmpty : unmapped();
+}
+
+PollResult Consumer::Impl::unmapped() noexcept {
   view = {};
   return PollResult::kDetached;
+}
+
+// Go on at the oldest frame that is there (or the newest: on_lap). The oldest is the next to be overwritten, so who lags again soon after
+// leaves a margin, and twice as much each time, as a follower of the ring does.
+void Consumer::Impl::catch_up(const pool::PoolReader::Remains& remains) noexcept {
+  const uint64_t slots = map_->slot_count();
+  margin_ = frames_since_lag_ < slots / 4 ? std::clamp<uint64_t>(margin_ * 2, 1, std::max<uint64_t>(slots / 2, 1)) : margin_ / 2;
+  frames_since_lag_ = 0;
+  const uint64_t to =
+      role_.on_lap == pool::OnLap::kSkipToLatest ? remains.newest : std::min(remains.oldest + margin_, remains.newest);
+  const auto ask = [this](const wire::FrameDescriptor& descriptor) { return screen(descriptor); };
+  for (int i = 0; i < kPassedOverPerPoll; ++i) {
+    DescriptorFeed::Heard heard;
+    const DescriptorFeed::Next next = feed_.next(heard, last_seq_, ask);
+    if (next == DescriptorFeed::Next::kStopped) return want_remap(RemapReason::kNewerEpoch);
+    if (next == DescriptorFeed::Next::kNone) break;
+    if (heard.descriptor.seq < to && pass_over(heard)) continue;
+    next_ = heard;
+    break;
+  }
+  show_drops(drops_);
+}
+
+// One more frame is lost, and counted as if it had been looked at: in its slot is another, or will be before we could read it (W-82, W-84).
+// False: described() has more to say about it.
+bool Consumer::Impl::pass_over(const DescriptorFeed::Heard& heard) noexcept {
+  const uint64_t seq = heard.descriptor.seq;
+  if (!last_seq_ || seq <= *last_seq_) return false;
+  const uint64_t gap = heard.fresh ? 0 : seq - *last_seq_ - 1;
+  if (role_.max_outstanding_seq_gap != 0 && gap > role_.max_outstanding_seq_gap) return false;
+  feed_.moved_on();
+  last_seq_ = seq;
+  link->consumer.last_seq.set(seq);
+  drops_.drops_gap += gap;
+  if (thin_interval_ns_ != 0 && !heard.own && heard.descriptor.timestamp_ns && too_soon(*heard.descriptor.timestamp_ns)) {
+    link->consumer.rate_skipped.add(1);
+  } else {
+    drops_.count_late(pool::ReadResult::kIdentity);
+  }
+  return true;
 }
 
 DescriptorFeed::Screen Consumer::Impl::screen(const wire::FrameDescriptor& descriptor) noexcept {
@@ -237,6 +310,7 @@ PollResult Consumer::Impl::read(const DescriptorFeed::Heard& heard) noexcept {
     default: break;
   }
   drops_.count_late(result);  // W-84
+  overtaken_ = reader_->remains_if_overtaken(heard.descriptor.seq);
   show_drops(drops_);
   return PollResult::kDropped;
 }

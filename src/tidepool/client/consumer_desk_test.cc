@@ -8,7 +8,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/client/test_stage.h"
 
-namespace tidepool::client {
+namespace tidepool::client::consumer_desk_test {
 namespace {
 
 using ::testing::AllOf;
@@ -420,4 +420,4 @@ TEST_F(ConsumerDeskTest, ReplacesPublicationsThatAreUsedUp) {  // W-53
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::consumer_desk_test

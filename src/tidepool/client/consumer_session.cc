@@ -125,12 +125,14 @@ void ConsumerSession::producer_revoked(const wire::ShmLeaseRevoked& revoked, con
 }
 
 void ConsumerSession::check_activity(const Now& now) {
+  // Announces may be rare or absent: what they would make us look at is looked at each period all the same.
   next_activity_ns_ = now.monotonic_ns + settings().announce_period_ns;
-  const uint64_t activity = map_->activity_ns();
-  const uint64_t limit = kStalePeriods * settings().announce_period_ns;
-  if (activity != 0 && (activity >= now.monotonic_ns || now.monotonic_ns - activity <= limit)) return;
-  unmap(concat("epoch ", map_->epoch(), " shows no activity for more than ", duration_text(limit)),
-        {.min_epoch = map_->epoch(), .after_stamp_ns = 0, .deadline_ns = 0});
+  try {
+    map_->revalidate(freshness(now, kStalePeriods));
+  } catch (const Error& error) {
+    const bool stale = error.code() == Code::kUnavailable;  // W-63; else W-64: what is announced from now on counts
+    unmap(error.what(), {.min_epoch = map_->epoch(), .after_stamp_ns = stale ? 0 : now.monotonic_ns, .deadline_ns = 0});
+  }
 }
 
 void ConsumerSession::send_hello() {

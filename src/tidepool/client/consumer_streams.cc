@@ -13,10 +13,8 @@ namespace tidepool::client {
 namespace {
 
 // A publisher that was seen for so long has seen us too, so that its frames arrive.
-constexpr uint64_t kSettleNs = 100 * kNsPerMs;
+constexpr uint64_t kSwitchSettleNs = 100 * kNsPerMs;
 constexpr uint64_t kLeaveNs = kNsPerSecond;
-
-bool same(const Endpoint& a, const Endpoint& b) { return a.stream_id == b.stream_id && a.channel == b.channel; }
 
 }  // namespace
 
@@ -116,7 +114,7 @@ ConsumerStreams::Applied ConsumerStreams::apply(const wire::ConsumerConfig& conf
 }
 
 bool ConsumerStreams::assign_descriptors(const Endpoint& endpoint, uint64_t now_ns) {
-  if (same(endpoint, descriptor_assigned_)) return false;  // Configs repeat
+  if (endpoint == descriptor_assigned_) return false;  // Configs repeat
   std::shared_ptr<transport::Subscription> next;
   try {
     // W-72: the new one before the old one is left. The shared one bridges the time until the new one has a publisher.
@@ -140,7 +138,7 @@ bool ConsumerStreams::assign_descriptors(const Endpoint& endpoint, uint64_t now_
 }
 
 bool ConsumerStreams::assign_control(const Endpoint& endpoint) {
-  if (same(endpoint, control_assigned_)) return false;
+  if (endpoint == control_assigned_) return false;
   if (wants_progress()) {
     try {
       own_control_ = endpoint.stream_id != 0 ? port_.subscription(endpoint) : nullptr;
@@ -161,7 +159,7 @@ bool ConsumerStreams::settled(const std::shared_ptr<transport::Subscription>& su
     return false;
   }
   if (since_ns == 0) since_ns = now_ns;
-  return now_ns - since_ns >= kSettleNs;
+  return now_ns - since_ns >= kSwitchSettleNs;
 }
 
 bool ConsumerStreams::poll(uint64_t now_ns) {

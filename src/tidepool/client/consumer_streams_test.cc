@@ -9,7 +9,7 @@
 
 #include "tidepool/client/test_stage.h"
 
-namespace tidepool::client {
+namespace tidepool::client::consumer_streams_test {
 namespace {
 
 using testing::FakePublication;
@@ -52,13 +52,8 @@ struct ConsumerStreamsTest : ::testing::Test {
     stage.pass(*session, ns);
     look();
   }
-  // With announces of the epoch and its activity kept fresh.
   void pass_announced(uint64_t ns, const pool::EpochRegions& current) {
-    for (const uint64_t end = stage.t + ns; stage.t < end;) {
-      stage.pass(*session, std::min(kPeriodNs / 2, end - stage.t));
-      for (auto& made : stage.maps) made->touch_activity(stage.t);
-      session->on(stage.announce(current), 0, stage.now());
-    }
+    stage.pass_announced(*session, ns, current);
     look();
   }
   uint32_t consumer_id() const { return stage.port.all<wire::ShmAttachRequest>().back().client_id; }
@@ -553,4 +548,4 @@ TEST_F(ProducerStreamsTest, KeepsItsConsumersOverANewEpoch) {  // W-74, D-58
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::consumer_streams_test

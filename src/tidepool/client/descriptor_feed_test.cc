@@ -9,7 +9,7 @@
 
 #include "tidepool/transport/test_media_driver.h"
 
-namespace tidepool::client {
+namespace tidepool::client::descriptor_feed_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -256,4 +256,4 @@ TEST_F(DescriptorFeedTest, LosesAndDoublesNothingHoweverStreamsAreSwitched) {  /
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::descriptor_feed_test

@@ -1,12 +1,12 @@
 #include "tidepool/client/endpoints.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
 #include "tidepool/base/error.h"
 #include "tidepool/base/log.h"
+#include "tidepool/transport/channel_uri.h"
 #include "tidepool/wire/messages.h"
 
 namespace tidepool::client {
@@ -40,19 +40,6 @@ std::optional<std::string_view> parameter_of(std::string_view channel, std::stri
   }
 }
 
-// "1m" and the like; nullopt: no size.
-std::optional<uint64_t> size_of(std::string_view text) noexcept {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || value > UINT32_MAX) return std::nullopt;
-  const std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (suffix.empty()) return value;
-  if (suffix == "k" || suffix == "K") return value << 10;
-  if (suffix == "m" || suffix == "M") return value << 20;
-  if (suffix == "g" || suffix == "G") return value << 30;
-  return std::nullopt;
-}
-
 }  // namespace
 
 Pair pair_of(const std::string& channel, uint32_t stream_id) noexcept {
@@ -79,7 +66,7 @@ std::string refusal_of(const Endpoint& endpoint, const ConsumerStreamPolicy& pol
     return "the channel is neither aeron:ipc nor aeron:udp";
   }
   if (const auto text = parameter_of(endpoint.channel, "term-length")) {
-    const auto bytes = size_of(*text);
+    const auto bytes = transport::channel_size(*text);
     if (!bytes || *bytes > policy.max_term_length_bytes) {
       return concat("term-length is ", printable(std::string(*text), 32), ", at most ", policy.max_term_length_bytes,
                     " bytes are allowed");

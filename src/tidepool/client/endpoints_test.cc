@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace tidepool::client {
+namespace tidepool::client::endpoints_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -63,4 +63,4 @@ TEST(EndpointsTest, KnowsTwoFormsOfFallback) {  // W-77
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::endpoints_test

@@ -7,7 +7,7 @@
 
 #include "tidepool/base/clock.h"
 
-namespace tidepool::client {
+namespace tidepool::client::metadata_cache_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -267,4 +267,4 @@ TEST_F(MetadataCacheTest, BreaksABlobOfTheEpochBeforeOff) {  // W-89, W-90
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::metadata_cache_test

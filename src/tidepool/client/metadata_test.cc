@@ -14,9 +14,10 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 #include "tidepool/base/process.h"
+#include "tidepool/base/test_error.h"
 #include "tidepool/client/test_peer.h"
 
-namespace tidepool::client {
+namespace tidepool::client::metadata_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -32,16 +33,6 @@ using transport::testing::TestDir;
 using transport::testing::TestMediaDriver;
 
 const wire::TensorHeader kFrame = wire::contiguous(wire::DType::u8, std::vector<int32_t>{64});
-
-template <typename Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::kInternal, "nothing was thrown");
-}
 
 struct NoDriverTest : ::testing::Test {
   Client connect() const { return Client::connect(client_options(media.dir(), shm.path())); }
@@ -470,4 +461,4 @@ TEST_F(NoDriverTest, RegisteredSlotsStayMemoryAfterTheirEpochIsLost) {  // P-4
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::metadata_test

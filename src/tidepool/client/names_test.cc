@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace tidepool::client {
+namespace tidepool::client::names_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -61,4 +61,4 @@ TEST(NameDirectoryTest, HoldsABoundedNumberOfStreams) {  // W-93
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::names_test

@@ -8,7 +8,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
 
-namespace tidepool::client {
+namespace tidepool::client::options_test {
 namespace {
 
 using ::testing::AllOf;
@@ -225,4 +225,4 @@ TEST(OptionsTest, WriteTimesAsPeopleDo) {
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::options_test

@@ -69,9 +69,10 @@ void OwnEpochs::finish() {
   }
 }
 
-void OwnEpochs::make(uint64_t now_ns, uint64_t now_realtime_ns) {
+void OwnEpochs::make(uint64_t now_ns, uint64_t now_realtime_ns, uint64_t above) {
   finish();
   done_.reset();
+  above_ = above;
   job_ = std::async(std::launch::async, [this, now_ns, now_realtime_ns] { return work(true, now_ns, now_realtime_ns); });
 }
 
@@ -94,7 +95,7 @@ OwnEpochs::Done OwnEpochs::work(bool make, uint64_t now_ns, uint64_t now_realtim
   const pool::Geometry geometry{.slot_count = pools_.slot_count, .pools = pools_.pools};
   if (make) {
     try {
-      const uint64_t epoch = files_->next_epoch(stream_id_, epoch_, now_ns);  // W-65: above the directories of an earlier life, too
+      const uint64_t epoch = files_->next_epoch(stream_id_, std::max(epoch_, above_), now_ns);  // W-65: above the directories of an earlier life, too
       try {
         out.created = files_->create(stream_id_, epoch, geometry, now_ns);
       } catch (const Error& error) {

@@ -29,8 +29,8 @@ class OwnEpochs {
   OwnEpochs(const OwnEpochs&) = delete;
   OwnEpochs& operator=(const OwnEpochs&) = delete;
 
-  // Begin to make an epoch above every earlier one, then to remove old ones. Call when not busy().
-  void make(uint64_t now_ns, uint64_t now_realtime_ns);
+  // Begin to make an epoch above every earlier one and above `above`, then to remove old ones. Call when not busy().
+  void make(uint64_t now_ns, uint64_t now_realtime_ns, uint64_t above = 0);
   // Begin to remove old epochs of this stream, as wire.md 9.6 allows.
   void collect(uint64_t now_ns, uint64_t now_realtime_ns);
   bool busy() const;  // what was begun is not done yet
@@ -57,6 +57,7 @@ class OwnEpochs {
   const uint64_t min_age_ns_;
   std::unique_ptr<pool::EpochFiles> files_;  // used by the job while busy()
   shm::FileLock lock_;
+  uint64_t above_ = 0;                       // of make(); the job's while busy()
   uint64_t epoch_ = 0;                       // the newest that we made; the job's while busy()
   std::vector<uint64_t> made_;               // and is there still; the job's while busy()
   bool more_to_collect_ = false;

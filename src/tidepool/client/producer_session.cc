@@ -58,7 +58,7 @@ ConsumerDesk::Rules ProducerSession::desk_rules() const {
           .shared_descriptor = s.descriptor,
           .shared_control = s.control,
           .stale_ns = kStaleIntervals * std::max(role_.qos_interval_ns, kNsPerSecond),
-          .answer_after_ns = role_.answer_hellos_after_ns,
+          .answer_after_ns = role_.alone() ? 0 : role_.answer_hellos_after_ns,  // D-67 leaves a driver time to answer first
           .follow_others = role_.follow_consumer_config,
           .descriptors = role_.send_descriptors,
           .fallback_uri = role_.payload_fallback_uri,

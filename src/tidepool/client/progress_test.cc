@@ -11,7 +11,7 @@
 #include "tidepool/pool/pool_reader.h"
 #include "tidepool/transport/test_media_driver.h"
 
-namespace tidepool::client {
+namespace tidepool::client::progress_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -318,4 +318,4 @@ TEST_F(ProgressTest, APrefixIsReadableOnlyWhereTheLayoutAllowsIt) {  // W-81
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::progress_test

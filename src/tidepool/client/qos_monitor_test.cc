@@ -4,7 +4,7 @@
 
 #include "tidepool/base/clock.h"
 
-namespace tidepool::client {
+namespace tidepool::client::qos_monitor_test {
 namespace {
 
 constexpr uint32_t kStream = 10000;
@@ -131,4 +131,4 @@ TEST_F(QosMonitorTest, HoldsABoundedNumberOfPeers) {  // W-93
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::qos_monitor_test

@@ -4,26 +4,21 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "tidepool/client/client.h"
-#include "tidepool/client/test_peer.h"
+#include "tidepool/client/test_client.h"
 
-namespace tidepool::client {
+namespace tidepool::client::rate_limit_test {
 namespace {
 
-using testing::client_options;
+using testing::ClientTest;
 using ::testing::ElementsAre;
 using testing::kChannel;
-using testing::ScriptedDriver;
-using transport::testing::poll_until;
-using transport::testing::TestDir;
-using transport::testing::TestMediaDriver;
 
 constexpr uint64_t kMs = kNsPerMs;
 
-struct RateLimitTest : ::testing::Test {
+struct RateLimitTest : ClientTest {
   void consume(Follow follow) {
     consumer.emplace(client.consumer({.follow = follow, .mode = wire::Mode::rate_limited, .max_rate_hz = 20}));
     descriptors = driver.connection->add_publication(kChannel, 1100);
@@ -32,14 +27,6 @@ struct RateLimitTest : ::testing::Test {
       ASSERT_TRUE(until([&] { return descriptors->connected(); }));
     }
     (void)consumer->poll();
-  }
-  template <typename Done>
-  [[nodiscard]] bool until(Done&& done) {
-    return poll_until([&] {
-      driver.poll();
-      client.poll();
-      return done();
-    });
   }
   // One frame; times in ms, if it has any.
   void write(std::optional<uint64_t> slot_ms, std::optional<uint64_t> descriptor_ms) {
@@ -69,25 +56,10 @@ struct RateLimitTest : ::testing::Test {
     return out;
   }
   void TearDown() override {
-    const std::jthread working([this](const std::stop_token& stop) {
-      while (!stop.stop_requested()) driver.poll();
-    });
-    consumer.reset();
+    let_go(consumer);
+    ClientTest::TearDown();
   }
 
-  ClientOptions options() {
-    ClientOptions out = client_options(media.dir(), shm.path());
-    out.invoker = true;
-    out.keep_waiting = [this] {
-      driver.poll();
-      return true;
-    };
-    return out;
-  }
-  TestMediaDriver media;
-  TestDir shm;
-  ScriptedDriver driver{media.dir(), shm.path()};
-  Client client = Client::connect(options());
   std::optional<Consumer> consumer;
   std::shared_ptr<transport::Publication> descriptors;
   std::optional<pool::PoolWriter> writer;
@@ -136,4 +108,4 @@ TEST_F(RateLimitTest, HoldsByTheRingAsWell) {  // W-76, P-2
 }
 
 }  // namespace
-}  // namespace tidepool::client
+}  // namespace tidepool::client::rate_limit_test

@@ -85,6 +85,10 @@ struct Consumer::Impl {
   void end_epoch() noexcept;
   PollResult poll_ring(bool look_ahead) noexcept;
   PollResult poll_descriptors() noexcept;
+  PollResult next_described() noexcept;
+  PollResult unmapped() noexcept;
+  void catch_up(const pool::PoolReader::Remains& remains) noexcept;
+  bool pass_over(const DescriptorFeed::Heard& heard) noexcept;
   DescriptorFeed::Screen screen(const wire::FrameDescriptor& descriptor) noexcept;
   bool was_before_us(uint64_t seq) noexcept;
   PollResult described(const DescriptorFeed::Heard& heard) noexcept;
@@ -113,6 +117,12 @@ struct Consumer::Impl {
   uint64_t since_ns_ = 0;               // when the first mapping was taken over; 0: it is not the first any more
   std::optional<uint64_t> last_seq_;    // W-83: 0 is a real sequence
   std::optional<DescriptorFeed::Heard> pending_;  // told as a gap; the frame itself comes with the next poll
+  std::optional<DescriptorFeed::Heard> next_;     // taken off the feed, and not looked at yet
+  // Descriptors that lie in the log for longer than their frames in the ring
+  std::optional<pool::PoolReader::Remains> overtaken_;  // the frame just read for was overwritten; this is there
+  bool is_lag_told_ = false;        // the last poll said so: the next one owes a frame
+  uint64_t frames_since_lag_ = UINT64_MAX;
+  uint64_t margin_ = 0;             // frames left to the producer after a lag
   // A rate limit of our own (W-76)
   uint64_t thin_interval_ns_ = 0;           // 0: none
   std::optional<uint64_t> last_taken_ns_;   // time of the last frame taken, in whatever clock frames carry

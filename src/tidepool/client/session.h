@@ -296,7 +296,8 @@ class ProducerSession final : public Session {
   uint64_t next_announce_ns_ = 0;
   uint64_t next_collect_ns_ = 0;
   std::string clock_trouble_;  // why nothing is announced; empty: nothing is wrong
-  uint64_t own_epoch_ = 0;  // the newest that we made
+  uint64_t own_epoch_ = 0;       // the newest that we made
+  uint64_t rival_epoch_ = 0;     // the highest that somebody else announced
   uint64_t rival_until_ns_ = 0;  // somebody else announces our stream: not before
   std::string rival_;
   BlobSender blobs_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t kAgePeriods = 3;      // of announces: before an old epoch is removed (wire.md 9.6)
 constexpr uint32_t kRivalPeriods = 5;    // of silence: before we produce where somebody else did
+constexpr uint64_t kHighestRivalEpoch = uint64_t{1} << 63;
 constexpr uint64_t kTryAgainNs = 10 * kNsPerMs;  // an announce that did not go out
 
 // No waiting changes these.
@@ -33,7 +34,7 @@ void ProducerSession::begin_alone(const Now& now) {
     if (!own_)
       own_ = std::make_unique<OwnEpochs>(*role_.own_pools, wanted_stream_id(), kAgePeriods * role_.activity_interval_ns,
                                          role_.lock_memory);
-    own_->make(now.monotonic_ns, now.realtime_ns);
+    own_->make(now.monotonic_ns, now.realtime_ns, rival_epoch_);
   } catch (const Error& error) {
     attempt_failed(now, error.within("cannot produce ", stream_text()), is_for_good(error.code()));
     return;
@@ -127,6 +128,8 @@ int ProducerSession::announce_own(const Now& now) {
 bool ProducerSession::stands_aside(const wire::ShmPoolAnnounce& announce, const Now& now) {
   if (announce.producer_id == client_id() && announce.epoch <= own_epoch_) return false;  // ours, coming back (W-94)
   rival_until_ns_ = now.monotonic_ns + kRivalPeriods * role_.activity_interval_ns;
+  // W-65: who followed it ignores what is lower (W-57). Not to the end of the numbers, though, on a stranger's word.
+  if (announce.epoch <= kHighestRivalEpoch) rival_epoch_ = std::max(rival_epoch_, announce.epoch);
   rival_ = concat("it is announced by producer ", announce.producer_id, " with epoch ", announce.epoch,
                   ", which is not ours: a stream has one producer (W-35), "
                   "stop that one or take another stream; it goes on by itself when that one has been silent for ",

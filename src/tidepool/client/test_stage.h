@@ -2,6 +2,7 @@
 // For tests of this layer: a session on a stage, with a driver's part spoken by hand, real epochs in a directory of the
 // test's own and a clock that moves only when told.
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -193,6 +194,15 @@ class Stage {
     for (const uint64_t end = t + ns; t < end;) {
       t += std::min(step_ns, end - t);
       session.poll(now());
+    }
+  }
+
+  // The same, with the driver announcing `current`, and every epoch kept fresh.
+  void pass_announced(ConsumerSession& session, uint64_t ns, const pool::EpochRegions& current) {
+    for (const uint64_t end = t + ns; t < end;) {
+      pass(session, std::min(kPeriodNs / 2, end - t));
+      for (auto& made : maps) made->touch_activity(t);
+      session.on(announce(current), 0, now());
     }
   }
 

@@ -118,6 +118,7 @@ Symbol symbol(wire::ShutdownReason value) {
   }
   return {"?"};
 }
+Symbol symbol(wire::DiscoveryStatus value) { return {wire::name_of(value)}; }
 void role(Writer& out, uint8_t raw) { out.choice("role", raw, {{1, "PRODUCER"}, {2, "CONSUMER"}}, std::nullopt); }
 
 void pools(Writer& out, const std::vector<wire::PoolEntry>& pools) {
@@ -237,6 +238,43 @@ void write(Writer& out, const wire::ShmDriverShutdownRequest& m) {
   out("token", std::string(m.token.empty() ? "" : "***"))("errorMessage", m.error_message);
 }
 
+// ---- schema 910: names and order of discovery.md 3 --------------------------------------------------------------------------
+
+void tags(Writer& out, const std::vector<std::string>& tags) {
+  std::vector<Fields> entries;
+  for (const std::string& tag : tags) {
+    Writer entry;
+    entry("tag", tag);
+    entries.push_back(entry.take());
+  }
+  out("tags", std::move(entries));
+}
+void write(Writer& out, const wire::DiscoveryRequest& m) {
+  out("requestId", m.request_id)("clientId", m.client_id)("responseStreamId", m.response_stream_id);
+  out("streamId", m.stream_id)("producerId", m.producer_id)("dataSourceId", m.data_source_id);
+  tags(out, m.tags);
+  out("responseChannel", m.response_channel)("dataSourceName", m.data_source_name);
+}
+void write(Writer& out, const wire::DiscoveryResult& m) {
+  out("streamId", m.stream_id)("producerId", m.producer_id)("epoch", m.epoch)("layoutVersion", m.layout_version);
+  out("headerNslots", m.header_nslots)("headerSlotBytes", m.header_slot_bytes)("maxDims", m.max_dims);
+  out("dataSourceId", m.data_source_id)("driverControlStreamId", m.driver_control_stream_id);
+  pools(out, m.pools);
+  tags(out, m.tags);
+  out("headerRegionUri", m.header_region_uri)("dataSourceName", m.data_source_name);
+  out("driverInstanceId", m.driver_instance_id)("driverControlChannel", m.driver_control_channel);
+}
+void write(Writer& out, const wire::DiscoveryResponse& m) {
+  out("requestId", m.request_id)("discoveryStatus", symbol(m.status));  // "status" is what to_json() says of any message
+  std::vector<Fields> entries;
+  for (const auto& result : m.results) {
+    Writer entry;
+    write(entry, result);
+    entries.push_back(entry.take());
+  }
+  out("results", std::move(entries))("errorMessage", m.error_message);
+}
+
 // ---- the switch ------------------------------------------------------------------------------------------------------------
 
 template <typename Message>
@@ -311,19 +349,32 @@ bool describe_driver(Bytes bytes, Description& out) {
 #undef TIDEPOOL_CASE
 }
 
+bool describe_discovery(Bytes bytes, Description& out) {
+  switch (out.header.template_id) {
+    case wire::DiscoveryRequest::kTemplateId:
+      describe_as<wire::DiscoveryRequest>("DiscoveryRequest", Plane::kDiscovery, false, bytes, out);
+      return true;
+    case wire::DiscoveryResponse::kTemplateId:
+      describe_as<wire::DiscoveryResponse>("DiscoveryResponse", Plane::kDiscovery, false, bytes, out);
+      return true;
+    default: return false;
+  }
+}
+
 // What is heard beside ours is named, too. A schema whose messages are to be read gets its function here, and nothing else.
 struct Schema {
   uint16_t id;
   std::string_view name;
+  Plane plane;                            // of templates that nobody knows
   bool (*describe)(Bytes, Description&);  // nullptr: known by name alone
 };
 constexpr Schema kSchemas[] = {
-    {wire::kPoolSchemaId, "pool", describe_pool},
-    {wire::kDriverSchemaId, "driver", describe_driver},
-    {902, "bridge", nullptr},
-    {903, "merge map", nullptr},
-    {904, "trace link", nullptr},
-    {910, "discovery", nullptr},
+    {wire::kPoolSchemaId, "pool", Plane::kControl, describe_pool},
+    {wire::kDriverSchemaId, "driver", Plane::kControl, describe_driver},
+    {902, "bridge", Plane::kControl, nullptr},
+    {903, "merge map", Plane::kControl, nullptr},
+    {904, "trace link", Plane::kControl, nullptr},
+    {wire::kDiscoverySchemaId, "discovery", Plane::kDiscovery, describe_discovery},
 };
 
 std::string hex_head(Bytes bytes) {
@@ -433,6 +484,7 @@ std::string_view name_of(Plane plane) noexcept {
     case Plane::kDescriptor: return "descriptor";
     case Plane::kQos: return "qos";
     case Plane::kMetadata: return "metadata";
+    case Plane::kDiscovery: return "discovery";
   }
   return "?";
 }
@@ -448,12 +500,25 @@ std::string_view name_of(Description::Status status) noexcept {
   return "?";
 }
 
-uint32_t Description::stream_id() const noexcept {
+namespace {
+uint32_t stream_id_of(const Fields& fields) noexcept {
   for (const Field& field : fields) {
     const auto* number = std::get_if<uint64_t>(&field.value);
     if (field.name == "streamId" && number != nullptr) return static_cast<uint32_t>(*number);
   }
   return 0;
+}
+}  // namespace
+
+uint32_t Description::stream_id() const noexcept { return stream_id_of(fields); }
+
+bool Description::is_about(uint32_t stream) const noexcept {
+  if (stream_id() == stream) return true;
+  return std::any_of(fields.begin(), fields.end(), [stream](const Field& field) {
+    const auto* entries = std::get_if<std::vector<Fields>>(&field.value);
+    return entries != nullptr &&
+           std::any_of(entries->begin(), entries->end(), [stream](const Fields& entry) { return stream_id_of(entry) == stream; });
+  });
 }
 
 Description describe(Bytes message) {
@@ -464,7 +529,10 @@ Description describe(Bytes message) {
     out.status = Description::Status::kUnknown;
     const auto* schema =
         std::find_if(std::begin(kSchemas), std::end(kSchemas), [&](const Schema& known) { return known.id == header->schema_id; });
-    if (schema != std::end(kSchemas)) out.schema = schema->name;
+    if (schema != std::end(kSchemas)) {
+      out.schema = schema->name;
+      out.plane = schema->plane;
+    }
     const bool known = schema != std::end(kSchemas) && schema->describe != nullptr && schema->describe(message, out);
     if (!known) {
       out.why = out.schema.empty() ? "a schema that nobody here knows"

@@ -1,5 +1,6 @@
 #pragma once
-// Any message as words: its name and its fields, named as in the protocol's tables, for tools that listen (operations.md 12).
+// Any message as words: its name and its fields, named as in the protocol's tables, for tools that listen (operations.md 12). One
+// has another name: a DiscoveryResponse's status is `discoveryStatus`, since `status` says of every message how it could be read.
 // Every byte is input: whatever cannot be read is described by its header, its length and its first bytes instead.
 //
 // Thread safety: functions without state. They allocate, and throw nothing but std::bad_alloc.
@@ -37,8 +38,8 @@ struct Field {
   bool operator==(const Field&) const = default;
 };
 
-// Where a message belongs (wire.md 2); what nobody knows counts as control's, since requests of all schemas go there.
-enum class Plane : uint8_t { kControl, kAnnounce, kDescriptor, kQos, kMetadata };
+// Where a message belongs (wire.md 2, discovery.md 2); what nobody knows counts as control's, since requests of all schemas go there.
+enum class Plane : uint8_t { kControl, kAnnounce, kDescriptor, kQos, kMetadata, kDiscovery };
 std::string_view name_of(Plane plane) noexcept;
 
 struct Description {
@@ -59,8 +60,10 @@ struct Description {
   std::string why;             // all others: a few words
   std::string hex;             // all others: the first kHexHeadBytes bytes
 
-  // The pool stream that the message is about; 0: none, or it cannot be told.
+  // The pool stream that the message is about; 0: none, several, or it cannot be told.
   uint32_t stream_id() const noexcept;
+  // It is about `stream`, alone or among others (a discovery response's results).
+  bool is_about(uint32_t stream) const noexcept;
 };
 std::string_view name_of(Description::Status status) noexcept;
 inline constexpr size_t kHexHeadBytes = 64;

@@ -14,7 +14,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::control {
+namespace tidepool::control::describe_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -28,10 +28,8 @@ Json golden() {
 
 Json json_of(const std::vector<std::byte>& bytes) { return Json::parse(to_json(describe(bytes))); }
 
-// call(std::type_identity<M>{}) for each message of schemas 900 and 901.
-void for_each_message(const auto& call) {
-  wire::test::detail::for_each(std::type_identity<wire::test::PoolMessages>{}, call);
-  wire::test::detail::for_each(std::type_identity<wire::test::DriverMessages>{}, call);
+bool is_described(int schema) {
+  return schema == wire::kPoolSchemaId || schema == wire::kDriverSchemaId || schema == wire::kDiscoverySchemaId;
 }
 
 // What the golden file says in its own way: nulls as numbers, booleans as names, raw data left out, the token not.
@@ -63,11 +61,11 @@ void expect_same(const Json& expected, const Json& shown, const std::string& whe
   }
 }
 
-TEST(DescribeTest, NamesEveryFieldOfEveryGoldenMessageAsTheTablesDo) {  // W-3, D-3, issue 4 "listen"
+TEST(DescribeTest, NamesEveryFieldOfEveryGoldenMessageAsTheTablesDo) {  // W-3, D-3, DS-7, issue 4 "listen"
   std::set<std::string> seen;
   for (const Json& vector : golden()) {
     const int schema = vector.at("schema");
-    if (schema != wire::kPoolSchemaId && schema != wire::kDriverSchemaId) continue;
+    if (!is_described(schema)) continue;
     const std::string name = vector.at("name");
     const auto bytes = bytes_of_hex(vector.at("hex").get<std::string>());
     const Description description = describe(bytes);
@@ -83,17 +81,18 @@ TEST(DescribeTest, NamesEveryFieldOfEveryGoldenMessageAsTheTablesDo) {  // W-3, 
     for (const auto& [field, value] : vector.at("fields").items()) {
       if (field == "Name" || field == "sbeTemplateId") continue;
       ++fields;
-      ASSERT_TRUE(shown.contains(field)) << name << " lacks " << field << ": " << shown;
-      expect_same(value, shown[field], name + ": " + field);
-      EXPECT_NE(text.find(" " + field + "="), std::string::npos) << text;
+      const std::string shown_as = field == "status" ? "discoveryStatus" : field;
+      ASSERT_TRUE(shown.contains(shown_as)) << name << " lacks " << field << ": " << shown;
+      expect_same(value, shown[shown_as], name + ": " + field);
+      EXPECT_NE(text.find(" " + shown_as + "="), std::string::npos) << text;
     }
     EXPECT_EQ(fields, description.fields.size()) << name << " shows fields that are none: " << shown;
   }
-  EXPECT_EQ(seen.size(), 10u + 8u);  // the file has all but the experimental templates 10, 12 and 13
+  EXPECT_EQ(seen.size(), 10u + 8u + 2u);  // the file has all but the experimental templates 10, 12 and 13
 }
 
 TEST(DescribeTest, ReadsEveryMessageThatWeCanSend) {  // W-4
-  for_each_message([](auto type) {
+  wire::test::for_each_message([](auto type) {
     using Message = typename decltype(type)::type;
     const auto bytes = wire::encode_new(wire::test::sample_of<Message>());
     const Description description = describe(bytes);
@@ -120,6 +119,46 @@ TEST(DescribeTest, GivesEachMessageItsPlane) {  // wire.md 2
   EXPECT_EQ(plane(wire::test::sample_of<wire::QosProducer>()), Plane::kQos);
   EXPECT_EQ(plane(wire::test::sample_of<wire::DataSourceMeta>()), Plane::kMetadata);
   EXPECT_EQ(plane(wire::test::sample_of<wire::ShmLeaseKeepalive>()), Plane::kControl);
+  EXPECT_EQ(plane(wire::test::sample_of<wire::DiscoveryRequest>()), Plane::kDiscovery);
+  EXPECT_EQ(plane(wire::test::sample_of<wire::DiscoveryResponse>()), Plane::kDiscovery);
+  auto unknown = wire::encode_new(wire::test::sample_of<wire::DiscoveryRequest>());
+  unknown[2] = std::byte{77};
+  EXPECT_EQ(describe(unknown).status, Status::kUnknown);
+  EXPECT_EQ(describe(unknown).plane, Plane::kDiscovery);
+}
+
+TEST(DescribeTest, ReadsBothDialectsOfADiscoveryRequest) {  // DS-8, DS-40
+  wire::DiscoveryRequest request = wire::test::sample_of<wire::DiscoveryRequest>();
+  request.data_source_name.clear();
+  auto bytes = wire::encode_new(request);
+  const Json ours = json_of(bytes);
+  EXPECT_EQ(ours["tags"], Json::parse(R"([{"tag":"left"},{"tag":"raw"}])"));
+  EXPECT_EQ(ours["dataSourceName"], "");
+  bytes[wire::kMessageHeaderBytes + wire::DiscoveryRequest::kBlockLength] = std::byte{4};  // counts the tags' length words
+  bytes.resize(bytes.size() - 4);                                                          // and leaves the unset name out
+  Json theirs = json_of(bytes);
+  EXPECT_EQ(theirs["status"], "ok");
+  EXPECT_EQ(theirs["length"], bytes.size());
+  theirs["length"] = ours["length"];
+  EXPECT_EQ(theirs, ours);
+}
+
+TEST(DescribeTest, ShowsAbsentFiltersAsNullAndEachResultWhole) {  // DS-24, DS-28, issue 4 "listen"
+  wire::DiscoveryRequest any;
+  any.response_channel = "aeron:ipc";
+  for (const char* filter : {"streamId", "producerId", "dataSourceId"}) EXPECT_TRUE(json_of(wire::encode_new(any))[filter].is_null());
+  const auto response = wire::encode_new(wire::test::sample_of<wire::DiscoveryResponse>());
+  const Json shown = json_of(response);
+  ASSERT_EQ(shown["results"].size(), 2u);
+  EXPECT_EQ(shown["results"][0]["payloadPools"].size(), 2u);
+  EXPECT_EQ(shown["results"][0]["driverInstanceId"], "lab");
+  EXPECT_EQ(shown["results"][0]["dataSourceId"], 17);
+  EXPECT_TRUE(shown["results"][1]["dataSourceId"].is_null());
+  EXPECT_TRUE(shown["results"][1]["tags"].empty());
+  const Description description = describe(response);
+  EXPECT_EQ(description.stream_id(), 0u) << "it is about two";
+  EXPECT_TRUE(description.is_about(10001) && description.is_about(10002));
+  EXPECT_FALSE(description.is_about(10003));
 }
 
 TEST(DescribeTest, ShowsNullsAsNullAndNeverAsTheirNumbers) {  // W-7
@@ -173,7 +212,7 @@ TEST(DescribeTest, ShowsAttributesAsTextIfTheyAreAndAsHexIfNot) {  // W-88
 TEST(DescribeTest, NamesForeignSchemasAndUnknownTemplatesAndShowsTheirHead) {  // W-4
   for (const Json& vector : golden()) {
     const int schema = vector.at("schema");
-    if (schema == wire::kPoolSchemaId || schema == wire::kDriverSchemaId || schema == 910) continue;
+    if (is_described(schema)) continue;
     const auto bytes = bytes_of_hex(vector.at("hex").get<std::string>());
     const Description description = describe(bytes);
     EXPECT_EQ(description.status, Status::kUnknown);
@@ -193,8 +232,13 @@ TEST(DescribeTest, NamesForeignSchemasAndUnknownTemplatesAndShowsTheirHead) {  /
   EXPECT_EQ(describe(bytes).status, Status::kUnknown);
 }
 
+// What the samples of schema 910 end with: "cam1", "no error".
+size_t last_text_bytes(const std::vector<std::byte>& bytes) {
+  return describe(bytes).name == "DiscoveryRequest" ? 4 + 4 : 4 + 8;
+}
+
 TEST(DescribeTest, TellsNewerCutAndContradictoryMessagesApart) {  // W-5, W-6, W-9
-  for_each_message([](auto type) {
+  wire::test::for_each_message([](auto type) {
     using Message = typename decltype(type)::type;
     auto bytes = wire::encode_new(wire::test::sample_of<Message>());
     auto newer = bytes;
@@ -210,6 +254,10 @@ TEST(DescribeTest, TellsNewerCutAndContradictoryMessagesApart) {  // W-5, W-6, W
     for (size_t length = 0; length < bytes.size(); ++length) {
       const wire::test::ExactCopy cut(Bytes(bytes).first(length));
       const Description description = describe(cut.bytes());
+      if (description.status == Status::kMessage && wire::test::schema_of<Message>() == wire::kDiscoverySchemaId) {
+        EXPECT_EQ(length, bytes.size() - last_text_bytes(bytes)) << "only a last text may be left out, with its length (DS-40)";
+        continue;
+      }
       EXPECT_EQ(description.status, length < wire::kMessageHeaderBytes ? Status::kRunt : Status::kMalformed) << length;
       EXPECT_FALSE(description.why.empty());
       EXPECT_TRUE(Json::accept(to_json(description))) << to_json(description);
@@ -248,4 +296,4 @@ TEST(DescribeTest, PutsWhereItWasHeardFirst) {
 }
 
 }  // namespace
-}  // namespace tidepool::control
+}  // namespace tidepool::control::describe_test

@@ -12,7 +12,7 @@
 #include "tidepool/transport/test_media_driver.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::control {
+namespace tidepool::control::dispatch_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -227,4 +227,4 @@ TEST(DispatchTest, ToleratesItsOwnMessagesOnASharedStream) {  // W-94, D-2
 }
 
 }  // namespace
-}  // namespace tidepool::control
+}  // namespace tidepool::control::dispatch_test

@@ -24,7 +24,7 @@ thread_local uint64_t allocations = 0;  // of this thread: Aeron's are C's, and 
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace tidepool::control {
+namespace tidepool::control::sender_test {
 namespace {
 
 using ::testing::AllOf;
@@ -313,4 +313,4 @@ TEST_F(SenderTest, LosesNoDescriptorAtTheEndOfATerm) {  // W-53, P-6
 }
 
 }  // namespace
-}  // namespace tidepool::control
+}  // namespace tidepool::control::sender_test

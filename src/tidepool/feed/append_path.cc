@@ -18,6 +18,7 @@ std::string_view append_status_name(AppendStatus status) noexcept {
     case AppendStatus::kClosed: return "closed";
     case AppendStatus::kForked: return "forked";
     case AppendStatus::kClaimOpen: return "claim open";
+    case AppendStatus::kUnknownBlob: return "unknown blob";
   }
   return "unknown";
 }
@@ -27,27 +28,32 @@ void AppendPath::begin(const FeedInfo& feed, shm::Doorbell& bell, LivePage& live
   live_ = &live;
   clocks_ = feed.schema.clocks();
   record_bytes_ = feed.schema.record_bytes();
-  const bool waits_for_disk = feed.options.sync == SyncMode::kEveryCommit && feed.options.storage != Storage::kMemory;
-  usual_row_bytes_ = waits_for_disk ? 0 : record_bytes_;
-  plain_row_bytes_ = usual_row_bytes_;
+  plain_row_bytes_ = record_bytes_;
   for (size_t k = 0; k < clocks_; ++k) strict_ |= feed.schema.clock(k).order == ClockOrder::kStrict ? 1u << k : 0;
   std::copy(std::begin(highest), std::end(highest), std::begin(highest_));
 }
 
-void AppendPath::adopt(std::byte* data, ChunkWords words, uint64_t first_seq, shm::PublishedWord reserved) noexcept {
-  data_ = data;
-  words_ = words;
+void AppendPath::adopt(const Chunk& chunk) noexcept {
+  data_ = chunk.data;
+  words_ = chunk.words;
   position_ = 0;
-  reserved_ = reserved;
-  limit_ = reserved.load();
-  seq_ = first_seq;
+  reserved_ = chunk.reserved;
+  waits_for_disk_ = chunk.waits_for_disk;
+  look_at_limit();
+  ordinal_ = chunk.ordinal;
+  seq_ = chunk.first_seq;
   records_ = 0;
+}
+
+void AppendPath::look_at_limit() noexcept {
+  limit_ = reserved_.load();
+  short_limit_ = waits_for_disk_ ? 0 : limit_;
 }
 
 AppendPath::Entered AppendPath::enter(uint64_t bytes) noexcept {
   if (!gate_.enter()) return Entered::kShut;
   if (bytes <= limit_ - position_) return Entered::kInside;
-  limit_ = reserved_.load();  // the helper goes ahead of us
+  look_at_limit();  // the helper goes ahead of us
   if (bytes <= limit_ - position_) return Entered::kInside;
   gate_.leave();
   return Entered::kNoRoom;

@@ -28,6 +28,7 @@ enum class AppendStatus : uint8_t {
   kClosed,
   kForked,          // this is a child of the process that opened it
   kClaimOpen,       // commit or abort the claim first
+  kUnknownBlob,     // blob.h: no such column or codec, a column twice, or an empty payload
 };
 std::string_view append_status_name(AppendStatus status) noexcept;
 
@@ -41,8 +42,17 @@ class AppendPath {
  public:
   // Before the first append. `bell` and `live` outlive this. `highest`: of each clock over all records that there are.
   void begin(const FeedInfo& feed, shm::Doorbell& bell, LivePage& live, const uint64_t (&highest)[kClocksMax]) noexcept;
-  // From now on records go into this chunk, which holds none. `reserved`: how many bytes of it are there; it grows.
-  void adopt(std::byte* data, ChunkWords words, uint64_t first_seq, shm::PublishedWord reserved) noexcept;
+  // A chunk as appends see it.
+  struct Chunk {
+    std::byte* data = nullptr;
+    ChunkWords words;
+    uint64_t ordinal = 0;
+    uint64_t first_seq = 0;
+    shm::PublishedWord reserved;  // how many bytes of it are there; it grows
+    bool waits_for_disk = false;  // every append does: all go the long way
+  };
+  // From now on records go into this chunk, which holds none.
+  void adopt(const Chunk& chunk) noexcept;
 
   // The common case: one row, whose clocks do not step back, into room that is there. False: nothing was done; the long way tells.
   // Inline, so that the copy of a row whose size the compiler knows is a few stores.
@@ -50,7 +60,7 @@ class AppendPath {
     if (bytes != plain_row_bytes_ || !gate_.enter()) [[unlikely]] return false;
     const uint64_t at = position_;
     const uint64_t end = at + bytes;
-    bool usual = end <= limit_;
+    bool usual = end <= short_limit_;
     for (size_t k = 0; k < clocks_; ++k) usual &= load<uint64_t>(static_cast<const std::byte*>(row) + 8 * k) >= highest_[k];
     if (!usual) [[unlikely]] {
       gate_.leave();
@@ -86,12 +96,14 @@ class AppendPath {
   // A claim stays inside from enter() to publish() or leave(); no append passes meanwhile.
   void set_claimed(uint64_t bytes) noexcept {
     claimed_ = bytes;
-    plain_row_bytes_ = bytes != 0 ? 0 : usual_row_bytes_;
+    plain_row_bytes_ = bytes != 0 ? 0 : record_bytes_;
   }
   uint64_t claimed() const noexcept { return claimed_; }
   std::byte* place() const noexcept { return data_ + position_; }
   uint64_t position() const noexcept { return position_; }
   uint64_t next_seq() const noexcept { return seq_; }
+  uint64_t ordinal() const noexcept { return ordinal_; }              // of the chunk; inside
+  bool waits_for_disk() const noexcept { return waits_for_disk_; }  // inside
   shm::Gate& gate() noexcept { return gate_; }
   const shm::Gate& gate() const noexcept { return gate_; }
   const uint64_t (&highest() const noexcept)[kClocksMax] { return highest_; }
@@ -105,19 +117,22 @@ class AppendPath {
   };
   static constexpr uint64_t kAheadBytes = 768;
   bool note(const std::byte* clocks, bool first_in_chunk) noexcept;
+  void look_at_limit() noexcept;
   void begin_noting() noexcept;
 
   shm::Gate gate_;
   std::byte* data_ = nullptr;
   ChunkWords words_;
   uint64_t position_ = 0;
-  uint64_t limit_ = 0;            // what reserved_ was when it was looked at
+  uint64_t short_limit_ = 0;      // limit_, or 0: every append goes the long way
   uint64_t seq_ = 0;              // of the next record
   uint64_t highest_[kClocksMax] = {};
-  size_t plain_row_bytes_ = 0;    // 0: every append goes the long way
+  size_t plain_row_bytes_ = 0;    // 0: a claim is open, or these are frames. The appending thread's alone, in and out of the gate
   size_t clocks_ = 1;
   shm::Doorbell* bell_ = nullptr;
-  size_t usual_row_bytes_ = 0;
+  uint64_t limit_ = 0;            // what reserved_ was when it was looked at
+  uint64_t ordinal_ = 0;
+  bool waits_for_disk_ = false;
   uint64_t claimed_ = 0;
   uint64_t records_ = 0;          // frames in the chunk
   uint32_t record_bytes_ = 0;

@@ -11,13 +11,14 @@ namespace {
 
 bool is_it(const ChunkHeader& header, const FeedInfo& feed, const ChunkInfo& info) noexcept {
   return header.base_id == feed.base_id && header.feed_id == feed.id && header.ordinal == info.ordinal && header.epoch == info.epoch &&
-         header.schema_hash == feed.schema_hash && header.created_wall_ns == info.tag && header.layout == feed.schema.layout() &&
-         header.clocks == feed.schema.clocks() && header.record_bytes == feed.schema.record_bytes();
+         feed.knows(header.schema_id, header.schema_hash) && header.created_wall_ns == info.tag && header.layout == feed.schema.layout() &&
+         header.clocks == feed.schema.clocks() && header.record_bytes == feed.version(header.schema_id)->record_bytes();
 }
 
 }  // namespace
 
-AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& out) {
+AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& out,
+                                             int looks) {
   auto chunk = std::make_shared<AttachedChunk>();
   chunk->files_ = &files;
   const std::string disk_path = concat(feed.directory, "/", chunk_name(info.ordinal));
@@ -91,8 +92,14 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
   } else {
     chunk->checked_to_ = ~uint64_t{0};  // without a footer it was checked just now
   }
-  chunk->mapping_ = Mapping::of(file, std::min(file.size(), disk.header.data_offset + disk.verified_end), false);
-  if (chunk->mapping_.size() < disk.header.data_offset + disk.verified_end) throw FeedError(Fault::kCorrupt, disk_path, " was cut while it was opened");
+  const uint64_t mapped_end = disk.header.data_offset + disk.verified_end;
+  const uint64_t size_now = file.size();
+  if (size_now < mapped_end) {
+    // The recovery of a next writer takes an unsealed chunk's unverified end away (F-52): what is left is examined again.
+    if (looks <= 1) throw FeedError(Fault::kCorrupt, disk_path, " was cut to ", size_now, " bytes each time that it was opened: expected ", mapped_end);
+    return attach(feed, info, files, verify, out, looks - 1);
+  }
+  chunk->mapping_ = Mapping::of(file, mapped_end, false);
   chunk->data_ = chunk->mapping_.data() + disk.header.data_offset;
   out = std::move(chunk);
   return Outcome::kOk;

@@ -20,7 +20,8 @@ class AttachedChunk {
   enum class Outcome : uint8_t { kOk, kNotYet, kGone };
   // Where `info` lies: kNotYet: prepared, not begun. kGone: neither in memory nor on disk. Throws FeedError for what the machine
   // refuses, kCorrupt for a file that is not that chunk.
-  static Outcome attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& chunk);
+  static Outcome attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& chunk,
+                        int looks = 4);
 
   const ChunkHeader& header() const noexcept { return header_; }
   uint64_t first_seq() const noexcept { return first_seq_; }

@@ -56,6 +56,7 @@ ChunkHeader ChunkHeader::plan(const FeedInfo& feed, uint64_t data_bytes) {
   header.base_id = feed.base_id;
   header.feed_id = feed.id;
   header.schema_hash = feed.schema_hash;
+  header.schema_id = feed.schema_id;
   header.layout = feed.schema.layout();
   header.clocks = static_cast<uint8_t>(feed.schema.clocks());
   header.align_log2 = static_cast<uint8_t>(std::countr_zero(feed.schema.payload_align()));
@@ -304,17 +305,18 @@ DiskChunk examine_chunk(const File& file, bool verify_blocks) {
   return chunk;
 }
 
-Schema schema_from_chunks(const FeedInfo& feed, Files& files) {
+Schema schema_from_chunks(const FeedInfo& feed, Files& files, uint32_t schema_id) {
+  if (schema_id == 0) schema_id = feed.schema_id;
   for (const std::string& name : names_in(feed.directory)) {
     if (!ordinal_of(name) || !name.ends_with(".data")) continue;
     try {
       const File file = File::open(files, concat(feed.directory, "/", name), O_RDONLY);
       std::vector<std::byte> page(kChunkPageBytes);
       const ChunkHeader header = ChunkHeader::decode(file.read(page, 0), file.path());
-      if (header.feed_id != feed.id) continue;
+      if (header.feed_id != feed.id || header.schema_id != schema_id) continue;
       std::vector<std::byte> block(header.schema_bytes);
       const Schema schema = Schema::decode(file.read(block, header.schema_offset));
-      if (schema.hash() == feed.schema_hash) return schema;
+      if (schema.hash() == (schema_id == feed.schema_id ? feed.schema_hash : header.schema_hash)) return schema;
     } catch (const FeedError&) {  // another chunk may be better
     }
   }

@@ -178,8 +178,9 @@ struct DiskChunk {
 // Read header and footer; without a footer (or with `verify_blocks`) the data too. Throws only when not even the header is right.
 DiskChunk examine_chunk(const File& file, bool verify_blocks);
 
-// The schema that the chunks of a feed carry, for a feed whose schema file is lost (F-17). Throws FeedError kCorrupt: none has it.
-Schema schema_from_chunks(const FeedInfo& feed, Files& files);
+// The schema that the chunks of a feed carry, for a feed whose schema file is lost (F-17); of that version, 0: the newest. Throws
+// FeedError kCorrupt: none has it.
+Schema schema_from_chunks(const FeedInfo& feed, Files& files, uint32_t schema_id = 0);
 
 // ---- frames ---------------------------------------------------------------------------------------------------------------
 
@@ -234,6 +235,15 @@ class LivePage {
   shm::PublishedWord heartbeat_ns() const noexcept { return shm::PublishedWord(mapping_.data() + 328); }
   shm::PublishedWord durable_seq() const noexcept { return shm::PublishedWord(mapping_.data() + 336); }
   shm::PublishedWord floor_seq() const noexcept { return shm::PublishedWord(mapping_.data() + 344); }
+  shm::PublishedWord last_append_ns() const noexcept { return shm::PublishedWord(mapping_.data() + 352); }  // to 5 ms
+  // Counters of this tenure (F-138), each written by one thread of the writer.
+  shm::PublishedWord rotations() const noexcept { return shm::PublishedWord(mapping_.data() + 512); }
+  shm::PublishedWord syncs() const noexcept { return shm::PublishedWord(mapping_.data() + 576); }
+  shm::PublishedWord sync_ns_total() const noexcept { return shm::PublishedWord(mapping_.data() + 584); }
+  shm::PublishedWord sync_ns_max() const noexcept { return shm::PublishedWord(mapping_.data() + 592); }
+  shm::PublishedWord waits() const noexcept { return shm::PublishedWord(mapping_.data() + 640); }  // of appends, for room
+  shm::PublishedWord wait_ns_total() const noexcept { return shm::PublishedWord(mapping_.data() + 648); }
+  shm::PublishedWord recovered() const noexcept { return shm::PublishedWord(mapping_.data() + 704); }  // records, at open
   // The maxima over all chunks before the latest: with that chunk's own words, O(1) for has_data_since().
   shm::PublishedWord highest_before(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 384 + 8 * k); }
   shm::PublishedWord regressions(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 448 + 8 * k); }

@@ -12,6 +12,7 @@ std::string_view fault_name(Fault fault) noexcept {
     case Fault::kInvalidSchema: return "INVALID_SCHEMA";
     case Fault::kInvalidSize: return "INVALID_SIZE";
     case Fault::kSchemaConflict: return "SCHEMA_CONFLICT";
+    case Fault::kSchemaMismatch: return "SCHEMA_MISMATCH";
     case Fault::kImmutable: return "IMMUTABLE";
     case Fault::kWriterBusy: return "WRITER_BUSY";
     case Fault::kFenced: return "FENCED";
@@ -61,6 +62,7 @@ Code code_of(Fault fault) noexcept {
     case Fault::kPermission: return Code::kPermission;
     case Fault::kUnsupportedVersion:
     case Fault::kUnsupportedFs: return Code::kUnsupported;
+    case Fault::kSchemaMismatch:
     case Fault::kCorrupt:
     case Fault::kFeedDamaged: return Code::kCorrupt;
     case Fault::kIo: return Code::kInternal;

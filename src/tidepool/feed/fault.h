@@ -16,6 +16,7 @@ enum class Fault : uint8_t {
   kInvalidSchema,      // F-13..F-16
   kInvalidSize,        // F-20
   kSchemaConflict,     // F-6, F-18: the feed exists and is another one
+  kSchemaMismatch,     // F-17: the schema that is there is not the one that the registry names
   kImmutable,          // F-10
   kWriterBusy,         // somebody writes it
   kFenced,             // we wrote it, and lost that right

@@ -7,6 +7,7 @@
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
+#include "tidepool/feed/shm_use.h"
 
 namespace tidepool::feed {
 namespace {
@@ -15,13 +16,16 @@ constexpr uint64_t kReserveStepBytes = uint64_t{1} << 20;
 
 }  // namespace
 
-ChunkMaker::ChunkMaker(const FeedInfo& feed, Files& files, uint64_t epoch)
-    : feed_(feed), files_(files), epoch_(epoch), schema_block_(feed.schema.encode()) {}
+ChunkMaker::ChunkMaker(const FeedInfo& feed, Files& files, uint64_t epoch, uint64_t base_shm_bytes_max)
+    : feed_(feed), files_(files), epoch_(epoch), base_shm_bytes_max_(base_shm_bytes_max), schema_block_(feed.schema.encode()) {}
 
-std::shared_ptr<LiveChunk> ChunkMaker::make(uint64_t ordinal) {
+std::shared_ptr<LiveChunk> ChunkMaker::make(uint64_t ordinal, const FeedOptions& options, uint64_t promised) {
   auto chunk = std::make_shared<LiveChunk>();
   ChunkHeader& header = chunk->header;
-  header = ChunkHeader::plan(feed_, feed_.options.chunk_bytes);
+  FeedInfo planned = feed_;
+  planned.options = options;
+  chunk->options = options;
+  header = ChunkHeader::plan(planned, options.chunk_bytes);
   header.ordinal = ordinal;
   header.epoch = epoch_;
   header.created_wall_ns = realtime_ns();
@@ -32,10 +36,10 @@ std::shared_ptr<LiveChunk> ChunkMaker::make(uint64_t ordinal) {
   try {
     if (feed_.options.storage == Storage::kDurable) {
       create_on_disk(*chunk);
-    } else if (auto spare = take_spare()) {
+    } else if (auto spare = take_spare(*chunk)) {
       adopt(*chunk, std::move(*spare));
     } else {
-      create(*chunk);
+      create(*chunk, promised);
     }
     chunk->words = ChunkWords(chunk->words_mapping.data());
     reserve(*chunk, std::min(header.capacity, kReserveStepBytes));
@@ -47,9 +51,20 @@ std::shared_ptr<LiveChunk> ChunkMaker::make(uint64_t ordinal) {
   return chunk;
 }
 
-void ChunkMaker::create(LiveChunk& chunk) {
+// With `more` bytes more the base stays below its cap; what we only keep for later goes first. Throws.
+void ChunkMaker::check_room(uint64_t more) {
+  try {
+    check_shm_cap(feed_, more, base_shm_bytes_max_);
+  } catch (const FeedError&) {
+    drop_spares();
+    check_shm_cap(feed_, more, base_shm_bytes_max_);
+  }
+}
+
+void ChunkMaker::create(LiveChunk& chunk, uint64_t promised) {
   const ChunkHeader& header = chunk.header;
-  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, feed_.options.file_mode, true);
+  check_room(header.file_bytes() + promised);
+  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
   chunk.data_file.reserve(0, header.data_offset);
   chunk.data_file.resize(header.file_bytes());
   chunk.words_mapping = Mapping::of(chunk.data_file, header.file_bytes(), true);
@@ -61,13 +76,14 @@ void ChunkMaker::create(LiveChunk& chunk) {
 
 void ChunkMaker::create_on_disk(LiveChunk& chunk) {
   const ChunkHeader& header = chunk.header;
-  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, feed_.options.file_mode, true);
+  check_room(kChunkPageBytes);
+  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
   chunk.data_file.reserve(0, kChunkPageBytes);
   chunk.data_file.resize(kChunkPageBytes);
   chunk.words_mapping = Mapping::of(chunk.data_file, kChunkPageBytes, true);
   const auto constant = header.encode();
   std::memcpy(chunk.words_mapping.data(), constant.data(), constant.size());
-  chunk.disk = ChunkFile::create(files_, feed_.directory, header, schema_block_, feed_.options.file_mode, true);
+  chunk.disk = ChunkFile::create(files_, feed_.directory, header, schema_block_, chunk.options.file_mode, true);
   chunk.data_mapping = Mapping::of(chunk.disk->file(), header.file_bytes(), true);
   chunk.data = chunk.data_mapping.data() + header.data_offset;
 }
@@ -85,9 +101,9 @@ void ChunkMaker::reserve(LiveChunk& chunk, uint64_t end) {
     const File& file = on_disk ? chunk.disk->file() : chunk.data_file;
     // In shared memory, pages that were touched are space that is there. On disk they are not, and where touching is refused
     // (before Linux 5.14, or because there is no space) reserving says why.
-    const bool touch = feed_.options.prefault && !on_disk;
+    const bool touch = chunk.options.prefault && !on_disk;
     if (!touch || files_.populate(chunk.data + from, to - from) != 0) file.reserve(chunk.header.data_offset + from, to - from);
-    if (feed_.options.prefault && on_disk) files_.populate(chunk.data + from, to - from);  // for speed alone
+    if (chunk.options.prefault && on_disk) files_.populate(chunk.data + from, to - from);  // for speed alone
     chunk.reserved().publish(to);
   }
 }
@@ -95,7 +111,7 @@ void ChunkMaker::reserve(LiveChunk& chunk, uint64_t end) {
 bool ChunkMaker::reserve_more(LiveChunk& chunk) {
   const uint64_t reserved = chunk.reserved().load();
   // Without prefault a slow feed with large chunks stays small: some steps ahead of what is written (F-31).
-  const uint64_t wanted = feed_.options.prefault ? chunk.header.capacity
+  const uint64_t wanted = chunk.options.prefault ? chunk.header.capacity
                                                  : std::min(chunk.header.capacity, chunk.words.committed().load() + 4 * kReserveStepBytes);
   if (reserved >= wanted) return false;
   reserve(chunk, reserved + 1);
@@ -118,19 +134,20 @@ void ChunkMaker::retire(std::shared_ptr<LiveChunk> chunk) {
     unlink_file(files_, chunk->data_path);
     return;
   }
-  Spare spare{std::move(chunk->data_file), std::move(chunk->words_mapping)};
+  Spare spare{std::move(chunk->data_file), std::move(chunk->words_mapping), chunk->options.file_mode};
   spare.file.renamed(path);
   chunk->words = {};
   const std::scoped_lock lock(spares_mutex_);
   spares_.push_back(std::move(spare));
-  if (spares_.size() <= feed_.options.live_chunks) return;
+  if (spares_.size() <= chunk->options.live_chunks) return;
   files_.unlink(spares_.front().file.path());  // somebody keeps it: it ends with its last reader
   spares_.pop_front();
 }
 
-std::optional<ChunkMaker::Spare> ChunkMaker::take_spare() {
+std::optional<ChunkMaker::Spare> ChunkMaker::take_spare(const LiveChunk& chunk) {
   const std::scoped_lock lock(spares_mutex_);
   for (auto at = spares_.begin(); at != spares_.end(); ++at) {
+    if (at->mapping.size() != chunk.header.file_bytes() || at->mode != chunk.options.file_mode) continue;  // of other settings
     // Granted only when no other open file and no other mapping of it is left, and until it is given back nobody can open it:
     // also not who looked its old name up before it went (rulings F-a, F-29).
     if (files_.lease(at->file.fd(), true) != 0) continue;

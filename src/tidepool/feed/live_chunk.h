@@ -1,6 +1,8 @@
 #pragma once
 // A chunk as its writer has it, and where such chunks come from and go to. Private to feed/.
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -17,6 +19,7 @@ namespace tidepool::feed {
 // Who guards what: `reserve_mutex` that reserved() grows; the writer's mutex `first_nonempty_ns`; the persister's what lies below
 // the line; the rest is set before the chunk is shared.
 struct LiveChunk {
+  FeedOptions options;  // in force when it was prepared (F-10)
   ChunkHeader header;
   uint64_t first_seq = 0;
   Activation activation;
@@ -53,11 +56,13 @@ struct LiveChunk {
 // Thread safety: make() by one thread at a time; the rest by any.
 class ChunkMaker {
  public:
-  ChunkMaker(const FeedInfo& feed, Files& files, uint64_t epoch);
+  // `base_shm_bytes_max`: WriterOptions.
+  ChunkMaker(const FeedInfo& feed, Files& files, uint64_t epoch, uint64_t base_shm_bytes_max);
   void set_live_directory(const std::string& directory) { live_directory_ = directory; }
 
-  // A new chunk that is registered nowhere, some of its space reserved. Throws.
-  std::shared_ptr<LiveChunk> make(uint64_t ordinal);
+  // A new chunk that is registered nowhere, made as `options` want it, some of its space reserved. `promised`: shared memory that other
+  // chunks of this writer will still take. Throws.
+  std::shared_ptr<LiveChunk> make(uint64_t ordinal, const FeedOptions& options, uint64_t promised);
   // Space for the first `end` bytes of data and some more. Throws, with what was there before.
   void reserve(LiveChunk& chunk, uint64_t end);
   // One step more; false: all of it is there.
@@ -74,15 +79,19 @@ class ChunkMaker {
   struct Spare {
     File file;
     Mapping mapping;
+    mode_t mode = 0;
   };
-  std::optional<Spare> take_spare();
+  // One that fits.
+  std::optional<Spare> take_spare(const LiveChunk& chunk);
+  void check_room(uint64_t more);
   void adopt(LiveChunk& chunk, Spare spare);
-  void create(LiveChunk& chunk);
+  void create(LiveChunk& chunk, uint64_t promised);
   void create_on_disk(LiveChunk& chunk);
 
   const FeedInfo& feed_;
   Files& files_;
   uint64_t epoch_;
+  uint64_t base_shm_bytes_max_;
   std::string live_directory_;
   std::vector<std::byte> schema_block_;
   std::mutex spares_mutex_;  // guards spares_

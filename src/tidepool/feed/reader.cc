@@ -20,7 +20,7 @@ std::string_view writer_state_name(WriterState state) noexcept {
 }
 
 FeedReader::Impl::Impl(const std::string& base, const std::string& name, const ReaderOptions& options)
-    : options_(options), files_(*options.files), feed_(find_feed(base, name, files_)), registry_(FeedRegistry::open(feed_, files_, false)) {
+    : options_(options), files_(*options.files), base_(base), feed_(find_feed(base, name, files_)), registry_(FeedRegistry::open(feed_, files_, false)) {
   learn();
   seek(options.from);
 }
@@ -29,6 +29,7 @@ void FeedReader::Impl::seek(const At& at) {
   refresh();
   here_ = nullptr;
   pending_time_.reset();
+  at_mark_.reset();
   cursor_epoch_ = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
   last_epoch_ = 0;
   switch (at.kind) {
@@ -39,14 +40,8 @@ void FeedReader::Impl::seek(const At& at) {
       break;
     }
     case At::Kind::kOldest: next_seq_ = first_seq(); break;
-    case At::Kind::kTime: {
-      if (at.clock >= feed_.schema.clocks()) throw FeedError(Fault::kUsage, "there is no clock ", at.clock, " in feed ", feed_.name);
-      const uint64_t end = committed_seq();
-      const auto found = first_after(at.value, at.clock);
-      next_seq_ = found ? *found : end;
-      if (!found) pending_time_ = at;
-      break;
-    }
+    case At::Kind::kTime: seek_time(at); break;
+    case At::Kind::kMark: seek_mark(at); break;
     case At::Kind::kSequence:
       if (at.value > committed_seq()) {
         throw FeedError(Fault::kOutOfRange, "record ", at.value, " of feed ", feed_.name, " was not written yet: the next one is ", committed_seq());
@@ -63,6 +58,30 @@ void FeedReader::Impl::seek(const At& at) {
       last_epoch_ = at.saved.epoch;
       break;
   }
+}
+
+void FeedReader::Impl::seek_time(const At& at) {
+  check_clock(at.clock);
+  const uint64_t end = committed_seq();
+  const auto found = find_after(at.value, at.clock);
+  next_seq_ = found ? *found : end;
+  if (!found) pending_time_ = at;
+}
+
+void FeedReader::Impl::seek_mark(const At& at) {
+  check_clock(at.clock);
+  const uint64_t floor = first_seq();
+  const uint64_t end = committed_seq();  // a mark may outlive its record, until the next writer has found that out
+  const MarkInfo* earliest = nullptr;  // that is kept
+  const MarkInfo* best = nullptr;
+  for (const MarkInfo& mark : registry_.marks()) {
+    if (mark.seq >= end) break;
+    if (mark.seq >= floor && earliest == nullptr) earliest = &mark;
+    if (mark.clocks[at.clock] <= at.value) best = &mark;
+  }
+  if (best == nullptr || (best->seq < floor && earliest == nullptr)) return seek_time(at);
+  at_mark_ = best->seq < floor ? *earliest : *best;
+  next_seq_ = at_mark_->seq;
 }
 
 Checkpoint FeedReader::Impl::checkpoint() const {
@@ -90,6 +109,8 @@ FeedReader FeedReader::open(const std::string& base, const std::string& name, co
 
 const FeedInfo& FeedReader::feed() const noexcept { return impl_->feed(); }
 void FeedReader::seek(const At& at) { impl_->seek(at); }
+void FeedReader::cancel() noexcept { impl_->cancel(); }
+const std::optional<MarkInfo>& FeedReader::at_mark() const noexcept { return impl_->at_mark(); }
 Item FeedReader::next(uint64_t timeout_ns) { return impl_->next(timeout_ns); }
 Batch FeedReader::next_batch(uint64_t max_rows, uint64_t timeout_ns) { return impl_->next_batch(max_rows, timeout_ns); }
 std::shared_ptr<const void> FeedReader::hold() const { return impl_->hold(); }
@@ -123,6 +144,10 @@ namespace {
 [[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
   throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read", gap.text.empty() ? "" : ": ", gap.text);
 }
+[[noreturn]] void refuse_versions(const FeedInfo& feed, const Batch& piece) {
+  throw FeedError(Fault::kUsage, "from record ", piece.first_seq, " on, feed ", feed.name, " has version ", piece.schema_id,
+                  " of its schema: read the range in pieces, or make one of all versions by a Projection");
+}
 void check_size(size_t bytes, uint64_t bytes_max) {
   if (bytes > bytes_max) throw FeedError(Fault::kResultTooLarge, "the range holds more than ", bytes_max, " bytes: read it in batches");
 }
@@ -130,9 +155,12 @@ void check_size(size_t bytes, uint64_t bytes_max) {
 
 std::vector<std::byte> FeedReader::read_range(const TimeRange& time, uint64_t bytes_max) {
   std::vector<std::byte> out;
+  uint32_t version = 0;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
     if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (version != 0 && piece.schema_id != version) refuse_versions(feed(), piece);
+    version = piece.schema_id;
     check_size(out.size() + piece.rows.size(), bytes_max);
     out.insert(out.end(), piece.rows.begin(), piece.rows.end());
   }
@@ -141,9 +169,12 @@ std::vector<std::byte> FeedReader::read_range(const TimeRange& time, uint64_t by
 
 uint64_t FeedReader::read_range_into(MutableBytes to, const TimeRange& time) {
   uint64_t done = 0;
+  uint32_t version = 0;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
     if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (version != 0 && piece.schema_id != version) refuse_versions(feed(), piece);
+    version = piece.schema_id;
     if (piece.rows.size() > to.size() - done) {
       throw FeedError(Fault::kResultTooLarge, "the range holds more than the ", to.size(), " bytes that there are for it: read it in batches");
     }
@@ -163,8 +194,11 @@ std::vector<std::byte> FeedReader::read_column(std::string_view name, const Time
     const size_t at = out.size();
     check_size(at + piece.count * field->bytes(), bytes_max);
     out.resize(at + piece.count * field->bytes());
+    const Schema* version = feed().version(piece.schema_id);
+    if (version == nullptr || version->field(name) == nullptr) refuse_versions(feed(), piece);
     const std::byte* from = piece.rows.data() + field->offset;
-    for (uint64_t i = 0; i < piece.count; ++i) std::memcpy(out.data() + at + i * field->bytes(), from + i * feed().record_bytes, field->bytes());
+    const size_t row_bytes = piece.rows.size() / piece.count;
+    for (uint64_t i = 0; i < piece.count; ++i) std::memcpy(out.data() + at + i * field->bytes(), from + i * row_bytes, field->bytes());
   }
   return out;
 }
@@ -177,6 +211,7 @@ uint64_t FeedReader::durable_seq() { return impl_->durable_seq(); }
 WriterState FeedReader::writer_state() { return impl_->writer_state(); }
 const std::vector<SegmentInfo>& FeedReader::segments() { return impl_->registry().segments(); }
 const std::vector<LossInfo>& FeedReader::losses() { return impl_->registry().losses(); }
+const std::vector<MarkInfo>& FeedReader::marks() { return impl_->registry().marks(); }
 const std::vector<ChunkInfo>& FeedReader::chunks() { return impl_->registry().chunks(); }
 const std::vector<EpochInfo>& FeedReader::epochs() { return impl_->registry().epochs(); }
 const std::vector<std::string>& FeedReader::warnings() { return impl_->registry().warnings(); }

@@ -24,7 +24,7 @@ namespace tidepool::feed {
 
 // Where to begin.
 struct At {
-  enum class Kind : uint8_t { kLatest, kLast, kOldest, kTime, kSequence, kCheckpoint };
+  enum class Kind : uint8_t { kLatest, kLast, kOldest, kTime, kSequence, kCheckpoint, kMark };
   Kind kind = Kind::kLatest;
   uint64_t value = 0;
   size_t clock = 0;
@@ -35,12 +35,15 @@ struct At {
   static At oldest() { return {Kind::kOldest}; }
   static At time(uint64_t t, size_t clock = 0) { return {Kind::kTime, t, clock}; }  // the first record whose clock is t or later
   static At sequence(uint64_t seq) { return {Kind::kSequence, seq}; }
+  // The latest marked record whose clock is t or earlier; without one, time(t). FeedReader::at_mark() tells which it was (F-39).
+  static At mark(uint64_t t, size_t clock = 0) { return {Kind::kMark, t, clock}; }
   static At checkpoint(const Checkpoint& saved) { return {Kind::kCheckpoint, 0, 0, saved}; }
 };
 
 struct ReaderOptions {
   At from = At::latest();
   bool stop_when_inactive = false;               // kEnded once all is read and nobody writes; else wait for the next writer
+  uint64_t grace_ns = 0;                         // ... and nobody has come for this long: writers that restart are no end (F-84)
   bool verify = true;                            // checksums of a disk block when it is first touched
   uint64_t stalled_after_ns = 5 * kNsPerSecond;  // heartbeat and records that stand still for this long: kStalled
   size_t mapped_chunks_max = 8;                  // bounded, whatever the feed's size
@@ -73,6 +76,7 @@ struct Item {
     kEnded,     // all is read, nobody writes (only with stop_when_inactive)
     kReplaced,  // another feed has the name now; nothing follows
     kDeleted,   // nothing follows (F-11)
+    kCancelled, // cancel() was called; told once, then reading goes on
   };
   Kind kind = Kind::kIdle;
   uint64_t seq = 0;    // kRow, kFrame
@@ -80,6 +84,7 @@ struct Item {
   Bytes meta;          // a frame's opaque header
   FrameHead frame;     // kFrame
   Gap gap;             // kGap, kDiverged
+  uint32_t schema_id = 1;  // kRow: the version of the schema that it was written by: feed().version(schema_id) (F-18)
 
   bool is_record() const noexcept { return kind == Kind::kRow || kind == Kind::kFrame; }
   uint64_t clock(size_t k) const noexcept { return kind == Kind::kFrame ? frame.clocks[k] : load<uint64_t>(bytes.data() + 8 * k); }
@@ -99,6 +104,7 @@ struct Batch {
   uint64_t count = 0;
   Bytes rows;
   Gap gap;
+  uint32_t schema_id = 1;  // of all of them
 };
 
 enum class WriterState : uint8_t { kNever, kActive, kStalled, kClosed, kCrashed };
@@ -124,6 +130,9 @@ class FeedReader {
   class Impl;
 
  public:
+  // Reading a memory feed whose records are gone with their writer is an error, kNoLiveData, not an empty success: of queries always,
+  // of next() where it would say kEnded (F-89).
+  //
   // Find the feed by name, through the global registry alone. Throws FeedError kBaseNotFound, kFeedNotFound, kPermission,
   // kCorrupt, kUnsupportedVersion; kOutOfRange, kUsage for a beginning that cannot be.
   static FeedReader open(const std::string& base, const std::string& name, const ReaderOptions& options = {});
@@ -136,6 +145,9 @@ class FeedReader {
 
   // Go elsewhere, at any time, also from live to history and back (F-83).
   void seek(const At& at);
+  // After seek(At::mark()): the mark that it stands at; if the one asked for has expired, the earliest that is kept. nullopt: there
+  // was none, and it stands where At::time() does.
+  const std::optional<MarkInfo>& at_mark() const noexcept;
   // The next record or event. Waits up to `timeout_ns` parked, not spinning; 0 looks once. Throws FeedError only for what the
   // machine refuses (files, mappings, permission).
   [[nodiscard]] Item next(uint64_t timeout_ns = 0);
@@ -143,6 +155,9 @@ class FeedReader {
   [[nodiscard]] Batch next_batch(uint64_t max_rows = ~uint64_t{0}, uint64_t timeout_ns = 0);
   // Keeps the memory that the last Item, Batch or Slice points into.
   std::shared_ptr<const void> hold() const;
+
+  // From any thread: a next() that waits, or else the one that comes, gives kCancelled at once (F-81).
+  void cancel() noexcept;
 
   uint64_t next_seq() const noexcept;  // of the record that next() would give
   Checkpoint checkpoint() const;
@@ -172,9 +187,10 @@ class FeedReader {
   };
   Range range(const TimeRange& time);
   Range range_seq(uint64_t from, uint64_t to);
-  // The same as one copy; throws kResultTooLarge above `bytes_max`, kCorrupt at a gap (F-104).
+  // The same as one copy; throws kResultTooLarge above `bytes_max`, kCorrupt at a gap (F-104), kUsage for rows of several versions of
+  // the schema (projection.h makes one of them).
   std::vector<std::byte> read_range(const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
-  // The same into memory of the caller's; bytes written. Throws kResultTooLarge when they do not fit.
+  // The same into memory of the caller's; bytes written. Throws as read_range() does, kResultTooLarge when they do not fit.
   uint64_t read_range_into(MutableBytes to, const TimeRange& time);
   // One field of all rows of the range, side by side (F-99).
   std::vector<std::byte> read_column(std::string_view field, const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
@@ -189,6 +205,7 @@ class FeedReader {
   WriterState writer_state();
   const std::vector<SegmentInfo>& segments();
   const std::vector<LossInfo>& losses();
+  const std::vector<MarkInfo>& marks();
   const std::vector<ChunkInfo>& chunks();
   const std::vector<EpochInfo>& epochs();
   const std::vector<std::string>& warnings();

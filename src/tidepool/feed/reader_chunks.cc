@@ -34,16 +34,45 @@ void FeedReader::Impl::learn() {
   cache_.remove_if([](const Chunk& chunk) { return chunk->provisional(); });
   if (here_ && here_->provisional()) here_ = nullptr;
   const uint64_t epoch = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
+  learn_versions();
   if (!live_ || live_->epoch() < epoch) {
     live_.reset();
     bell_.reset();
     newest_ = nullptr;
     if (const auto directory = trusted_live_directory(feed_)) {
       live_directory_ = *directory;
+      {
+        const std::scoped_lock lock(stop_->mutex);
+        stop_->live_directory = *directory;
+      }
       live_ = LivePage::open(files_, *directory, feed_);
       if (live_) bell_ = shm::Doorbell::open(*directory);
     }
   }
+}
+
+// A writer may have come with a newer version of the schema (F-18). What feed().schema says stays: it is how this reader began.
+void FeedReader::Impl::learn_versions() {
+  if (registry_.settings_changes() == settings_seen_) return;
+  settings_seen_ = registry_.settings_changes();
+  const GlobalRegistry global = GlobalRegistry::open(base_, files_);
+  const FeedInfo* named = global.find(feed_.name);
+  if (named == nullptr || named->id != feed_.id) return;  // deleted or replaced: told elsewhere
+  FeedInfo now = *named;
+  load_schemas(now, files_);
+  feed_.versions = std::move(now.versions);
+}
+
+// All that a memory feed held went with its writer, or with the boot: that is not the same as never having held anything (F-89).
+void FeedReader::Impl::check_live_data() {
+  if (feed_.options.storage != Storage::kMemory || !settled_.empty() || registry_.epochs().empty()) return;
+  for (const size_t open : open_) {
+    Chunk chunk;
+    if (attach(registry_.chunks()[open], chunk) == AttachedChunk::Outcome::kOk && chunk->records() != 0) return;
+  }
+  const WriterState state = look_at_writer();
+  if (state == WriterState::kActive || state == WriterState::kStalled || committed_seq() == 0) return;
+  throw FeedError(Fault::kNoLiveData, "feed ", feed_.name, " lives in memory, nobody writes it, and the records that it held are gone");
 }
 
 AttachedChunk::Outcome FeedReader::Impl::attach(const ChunkInfo& info, Chunk& chunk) {

@@ -16,7 +16,7 @@ constexpr uint64_t kLookAroundNs = 50 * kNsPerMs;  // how often a waiting reader
 
 Item FeedReader::Impl::next(uint64_t timeout_ns) {
   Item item;
-  if (next_row(item)) return item;
+  if (told_to_stop(item) || next_row(item)) return item;
   if (timeout_ns == 0 && nothing_new()) return item;
   wait(timeout_ns, [&] {
     item = {};
@@ -122,11 +122,13 @@ bool FeedReader::Impl::next_row(Item& item) {
   if (here_->damage(offset, offset + bytes)) [[unlikely]] return false;
   if (held_ != here_) held_ = here_;
   item.kind = Item::Kind::kRow;
+  item.schema_id = here_->header().schema_id;
   item.seq = next_seq_++;
   item.bytes = {here_->data() + offset, bytes};
   last_epoch_ = here_->header().epoch;
   for (size_t k = 0; k < here_->header().clocks; ++k) last_clocks_[k] = item.clock(k);
   stalled_told_ = false;
+  gave_any_ = true;
   return true;
 }
 
@@ -146,6 +148,7 @@ void FeedReader::Impl::try_next(Item& item) {
       return;
     }
     ++next_seq_;
+    gave_any_ = true;
     last_epoch_ = here_->header().epoch;
     for (size_t k = 0; k < here_->header().clocks; ++k) last_clocks_[k] = item.clock(k);
     if (!pending_time_) return;
@@ -163,7 +166,7 @@ void FeedReader::Impl::try_batch(Batch& batch, Item& event, uint64_t max_rows) {
   if (pending_time_) {  // until the time asked for has come, record by record
     try_next(event);
     if (!event.is_record()) return;
-    batch = {Item::Kind::kRow, event.seq, 1, event.bytes, {}};
+    batch = {Item::Kind::kRow, event.seq, 1, event.bytes, {}, event.schema_id};
     return;
   }
   if (!stand(event)) return;
@@ -176,8 +179,9 @@ void FeedReader::Impl::try_batch(Batch& batch, Item& event, uint64_t max_rows) {
     return;
   }
   const uint64_t count = whole_rows(*here_, index, std::min(max_rows, here_->records() - index));
-  batch = {Item::Kind::kRow, next_seq_, count, {first.bytes.data(), count * here_->header().record_bytes}, {}};
+  batch = {Item::Kind::kRow, next_seq_, count, {first.bytes.data(), count * here_->header().record_bytes}, {}, first.schema_id};
   next_seq_ += count;
+  gave_any_ = true;
   last_epoch_ = here_->header().epoch;
   const std::byte* last = batch.rows.data() + batch.rows.size() - here_->header().record_bytes;
   for (size_t k = 0; k < here_->header().clocks; ++k) last_clocks_[k] = load<uint64_t>(last + 8 * k);
@@ -186,6 +190,7 @@ void FeedReader::Impl::try_batch(Batch& batch, Item& event, uint64_t max_rows) {
 // Try until there is something, the time is over, or the feed has ended; `event` gets kStalled and kEnded.
 template <typename Try>
 void FeedReader::Impl::wait(uint64_t timeout_ns, Try&& look, Item& event) {
+  if (told_to_stop(event)) return;
   if (look() != Item::Kind::kIdle) {
     stalled_told_ = false;
     return;
@@ -197,23 +202,30 @@ void FeedReader::Impl::wait(uint64_t timeout_ns, Try&& look, Item& event) {
     if (now_ns - looked_around_ns_ >= kLookAroundNs || timeout_ns == 0) {
       looked_around_ns_ = now_ns;
       const WriterState state = look_at_writer();
+      if (state == WriterState::kActive || state == WriterState::kStalled) {
+        inactive_since_ns_ = 0;
+      } else if (inactive_since_ns_ == 0) {
+        inactive_since_ns_ = now_ns;
+      }
       if (state == WriterState::kStalled && !stalled_told_) {
         stalled_told_ = true;
         event.kind = Item::Kind::kStalled;
         return;
       }
       const bool inactive = state == WriterState::kClosed || state == WriterState::kCrashed || state == WriterState::kNever;
-      if (inactive && options_.stop_when_inactive) {
+      if (inactive && options_.stop_when_inactive && now_ns - inactive_since_ns_ >= options_.grace_ns) {
         // The state first, then the last look: what was committed before it ended is delivered (F-84).
         if (look() != Item::Kind::kIdle) return;
+        if (!gave_any_) check_live_data();
         event.kind = Item::Kind::kEnded;
         return;
       }
     }
+    if (told_to_stop(event)) return;
     if (now_ns >= deadline_ns) return;
     const uint64_t until_ns = std::min(deadline_ns, now_ns + kLookAroundNs);
     if (bell_) {
-      bell_->park(until_ns, [&] { return !something_new(); });
+      bell_->park(until_ns, [&] { return !something_new() && !stop_->asked.load(); });
     } else {
       const timespec pause{0, static_cast<long>(std::min<uint64_t>(until_ns - now_ns, kNsPerMs))};
       ::nanosleep(&pause, nullptr);
@@ -222,6 +234,24 @@ void FeedReader::Impl::wait(uint64_t timeout_ns, Try&& look, Item& event) {
       stalled_told_ = false;
       return;
     }
+  }
+}
+
+bool FeedReader::Impl::told_to_stop(Item& event) {
+  if (!stop_->asked.load(std::memory_order_relaxed)) [[likely]] return false;
+  stop_->asked.store(false);
+  event = {};
+  event.kind = Item::Kind::kCancelled;
+  return true;
+}
+
+// [cancel] The flag first, then the bell: a reader that parks looks at the flag after it has announced itself.
+void FeedReader::Impl::cancel() noexcept {
+  stop_->asked.store(true);
+  try {
+    const std::scoped_lock lock(stop_->mutex);
+    if (auto bell = shm::Doorbell::open(stop_->live_directory)) bell->ring_if_parked();
+  } catch (...) {  // then it looks within 50 ms
   }
 }
 
@@ -272,6 +302,7 @@ void FeedReader::Impl::give(Item& item, const Chunk& chunk, uint64_t index) {
   if (record_bytes != 0) {
     if (const auto bad = chunk->damage(offset, offset + record_bytes)) [[unlikely]] return damaged(item, *chunk, index, *bad);
     item.kind = Item::Kind::kRow;
+    item.schema_id = chunk->header().schema_id;
     item.seq = seq;
     item.bytes = {chunk->data() + offset, record_bytes};
     return;

@@ -2,8 +2,10 @@
 // What a FeedReader is made of. Private to feed/. By responsibility: reader_chunks.cc knows which chunks there are and attaches them,
 // reader_follow.cc goes from record to record, reader_query.cc finds and ranges, reader.cc is the handle.
 
+#include <atomic>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +28,8 @@ class FeedReader::Impl {
   Batch next_batch(uint64_t max_rows, uint64_t timeout_ns);
   std::shared_ptr<const void> hold() const { return held_; }
   uint64_t next_seq() const noexcept { return next_seq_; }
+  const std::optional<MarkInfo>& at_mark() const noexcept { return at_mark_; }
+  void cancel() noexcept;
 
   Checkpoint checkpoint() const;
 
@@ -51,11 +55,16 @@ class FeedReader::Impl {
     Gap gap;
   };
 
+  void seek_time(const At& at);
+  void seek_mark(const At& at);
   void check_clock(size_t k) const;
+  std::optional<uint64_t> find_after(uint64_t t, size_t k);
 
   // what is there: reader_chunks.cc
   void refresh();
   void learn();
+  void learn_versions();
+  void check_live_data();
   AttachedChunk::Outcome attach(const ChunkInfo& info, Chunk& chunk);
   Chunk must_attach(const ChunkInfo& info);
   Chunk newest_open();
@@ -78,12 +87,14 @@ class FeedReader::Impl {
   void try_batch(Batch& batch, Item& event, uint64_t max_rows);
   template <typename Try>
   void wait(uint64_t timeout_ns, Try&& look, Item& event);
+  bool told_to_stop(Item& item);
   bool something_new();
   WriterState look_at_writer();
   bool gap_piece(Range& range, Batch& piece, const Gap& gap);
 
   ReaderOptions options_;
   Files& files_;
+  std::string base_;
   FeedInfo feed_;
   FeedRegistry registry_;
   std::vector<size_t> settled_;               // of registry_.chunks(): readable, their records known, in order
@@ -104,8 +115,19 @@ class FeedReader::Impl {
   uint64_t last_epoch_ = 0;
   uint64_t last_clocks_[kClocksMax] = {};
   std::optional<At> pending_time_;
+  std::optional<MarkInfo> at_mark_;
   std::optional<Item::Kind> gone_;
   bool stalled_told_ = false;
+  bool gave_any_ = false;
+  uint64_t inactive_since_ns_ = 0;
+  uint64_t settings_seen_ = 0;
+  // Shared with who cancels.
+  struct Stop {
+    std::atomic<bool> asked{false};
+    std::mutex mutex;
+    std::string live_directory;
+  };
+  std::unique_ptr<Stop> stop_ = std::make_unique<Stop>();
   uint64_t looked_around_ns_ = 0;
   uint64_t beat_seen_ns_ = 0;
   uint64_t committed_seen_ = 0;

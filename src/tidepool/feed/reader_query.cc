@@ -11,6 +11,12 @@ void FeedReader::Impl::check_clock(size_t k) const {
 }
 
 std::optional<uint64_t> FeedReader::Impl::first_after(uint64_t t, size_t k) {
+  refresh();
+  check_live_data();
+  return find_after(t, k);
+}
+
+std::optional<uint64_t> FeedReader::Impl::find_after(uint64_t t, size_t k) {
   check_clock(k);
   refresh();
   // The first chunk whose running maximum reaches t holds a record that does: nothing before it can.
@@ -37,6 +43,7 @@ std::optional<uint64_t> FeedReader::Impl::first_after(uint64_t t, size_t k) {
 std::optional<uint64_t> FeedReader::Impl::first_before(uint64_t t, size_t k) {
   check_clock(k);
   refresh();
+  check_live_data();
   const auto last_in = [&](AttachedChunk& chunk) -> std::optional<uint64_t> {
     const uint64_t count = chunk.records();
     if (chunk.ordered(k)) {
@@ -130,6 +137,7 @@ bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows)
     piece = {};
     piece.kind = item.kind;
     piece.first_seq = item.seq;
+    piece.schema_id = item.schema_id;
     piece.count = 1;
     piece.rows = item.bytes;
     if (rows) {
@@ -145,6 +153,7 @@ bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows)
 
 void FeedReader::Impl::prepare_range(Range& range) {
   refresh();
+  check_live_data();
   const uint64_t committed = committed_seq();
   range.end_seq_ = range.by_time_ ? committed : std::min(range.end_seq_, committed);
   if (!range.by_time_) {
@@ -154,7 +163,7 @@ void FeedReader::Impl::prepare_range(Range& range) {
   check_clock(range.time_.clock);
   if (range.time_.to <= range.time_.from) range.end_seq_ = 0;
   range.seq_ = first_seq();
-  const auto begin = first_after(range.time_.from, range.time_.clock);
+  const auto begin = find_after(range.time_.from, range.time_.clock);
   if (begin) {
     range.seq_ = *begin;
   } else {
@@ -189,7 +198,7 @@ bool FeedReader::Impl::has_data_since(uint64_t t, size_t k) {
       if (!newest_->sealed()) return false;
     }
   }
-  return first_after(t, k).has_value();
+  return find_after(t, k).has_value();
 }
 
 }  // namespace tidepool::feed

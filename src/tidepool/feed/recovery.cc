@@ -100,7 +100,7 @@ class Recovery {
       object.header = ChunkHeader::decode(file.read(page, 0), path);
       const ChunkHeader& header = object.header;
       if (header.base_id != feed_.base_id || header.feed_id != feed_.id || header.ordinal != ordinal || header.boot_id != this_boot_id() ||
-          header.schema_hash != feed_.schema_hash || (info != nullptr && (info->tag != header.created_wall_ns || info->epoch != header.epoch))) {
+          !feed_.knows(header.schema_id, header.schema_hash) || (info != nullptr && (info->tag != header.created_wall_ns || info->epoch != header.epoch))) {
         throw FeedError(Fault::kCorrupt, path, ": of another boot, feed or making");
       }
       object.whole = size >= header.file_bytes();
@@ -157,7 +157,7 @@ class Recovery {
       if (const File file = File::open_if_there(files_, disk_path(ordinal), O_RDONLY); file) {
         disk = examine_chunk(file, false);
         const ChunkHeader& header = disk->header;
-        if (header.feed_id != feed_.id || header.ordinal != ordinal || header.schema_hash != feed_.schema_hash || (known != nullptr && header.created_wall_ns != known->tag)) {
+        if (header.feed_id != feed_.id || header.ordinal != ordinal || !feed_.knows(header.schema_id, header.schema_hash) || (known != nullptr && header.created_wall_ns != known->tag)) {
           throw FeedError(Fault::kCorrupt, disk_path(ordinal), ": of another feed or making");
         }
       }

@@ -12,6 +12,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
+#include "tidepool/feed/blob.h"
 #include "tidepool/feed/chunk.h"
 
 namespace tidepool::feed {
@@ -26,6 +27,7 @@ constexpr size_t kNameAt = 136;
 constexpr size_t kShmRootAt = 264;
 constexpr size_t kTextAt = 184;
 constexpr size_t kTextBytesMax = 56;
+constexpr uint32_t kSchemaVersionsMax = 10'000;
 constexpr const char* kSchemaName = "schema.bin";
 constexpr const char* kRegistryName = "registry.bin";
 constexpr const char* kFeedRegistryName = "feed_registry.bin";
@@ -56,6 +58,7 @@ std::vector<std::byte> encode_feed(const FeedInfo& feed) {
   store(at + 96, options.retention_bytes);
   store(at + 104, feed.schema_hash);
   store(at + 112, feed.record_bytes);
+  store(at + 116, feed.schema_id);
   store(at + 120, options.backlog_bytes);
   store(at + 128, options.file_mode);
   store(at + 132, static_cast<uint16_t>(feed.name.size()));
@@ -94,26 +97,12 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   options.retention_bytes = load<uint64_t>(at + 96);
   feed.schema_hash = load<uint64_t>(at + 104);
   feed.record_bytes = load<uint32_t>(at + 112);
+  feed.schema_id = std::max<uint32_t>(1, load<uint32_t>(at + 116));
   options.backlog_bytes = load<uint64_t>(at + 120);
   options.file_mode = load<uint32_t>(at + 128);
   feed.created_wall_ns = entry.wall_ns;
   if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || feed.clocks < 1 || feed.clocks > kClocksMax) return std::nullopt;
   return feed;
-}
-
-void check_options(const Schema& schema, const FeedOptions& options) {
-  const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
-  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
-  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
-  if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
-    invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
-  }
-  if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
-    invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
-  }
-  if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
-    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
-  }
 }
 
 void remove_tree(Files& files, const std::string& directory) {
@@ -160,6 +149,57 @@ void finish_delete(const std::string& base, const FeedInfo& feed, Files& files) 
 }
 
 }  // namespace
+
+void check_options(const Schema& schema, const FeedOptions& options) {
+  const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
+  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
+  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
+  if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
+    invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
+  }
+  if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
+    invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
+  }
+  if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
+    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
+  }
+}
+
+void write_changed(const std::string& base, const FeedInfo& feed, Files& files) { write_global(base, GlobalEntry::kChanged, feed, files); }
+
+std::string schema_file_name(uint32_t schema_id) { return schema_id == 1 ? kSchemaName : concat("schema-", schema_id, ".bin"); }
+
+bool FeedInfo::knows(uint32_t version_id, uint64_t hash) const noexcept {
+  const Schema* known = version(version_id);
+  return known != nullptr && known->hash() == hash;
+}
+
+void load_schemas(FeedInfo& feed, Files& files) {
+  if (feed.schema_id > kSchemaVersionsMax) throw FeedError(Fault::kCorrupt, "feed ", feed.name, " claims to have ", feed.schema_id, " versions of its schema");
+  feed.versions.clear();
+  for (uint32_t id = 1; id <= feed.schema_id; ++id) {
+    const bool newest = id == feed.schema_id;
+    try {
+      const File file = File::open(files, concat(feed.directory, "/", schema_file_name(id)), O_RDONLY);
+      std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{8} << 20));
+      feed.versions.push_back(Schema::decode(file.read(bytes, 0)));
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
+      try {
+        feed.versions.push_back(schema_from_chunks(feed, files, id));  // F-17
+      } catch (const FeedError&) {
+        if (newest) throw;
+        feed.versions.emplace_back();  // no chunk is of that version: nobody needs it
+      }
+    }
+    const Schema& found = feed.versions.back();
+    const bool follows = id == 1 || feed.versions[id - 2].fields().empty() || feed.versions[id - 2].forbidden_changes(found).empty();
+    if ((newest && found.hash() != feed.schema_hash) || (!found.fields().empty() && !follows)) {
+      throw FeedError(Fault::kSchemaMismatch, "the schema of feed ", feed.name, " is not the one that the registry names: ", feed.directory, "/", schema_file_name(id));
+    }
+  }
+  feed.schema = feed.versions.back();
+}
 
 std::string_view storage_name(Storage storage) noexcept {
   switch (storage) {
@@ -359,7 +399,9 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
   return true;
 }
 
-bool delete_feed(const std::string& base, const std::string& name, bool missing_ok, Files& files) {
+namespace {
+
+bool delete_one_feed(const std::string& base, const std::string& name, bool missing_ok, Files& files) {
   check_feed_name(name);
   GlobalRegistry::open(base, files);  // before a lock file is made where there is no base
   const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
@@ -385,6 +427,25 @@ bool delete_feed(const std::string& base, const std::string& name, bool missing_
   return true;
 }
 
+}  // namespace
+
+bool delete_feed(const std::string& base, const std::string& name, bool missing_ok, Files& files) {
+  check_feed_name(name);
+  // Its payloads go with it, and after it: until then nothing is half there. create_blob_feed()
+  // sweeps those that a killed delete left.
+  std::vector<std::string> columns;
+  try {
+    const FeedInfo feed = find_feed(base, name, files);
+    if (has_blob_feeds(base, feed, files)) {
+      for (const BlobColumn& column : blob_columns(feed.schema)) columns.push_back(blob_feed_name(name, column.name));
+    }
+  } catch (const FeedError&) {  // damaged, or none: told below, or deleted all the same
+  }
+  const bool deleted = delete_one_feed(base, name, missing_ok, files);
+  for (const std::string& column : columns) delete_one_feed(base, column, true, files);
+  return deleted;
+}
+
 FeedInfo find_feed(const std::string& base, const std::string& name, Files& files) {
   check_feed_name(name);
   const GlobalRegistry registry = GlobalRegistry::open(base, files);
@@ -403,17 +464,7 @@ FeedInfo find_feed(const std::string& base, const std::string& name, Files& file
   }
   if (found->deleting) throw FeedError(Fault::kFeedDeleted, "feed ", name, " is being deleted");
   FeedInfo feed = *found;
-  try {
-    const File file = File::open(files, concat(feed.directory, "/", kSchemaName), O_RDONLY);
-    std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{8} << 20));
-    feed.schema = Schema::decode(file.read(bytes, 0));
-  } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
-    feed.schema = schema_from_chunks(feed, files);  // F-17; throws kCorrupt when there is none
-  }
-  if (feed.schema.hash() != feed.schema_hash) {
-    throw FeedError(Fault::kCorrupt, "SCHEMA_MISMATCH: the schema of feed ", name, " is not the one that the registry names: ", feed.directory, "/", kSchemaName);
-  }
+  load_schemas(feed, files);
   return feed;
 }
 
@@ -501,6 +552,7 @@ bool FeedRegistry::refresh() {
     epochs_.clear();
     segments_.clear();
     losses_.clear();
+    marks_.clear();
   }
   return log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
                        .damaged = [&](uint64_t position, std::string_view why) {
@@ -545,6 +597,8 @@ void FeedRegistry::take(const RegistryLog::Entry& entry) {
     case FeedEntry::kEpochOpened:
       if (!epochs_.empty() && record.epoch <= epochs_.back().epoch) return warn("an epoch that is not above the last: ignored");
       epochs_.push_back({record.epoch, record.first_seq, record.wall_ns, kUnknownCount, false});
+      // Records from there on were lost, and their numbers are written anew.
+      std::erase_if(marks_, [&](const MarkInfo& mark) { return mark.seq >= record.first_seq; });
       break;
     case FeedEntry::kEpochClosed:
       if (!epochs_.empty() && epochs_.back().epoch == record.epoch) {
@@ -584,10 +638,18 @@ void FeedRegistry::take(const RegistryLog::Entry& entry) {
       at->reason = record.text;
       break;
     }
-    case FeedEntry::kMark: break;  // F-39: kept in the log; seek_mark is later work
+    case FeedEntry::kMark: take_mark(record); break;
+    case FeedEntry::kSettingsChanged: ++settings_changes_; break;
     case FeedEntry::kLoss: losses_.push_back({record.epoch, record.first_seq, record.count, record.text}); break;
     default: warn("of a kind that this program does not know: ignored"); break;
   }
+}
+
+void FeedRegistry::take_mark(const FeedRecord& record) {
+  MarkInfo mark{record.first_seq, record.epoch, record.value, {}, record.wall_ns, record.text};
+  for (size_t k = 0; k < kClocksMax; ++k) mark.clocks[k] = record.clocks[k].max;
+  const auto at = std::upper_bound(marks_.begin(), marks_.end(), mark.seq, [](uint64_t seq, const MarkInfo& m) { return seq < m.seq; });
+  marks_.insert(at, std::move(mark));
 }
 
 const ChunkInfo* FeedRegistry::chunk(uint64_t ordinal) const noexcept {

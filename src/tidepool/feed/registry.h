@@ -61,8 +61,10 @@ struct FeedInfo {
   std::string name;
   Id base_id{};
   Id id{};
-  Schema schema;           // filled when the feed is opened; the global registry holds its hash
+  Schema schema;           // the newest version; filled when the feed is opened. The global registry holds its hash
   uint64_t schema_hash = 0;
+  uint32_t schema_id = 1;  // which version that is, from 1 (F-18)
+  std::vector<Schema> versions;  // all of them, filled when the feed is opened; version i + 1 at i
   uint32_t record_bytes = 0;
   uint32_t clocks = 1;
   Layout layout = Layout::kRows;
@@ -70,10 +72,20 @@ struct FeedInfo {
   uint64_t created_wall_ns = 0;
   bool deleting = false;
   std::string directory;   // <base>/feeds/<name>
+
+  // That version; nullptr: unknown.
+  const Schema* version(uint32_t version_id) const noexcept {
+    return version_id >= 1 && version_id <= versions.size() ? &versions[version_id - 1] : nullptr;
+  }
+  // A chunk of that version and hash can be one of this feed's.
+  bool knows(uint32_t version_id, uint64_t hash) const noexcept;
 };
 
 // Throws FeedError kInvalidName unless `name` is 1 to 128 bytes of [A-Za-z0-9][A-Za-z0-9._-]* (F-8).
 void check_feed_name(std::string_view name);
+
+// Throws FeedError kInvalidSize unless a feed of this schema can have these options (F-20). Nothing is looked at.
+void check_options(const Schema& schema, const FeedOptions& options);
 
 // Read-only view of a base. Creates nothing (G-5). Thread safety: one thread.
 class GlobalRegistry {
@@ -123,6 +135,7 @@ enum class FeedEntry : uint16_t {
   kSegmentOpened = 9,
   kSegmentClosed = 10,
   kMark = 11,
+  kSettingsChanged = 13,  // the global registry has other settings, or another version of the schema, from now on
   kLoss = 12,  // records that were committed and are gone: first_seq, count (all ones: unknown)
 };
 
@@ -200,6 +213,16 @@ struct SegmentInfo {
   bool usable() const noexcept { return status == SegmentStatus::kClosed || status == SegmentStatus::kCrashClosed; }
 };
 
+// A record that the writer flagged: a snapshot, a keyframe (F-39).
+struct MarkInfo {
+  uint64_t seq = 0;
+  uint64_t epoch = 0;
+  uint64_t code = 0;
+  uint64_t clocks[kClocksMax] = {};  // of the record
+  uint64_t wall_ns = 0;              // when it was marked
+  std::string text;
+};
+
 struct LossInfo {
   uint64_t epoch = 0;
   uint64_t first_seq = 0;
@@ -223,6 +246,8 @@ class FeedRegistry {
   const std::vector<EpochInfo>& epochs() const noexcept { return epochs_; }
   const std::vector<SegmentInfo>& segments() const noexcept { return segments_; }
   const std::vector<LossInfo>& losses() const noexcept { return losses_; }
+  uint64_t settings_changes() const noexcept { return settings_changes_; }  // how often the feed's settings were changed (F-10)
+  const std::vector<MarkInfo>& marks() const noexcept { return marks_; }  // by record; of records that were lost there is none
   // The first record that is kept: everything below is expired (all of it when there is no chunk).
   uint64_t floor_seq() const noexcept;
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
@@ -233,6 +258,7 @@ class FeedRegistry {
 
  private:
   void take(const RegistryLog::Entry& entry);
+  void take_mark(const FeedRecord& record);
   ChunkInfo& chunk_slot(uint64_t ordinal);
   std::string directory_;
   Id feed_id_{};
@@ -243,11 +269,19 @@ class FeedRegistry {
   std::vector<EpochInfo> epochs_;
   std::vector<SegmentInfo> segments_;
   std::vector<LossInfo> losses_;
+  std::vector<MarkInfo> marks_;
+  uint64_t settings_changes_ = 0;
   std::vector<std::string> warnings_;
 };
 
 // The lock `name` in `directory`, waiting `timeout_ns` for it; throws FeedError of `fault`, naming the holder.
 shm::FileLock lock_within(const std::string& directory, const std::string& name, const std::string& who, uint64_t timeout_ns, Fault fault);
+
+// For settings.h. Under registry.lock: what `feed` says now is what holds.
+void write_changed(const std::string& base, const FeedInfo& feed, Files& files);
+std::string schema_file_name(uint32_t schema_id);  // "schema.bin", "schema-2.bin", ...
+// Schemas 1 to feed.schema_id into `versions`, the last into `schema`. Throws FeedError kSchemaMismatch, kCorrupt.
+void load_schemas(FeedInfo& feed, Files& files);
 
 // A feed with its schema, found by name through the global registry alone. Throws kFeedNotFound, kFeedDeleted, ...
 FeedInfo find_feed(const std::string& base, const std::string& name, Files& files);

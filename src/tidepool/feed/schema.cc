@@ -16,6 +16,12 @@ constexpr uint64_t kMagic = 0x314D454843535054;  // "TPSCHEM1"
 constexpr uint16_t kVersion = 1;
 constexpr size_t kHeadBytes = 80;
 constexpr size_t kFieldHeadBytes = 20;
+constexpr size_t kDescriptionBytesMax = 1024;
+constexpr size_t kUnitBytesMax = 64;
+constexpr size_t kValueNameBytesMax = 64;
+constexpr size_t kMoreBytesMax = 0xFFFF;
+// What follows a field's description: items of {tag u16, length u16, bytes}; unknown tags are skipped.
+enum class More : uint16_t { kUnit = 1, kValueName = 2 };
 
 struct TypeInfo {
   Type type;
@@ -49,15 +55,68 @@ std::optional<uint32_t> number(std::string_view text) noexcept {
   return value;
 }
 
+// "buy=1,sell=2"
+std::vector<ValueName> parse_names(const std::string& field, std::string_view list) {
+  std::vector<ValueName> names;
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    std::string_view one = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    const auto trim = [](std::string_view t) {
+      while (t.starts_with(' ')) t.remove_prefix(1);
+      while (t.ends_with(' ')) t.remove_suffix(1);
+      return t;
+    };
+    const auto equals = one.find('=');
+    const std::string_view name = trim(one.substr(0, equals));
+    const std::string_view digits = equals == std::string_view::npos ? std::string_view() : trim(one.substr(equals + 1));
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (name.empty() || name.size() > kValueNameBytesMax || digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
+      invalid("field '", printable(field), "': '", printable(one), "' is not name=number");
+    }
+    for (const ValueName& other : names) {
+      if (other.name == name || other.value == value) invalid("field '", printable(field), "': '", printable(one), "' names what is named already");
+    }
+    names.push_back({value, std::string(name)});
+  }
+  if (names.empty()) invalid("field '", printable(field), "': an enum without a value");
+  return names;
+}
+
+// Only integers have names, and only of values that they can hold.
+void check_names(const Field& field) {
+  for (const ValueName& value : field.names) {
+    bool fits = false;
+    switch (field.type) {
+      case Type::kInt8: fits = value.value >= -128 && value.value <= 127; break;
+      case Type::kUint8: fits = value.value >= 0 && value.value <= 255; break;
+      case Type::kInt16: fits = value.value >= -32768 && value.value <= 32767; break;
+      case Type::kUint16: fits = value.value >= 0 && value.value <= 65535; break;
+      case Type::kInt32: fits = value.value >= INT32_MIN && value.value <= INT32_MAX; break;
+      case Type::kUint32: fits = value.value >= 0 && value.value <= UINT32_MAX; break;
+      case Type::kInt64: fits = true; break;
+      case Type::kUint64: fits = value.value >= 0; break;
+      default: invalid("field '", printable(field.name), "': only integers can have names for values, ", name_of(field.type), " cannot");
+    }
+    if (!fits) invalid("field '", printable(field.name), "': ", name_of(field.type), " cannot be ", value.value, " ('", printable(value.name), "')");
+  }
+}
+
 Field parse(const FieldText& written) {
-  const std::string_view text = written.type;
+  std::string_view text = written.type;
   Field field;
   field.name = written.name;
+  if (const auto open = text.find('{'); open != std::string_view::npos && text.ends_with('}')) {
+    field.names = parse_names(written.name, text.substr(open + 1, text.size() - open - 2));
+    text = text.substr(0, open);
+  }
   const auto sized = [&](std::string_view digits, Type type) {
     const auto count = number(digits);
     if (!count || *count == 0 || *count > kRecordBytesMax) invalid("field '", printable(written.name), "': '", printable(text), "' has no usable length");
     field.type = type;
     field.count = *count;
+    check_names(field);
     return field;
   };
   if (text.starts_with("bytes")) return sized(text.substr(5), Type::kBytes);
@@ -74,10 +133,11 @@ Field parse(const FieldText& written) {
     if (info.type == Type::kPad || info.type == Type::kBytes || info.type == Type::kText) continue;
     if (base != info.name && (info.alias.empty() || base != info.alias)) continue;
     field.type = info.type;
+    check_names(field);
     return text.find('[') == std::string_view::npos ? field : sized(count, info.type);
   }
   invalid("field '", printable(written.name), "': unknown type '", printable(text),
-          "'; there are char, bool, int8..int64, uint8..uint64, float16, float32, float64, T[N], text[N], bytesN, and _N for padding");
+          "'; there are char, bool, int8..int64, uint8..uint64, float16, float32, float64, T[N], text[N], bytesN, integers with names such as uint8{buy=1,sell=2}, and _N for padding");
 }
 
 void check_name(const std::string& name) {
@@ -103,6 +163,42 @@ void put(std::vector<std::byte>& out, std::string_view text) {
   out.insert(out.end(), at, at + text.size());
 }
 
+std::vector<std::byte> encode_more(const Field& field) {
+  std::vector<std::byte> out;
+  if (!field.unit.empty()) {
+    put(out, static_cast<uint16_t>(More::kUnit));
+    put(out, static_cast<uint16_t>(field.unit.size()));
+    put(out, std::string_view(field.unit));
+  }
+  for (const ValueName& value : field.names) {
+    put(out, static_cast<uint16_t>(More::kValueName));
+    put(out, static_cast<uint16_t>(8 + value.name.size()));
+    put(out, value.value);
+    put(out, std::string_view(value.name));
+  }
+  if (out.size() > kMoreBytesMax) invalid("field '", printable(field.name), "': the names of its values take more than ", kMoreBytesMax, " bytes");
+  return out;
+}
+
+// False: cut off.
+bool decode_more(Bytes more, Field& field) {
+  while (!more.empty()) {
+    if (more.size() < 4) return false;
+    const auto tag = static_cast<More>(load<uint16_t>(more.data()));
+    const auto length = load<uint16_t>(more.data() + 2);
+    if (length > more.size() - 4) return false;
+    const std::byte* at = more.data() + 4;
+    const auto text = [&](size_t from) { return std::string(reinterpret_cast<const char*>(at + from), length - from); };
+    if (tag == More::kUnit) field.unit = text(0);
+    if (tag == More::kValueName) {
+      if (length < 8) return false;
+      field.names.push_back({load<int64_t>(at), text(8)});
+    }
+    more = more.subspan(4u + length);
+  }
+  return true;
+}
+
 }  // namespace
 
 uint32_t bytes_of(Type type) noexcept {
@@ -118,33 +214,75 @@ std::string_view name_of(Type type) noexcept {
 Schema Schema::rows(const std::vector<FieldText>& fields, size_t clocks, bool aligned) {
   if (clocks < 1 || clocks > kClocksMax) invalid("a feed has 1 to 3 clocks, not ", clocks);
   if (fields.size() < clocks) invalid("fewer fields (", fields.size(), ") than clocks (", clocks, ")");
-  if (fields.size() > kFieldsMax) invalid("more than ", kFieldsMax, " fields");
   Schema schema;
   schema.clocks_ = clocks;
   schema.aligned_ = aligned;
-  uint64_t at = 0;
-  uint64_t align = 1;
-  for (const FieldText& text : fields) {
-    Field field = parse(text);
-    check_name(field.name);
-    if (field.type != Type::kPad && schema.field(field.name) != nullptr) invalid("two fields are called '", printable(field.name), "'");
-    if (schema.fields_.size() < clocks && (field.type != Type::kUint64 || field.count != 1)) {
-      invalid("clock '", printable(field.name), "' must be uint64, not '", printable(text.type), "'");
-    }
-    if (uint64_t{field.count} * bytes_of(field.type) > kRecordBytesMax) invalid("field '", printable(field.name), "' is larger than ", kRecordBytesMax, " bytes");
-    if (aligned && field.type != Type::kPad) {
-      const uint64_t own = std::min<uint64_t>(bytes_of(field.type), 8);
-      align = std::max(align, own);
-      at = (at + own - 1) / own * own;
-    }
-    field.offset = static_cast<uint32_t>(at);
-    at += field.bytes();
-    if (at > kRecordBytesMax) invalid("the record is larger than ", kRecordBytesMax, " bytes at field '", printable(field.name), "'");
-    schema.fields_.push_back(std::move(field));
-  }
-  if (aligned) at = (at + align - 1) / align * align;
-  schema.record_bytes_ = static_cast<uint32_t>(at);
+  for (const FieldText& text : fields) schema.add(text);
+  schema.set_record_bytes();
   return schema;
+}
+
+void Schema::add(const FieldText& text) {
+  if (fields_.size() >= kFieldsMax) invalid("more than ", kFieldsMax, " fields");
+  Field field = parse(text);
+  check_name(field.name);
+  if (field.type != Type::kPad && this->field(field.name) != nullptr) invalid("two fields are called '", printable(field.name), "'");
+  if (fields_.size() < clocks_ && (field.type != Type::kUint64 || field.count != 1)) {
+    invalid("clock '", printable(field.name), "' must be uint64, not '", printable(text.type), "'");
+  }
+  if (uint64_t{field.count} * bytes_of(field.type) > kRecordBytesMax) invalid("field '", printable(field.name), "' is larger than ", kRecordBytesMax, " bytes");
+  uint64_t at = fields_.empty() ? 0 : uint64_t{fields_.back().offset} + fields_.back().bytes();
+  if (aligned_ && field.type != Type::kPad) {
+    const uint64_t own = std::min<uint64_t>(bytes_of(field.type), 8);
+    at = (at + own - 1) / own * own;
+  }
+  if (at + field.bytes() > kRecordBytesMax) invalid("the record is larger than ", kRecordBytesMax, " bytes at field '", printable(field.name), "'");
+  field.offset = static_cast<uint32_t>(at);
+  fields_.push_back(std::move(field));
+}
+
+void Schema::set_record_bytes() {
+  uint64_t end = uint64_t{fields_.back().offset} + fields_.back().bytes();
+  uint64_t align = 1;
+  if (aligned_) {
+    for (const Field& field : fields_) {
+      if (field.type != Type::kPad) align = std::max<uint64_t>(align, std::min<uint64_t>(bytes_of(field.type), 8));
+    }
+  }
+  end = (end + align - 1) / align * align;
+  record_bytes_ = static_cast<uint32_t>(end);
+}
+
+Schema Schema::with(const std::vector<FieldText>& more) const {
+  if (layout_ != Layout::kRows) invalid("frames have no fields to add to");
+  Schema schema = *this;
+  for (const FieldText& text : more) schema.add(text);
+  schema.set_record_bytes();
+  return schema;
+}
+
+std::vector<std::string> Schema::forbidden_changes(const Schema& later) const {
+  std::vector<std::string> lines;
+  if (layout_ != Layout::kRows || later.layout_ != Layout::kRows) return {"only rows have versions"};
+  if (clocks_ != later.clocks_) lines.push_back(concat("clocks: ", clocks_, " now, ", later.clocks_, " then"));
+  if (aligned_ != later.aligned_) lines.push_back("alignment of fields");
+  for (size_t k = 0; k < std::min(clocks_, later.clocks_); ++k) {
+    if (!(clock_[k] == later.clock_[k])) lines.push_back(concat("clock ", fields_[k].name, ": another unit, order or domain"));
+  }
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Field& now = fields_[i];
+    if (i >= later.fields_.size() || later.fields_[i].name != now.name) {
+      lines.push_back(concat("field ", now.name, ": removed or moved"));
+      continue;
+    }
+    const Field& then = later.fields_[i];
+    if (then.type != now.type || then.count != now.count || then.offset != now.offset) lines.push_back(concat("field ", now.name, ": another type or place"));
+    if (then.unit != now.unit) lines.push_back(concat("field ", now.name, ": another unit"));
+    for (const ValueName& value : now.names) {
+      if (std::find(then.names.begin(), then.names.end(), value) == then.names.end()) lines.push_back(concat("field ", now.name, ": ", value.value, " is no longer '", value.name, "'"));
+    }
+  }
+  return lines;
 }
 
 Schema Schema::frames(const std::vector<std::string>& clock_names, uint32_t payload_align) {
@@ -159,7 +297,7 @@ Schema Schema::frames(const std::vector<std::string>& clock_names, uint32_t payl
   for (const std::string& name : clock_names) {
     check_name(name);
     if (schema.field(name) != nullptr) invalid("two clocks are called '", printable(name), "'");
-    schema.fields_.push_back({name, Type::kUint64, 1, static_cast<uint32_t>(schema.fields_.size() * 8), {}});
+    schema.fields_.push_back({name, Type::kUint64, 1, static_cast<uint32_t>(schema.fields_.size() * 8), {}, {}, {}});
   }
   return schema;
 }
@@ -196,15 +334,23 @@ Schema& Schema::set_clock(size_t k, Clock clock) {
   return *this;
 }
 
-Schema& Schema::describe(std::string_view name, std::string description) {
-  if (description.size() > 1024) invalid("the description of '", printable(name), "' is longer than 1024 bytes");
+Field& Schema::must_have(std::string_view name) {
   for (Field& field : fields_) {
-    if (field.name == name) {
-      field.description = std::move(description);
-      return *this;
-    }
+    if (field.name == name) return field;
   }
   invalid("there is no field '", printable(name), "'");
+}
+
+Schema& Schema::describe(std::string_view name, std::string description) {
+  if (description.size() > kDescriptionBytesMax) invalid("the description of '", printable(name), "' is longer than ", kDescriptionBytesMax, " bytes");
+  must_have(name).description = std::move(description);
+  return *this;
+}
+
+Schema& Schema::set_unit(std::string_view name, std::string unit) {
+  if (unit.size() > kUnitBytesMax) invalid("the unit of '", printable(name), "' is longer than ", kUnitBytesMax, " bytes");
+  must_have(name).unit = std::move(unit);
+  return *this;
 }
 
 const Field* Schema::field(std::string_view name) const noexcept {
@@ -262,9 +408,11 @@ std::vector<std::byte> Schema::encode() const {
     put(out, field.offset);
     put(out, field.bytes());
     put(out, static_cast<uint16_t>(field.description.size()));
-    put(out, uint16_t{0});
+    const auto more = encode_more(field);
+    put(out, static_cast<uint16_t>(more.size()));
     put(out, std::string_view(field.name));
     put(out, std::string_view(field.description));
+    out.insert(out.end(), more.begin(), more.end());
   }
   store(out.data() + 20, static_cast<uint32_t>(out.size() + 4));
   put(out, crc32c(out));
@@ -307,11 +455,13 @@ Schema Schema::decode(Bytes block) {
     field.count = load<uint32_t>(head + 4);
     field.offset = load<uint32_t>(head + 8);
     const auto text_bytes = load<uint16_t>(head + 16);
+    const auto more_bytes = load<uint16_t>(head + 18);
     at += kFieldHeadBytes;
-    if (at + name_bytes + text_bytes > bytes - 4) throw corrupt("field name");
+    if (at + name_bytes + text_bytes + more_bytes > bytes - 4) throw corrupt("field name");
     field.name.assign(reinterpret_cast<const char*>(block.data() + at), name_bytes);
     field.description.assign(reinterpret_cast<const char*>(block.data() + at + name_bytes), text_bytes);
-    at += name_bytes + text_bytes;
+    if (!decode_more({block.data() + at + name_bytes + text_bytes, more_bytes}, field)) throw corrupt("field names");
+    at += size_t{name_bytes} + text_bytes + more_bytes;
     const uint64_t field_bytes = uint64_t{bytes_of(field.type)} * field.count;
     // A type of a later minor version still has a length: it can be copied, not decoded (F-16).
     const uint64_t stated = load<uint32_t>(head + 12);
@@ -348,6 +498,8 @@ std::vector<std::string> Schema::differences(const Schema& other) const {
       lines.push_back(concat("field ", i, ": ", fields_[i].name, " here, ", other.fields_[i].name, " there"));
     } else {
       differ(concat("field ", fields_[i].name), shown(fields_[i]), shown(other.fields_[i]));
+      differ(concat("unit of field ", fields_[i].name), fields_[i].unit, other.fields_[i].unit);
+      if (fields_[i].names != other.fields_[i].names) lines.push_back(concat("field ", fields_[i].name, ": other names for its values"));
     }
   }
   return lines;

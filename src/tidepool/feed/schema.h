@@ -54,17 +54,27 @@ struct Clock {
   bool operator==(const Clock&) const = default;
 };
 
+// What one value of an enum is called.
+struct ValueName {
+  int64_t value = 0;
+  std::string name;
+  bool operator==(const ValueName&) const = default;
+};
+
 struct Field {
   std::string name;
   Type type = Type::kUint64;
   uint32_t count = 1;       // elements of an array; the length of kPad, kBytes, kText
   uint32_t offset = 0;      // in the record
-  std::string description;  // free text: unit, meaning
+  std::string description;  // free text
+  std::string unit;         // "m/s"; free text too
+  std::vector<ValueName> names;  // an enum: an integer whose values have names. Who knows nothing of them reads the integer
   uint32_t bytes() const noexcept { return bytes_of(type) * count; }
   bool operator==(const Field&) const = default;
 };
 
-// A field as people write it: name and type text, "uint64", "f32", "bytes16", "_4", "float32[3]", "text[12]".
+// A field as people write it: name and type text, "uint64", "f32", "bytes16", "_4", "float32[3]", "text[12]",
+// and an integer with names for values, "uint8{buy=1,sell=2}".
 struct FieldText {
   std::string name;
   std::string type;
@@ -88,19 +98,28 @@ class Schema {
   // Before the feed is created.
   Schema& set_clock(size_t k, Clock clock);
   Schema& describe(std::string_view field, std::string description);
+  Schema& set_unit(std::string_view field, std::string unit);
+  // This one with more fields behind its own, which stay where they are (F-18).
+  Schema with(const std::vector<FieldText>& more) const;
+  // Why records of `later` cannot be a later version of these, a line each: only fields behind the last one, and names of new
+  // enum values, may be added (F-18). Empty: they can.
+  std::vector<std::string> forbidden_changes(const Schema& later) const;
 
   bool aligned() const noexcept { return aligned_; }
   uint32_t record_bytes() const noexcept { return record_bytes_; }  // 0: frames
   uint32_t payload_align() const noexcept { return payload_align_; }
   const std::vector<Field>& fields() const noexcept { return fields_; }
   const Field* field(std::string_view name) const noexcept;
-  uint64_t hash() const noexcept;  // of layout, clocks and fields, not of descriptions
+  uint64_t hash() const noexcept;  // of layout, clocks and fields, not of descriptions, units and names of values
   std::vector<std::byte> encode() const;
   bool operator==(const Schema&) const = default;
   // What is different, a line each: "field price: float64 here, float32 there" (F-6). Empty when equal.
   std::vector<std::string> differences(const Schema& other) const;
 
  private:
+  void add(const FieldText& text);
+  void set_record_bytes();
+  Field& must_have(std::string_view name);
   Layout layout_ = Layout::kRows;
   bool aligned_ = false;
   size_t clocks_ = 1;

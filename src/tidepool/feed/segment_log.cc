@@ -10,7 +10,6 @@ void SegmentLog::begin(const FeedInfo& feed, const FeedRegistry& registry, uint6
   put_ = std::move(put);
   epoch_ = epoch;
   clocks_ = feed.schema.clocks();
-  wanted_ = feed.options.segments;
   first_ = next_seq;
   for (const SegmentInfo& segment : registry.segments()) id_ = std::max(id_, segment.id);
 }
@@ -24,7 +23,7 @@ FeedRecord SegmentLog::entry(FeedEntry type) const {
 }
 
 void SegmentLog::open() {
-  if (!wanted_ || open_) return;
+  if (open_) return;
   FeedRecord opened = entry(FeedEntry::kSegmentOpened);
   opened.ordinal = id_ + 1;
   opened.first_seq = first_;

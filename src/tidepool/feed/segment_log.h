@@ -29,7 +29,6 @@ class SegmentLog {
   Put put_;
   uint64_t epoch_ = 0;
   size_t clocks_ = 1;
-  bool wanted_ = true;
   bool open_ = false;
   uint64_t id_ = 0;
   uint64_t first_ = 0;

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "tidepool/base/process.h"
+#include "tidepool/feed/blob.h"
 #include "tidepool/feed/writer_impl.h"
 #include "tidepool/shm/directory.h"
 
@@ -29,6 +30,20 @@ void refuse_network_file_systems(const std::string& directory) {
 
 }  // namespace
 
+std::string_view event_name(WriterEvent::Kind kind) noexcept {
+  switch (kind) {
+    case WriterEvent::Kind::kOpened: return "opened";
+    case WriterEvent::Kind::kRotated: return "rotated";
+    case WriterEvent::Kind::kSynced: return "synced";
+    case WriterEvent::Kind::kPersisted: return "persisted";
+    case WriterEvent::Kind::kRetired: return "retired";
+    case WriterEvent::Kind::kTrouble: return "trouble";
+    case WriterEvent::Kind::kFenced: return "fenced";
+    case WriterEvent::Kind::kClosed: return "closed";
+  }
+  return "unknown";
+}
+
 AppendStatus status_of(Fault fault) noexcept {
   switch (fault) {
     case Fault::kNoSpace: return AppendStatus::kNoSpace;
@@ -44,14 +59,21 @@ AppendStatus status_of(Fault fault) noexcept {
 // ---- open ----------------------------------------------------------------------------------------------------------------------
 
 FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const WriterOptions& options)
-    : options_(options), files_(*options.files), feed_(find_feed(base, name, files_)) {
+    : options_(options), files_(*options.files), base_(base), feed_(find_feed(base, name, files_)) {
+  if (!options.blobs_are_written && has_blob_feeds(base, feed_, files_)) {
+    throw FeedError(Fault::kUsage, "feed ", name, " has blobs: write it with BlobWriter, which keeps them together with their rows");
+  }
   refuse_network_file_systems(feed_.directory);
   lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
+  const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
+  if (locked.id == feed_.id) feed_ = locked;
   registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
   registry_.settle();
   registry_.refresh();
   recovery_ = recover_feed(feed_, registry_, files_);
   registry_.refresh();
+  settings_ = feed_.options;
+  settings_seen_ = registry_.settings_changes();
   epoch_ = recovery_.epoch;
   next_ordinal_ = recovery_.highest_ordinal + 1;
   rows_ = feed_.schema.layout() == Layout::kRows;
@@ -62,7 +84,7 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   segments_.begin(feed_, registry_, recovery_.next_seq, epoch_, [this](const FeedRecord& record) { put(record, false); });
   open_epoch(options.text);
 
-  maker_.emplace(feed_, files_, epoch_);
+  maker_.emplace(feed_, files_, epoch_, options_.base_shm_bytes_max);
   make_live_directory();
   live_ = LivePage::create(files_, live_directory_, feed_, epoch_, feed_.options.file_mode);
   live_.durable_seq().set(recovery_.next_seq);
@@ -74,6 +96,8 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   adopt();
   publish_latest();
   opened_ = true;
+  for (const ChunkRecovery& chunk : recovery_.chunks) live_.recovered().set(live_.recovered().peek() + chunk.count);
+  happened({.kind = WriterEvent::Kind::kOpened, .first_seq = recovery_.next_seq, .end_seq = recovery_.next_seq, .text = recovery_.loss ? "records were lost" : recovery_.clean ? "" : "recovered"});
   helper_ = std::thread([this] { help(); });
   persister_ = std::thread([this] { persist(); });
 }
@@ -194,6 +218,7 @@ void FeedWriter::Impl::leave_nothing_behind() {
   for (const char* name : {LivePage::kName, "doorbell"}) unlink_file(files_, concat(live_directory_, "/", name));
   files_.remove_directory(live_directory_);  // stays if a stranger put something there
   lock_ = {};
+  happened({.kind = WriterEvent::Kind::kClosed, .end_seq = closed_at_});
 }
 
 // ---- what all parts need -------------------------------------------------------------------------------------------------------
@@ -240,6 +265,13 @@ void FeedWriter::Impl::put(const FeedRecord& record, bool durable) {
   registry_.append(record, durable);
 }
 
+void FeedWriter::Impl::happened(WriterEvent event) {
+  if (!options_.on_event) return;
+  event.epoch = epoch_;
+  event.wall_ns = realtime_ns();
+  call([&] { options_.on_event(event); });
+}
+
 uint64_t FeedWriter::Impl::next_seq() const noexcept {
   const std::scoped_lock lock(mutex_);
   return current_ ? current_->first_seq + current_->count() : closed_at_;
@@ -259,6 +291,7 @@ WriterHealth FeedWriter::Impl::health() const {
     health.clock_regressions[k] = live_.regressions(k).peek();
     health.clock_step_back_max[k] = path_.step_back_max(k);
   }
+  health.callback_failures = callback_failures_.load();
   health.trouble = trouble_.empty() ? room_trouble_ : trouble_;
   return health;
 }
@@ -312,6 +345,7 @@ uint64_t FeedWriter::next_seq() const noexcept { return impl_->next_seq(); }
 WriterHealth FeedWriter::health() const { return impl_->health(); }
 bool FeedWriter::rotate() { return impl_->rotate(); }
 bool FeedWriter::mark_segment_boundary(const std::string& reason) { return impl_->mark_segment_boundary(reason); }
+void FeedWriter::mark(uint64_t seq, uint32_t code, const std::string& text) { impl_->mark(seq, code, text); }
 void FeedWriter::close() { impl_->close(); }
 
 }  // namespace tidepool::feed

@@ -8,6 +8,7 @@
 // Append path: no system call (but to wake a parked reader), no lock, no fence, no allocation; a status, never an exception.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,31 @@
 
 namespace tidepool::feed {
 
+// What happened in the background, as it happens.
+struct WriterEvent {
+  enum class Kind : uint8_t {
+    kOpened,     // first_seq: of the first record; text: what recovery did
+    kRotated,    // chunk `ordinal` begins at first_seq
+    kSynced,     // records below end_seq are durable
+    kPersisted,  // chunk `ordinal`, records first_seq to end_seq, is complete on disk
+    kRetired,    // it left shared memory
+    kTrouble,    // text: the disk or shared memory refuses; tried again
+    kFenced,     // somebody else is the writer now
+    kClosed,
+  };
+  Kind kind = Kind::kOpened;
+  uint64_t epoch = 0;
+  uint64_t ordinal = 0;
+  uint64_t first_seq = 0;
+  uint64_t end_seq = 0;
+  uint64_t bytes = 0;          // that were taken to disk
+  uint64_t backlog_bytes = 0;  // that wait for it behind this
+  uint64_t elapsed_ns = 0;     // it took
+  uint64_t wall_ns = 0;
+  std::string text{};
+};
+std::string_view event_name(WriterEvent::Kind kind) noexcept;
+
 struct WriterOptions {
   uint64_t wait_for_lock_ns = 0;                        // wait that long for another writer to end
   uint64_t block_ns = kNsPerSecond;                     // how long an append may wait for room before it says why there is none
@@ -24,6 +50,14 @@ struct WriterOptions {
   std::string text = "feed writer";                     // what others read who find the feed busy
   const tidepool::Clock* clock = &SystemClock::instance();
   Files* files = &Files::system();
+  // Called by the writer's threads, maybe by two at once, which wait for it: be short, do not call the writer; what it throws is
+  // swallowed and counted (WriterHealth::callback_failures).
+  std::function<void(uint64_t durable_seq)> on_durable{};    // everything below is durable now (F-51)
+  std::function<void(const WriterEvent& event)> on_event{};  // (F-137)
+  // For blob.h: before records are made durable, what they refer to must be; what it throws is a failure of the disk.
+  std::function<void()> before_sync{};
+  uint64_t base_shm_bytes_max = 0;                      // shared memory of all feeds of the base together; 0: no cap (F-68)
+  bool blobs_are_written = false;                       // by a BlobWriter: others may not write a feed with blobs
 };
 
 // What a frame is told apart by. Its clocks lead; the stream's own numbers ride along (rulings F-n).
@@ -40,6 +74,8 @@ struct Claim {
   uint64_t seq = 0;
   MutableBytes bytes;  // rows, or a frame's payload
   MutableBytes meta;   // a frame's opaque header
+  uint64_t ordinal = 0;  // of the chunk that it lies in
+  uint64_t offset = 0;   // of `bytes` in the chunk's data area
   explicit operator bool() const noexcept { return status == AppendStatus::kOk; }
 };
 
@@ -51,6 +87,7 @@ struct WriterHealth {
   uint64_t rotations = 0;
   uint64_t clock_regressions[kClocksMax] = {};
   uint64_t clock_step_back_max[kClocksMax] = {};
+  uint64_t callback_failures = 0;  // of on_durable and on_event
   std::string trouble;         // the last failure of the background work; empty: none, or over
 };
 
@@ -104,6 +141,9 @@ class FeedWriter {
   bool rotate();
   // The records so far are a segment of their own; the next one begins another. False: no record since the last one (F-59).
   bool mark_segment_boundary(const std::string& reason);
+  // Flag a record, for At::mark(): a snapshot or keyframe that reading may begin at (F-39). It must have been committed, and lie in
+  // a chunk that is still in shared memory; throws FeedError kOutOfRange otherwise. A write to a file: not for every record.
+  void mark(uint64_t seq, uint32_t code, const std::string& text = {});
 
   // Seal, make durable, tell readers that it ended, remove live objects, release the lock. Throws FeedError naming the records
   // that are not durable if that fails or takes longer than close_timeout_ns: the live objects then stay for the next writer.

@@ -7,6 +7,11 @@
 #include "tidepool/feed/writer_impl.h"
 
 namespace tidepool::feed {
+namespace {
+
+constexpr uint64_t kClaimBytesMax = uint64_t{1} << 40;  // no chunk is larger
+
+}  // namespace
 
 // Inside the gate with room for `bytes`, or why not.
 AppendStatus FeedWriter::Impl::enter(uint64_t bytes) noexcept {
@@ -18,8 +23,9 @@ AppendStatus FeedWriter::Impl::enter(uint64_t bytes) noexcept {
 }
 
 Appended FeedWriter::Impl::published(uint64_t bytes, uint64_t records) noexcept {
+  const bool waits_for_disk = path_.waits_for_disk();  // inside: the chunk may be another one after
   const uint64_t seq = path_.publish(bytes, records);
-  if (feed_.options.sync == SyncMode::kEveryCommit && stored_) [[unlikely]] return make_durable(seq);
+  if (waits_for_disk) [[unlikely]] return make_durable(seq);
   return {AppendStatus::kOk, seq};
 }
 
@@ -52,6 +58,8 @@ Claim FeedWriter::Impl::claim(uint64_t bytes, uint64_t meta_at, uint64_t meta_by
   claim.seq = path_.next_seq();
   claim.meta = {path_.place() + meta_at, meta_bytes};
   claim.bytes = {path_.place() + payload_at, payload_bytes};
+  claim.ordinal = path_.ordinal();
+  claim.offset = path_.position() + payload_at;
   return claim;  // inside the gate until commit() or abort()
 }
 
@@ -60,7 +68,7 @@ Claim FeedWriter::Impl::claim_rows(uint64_t rows) noexcept {
   none.status = AppendStatus::kWrongSize;
   if (!rows_ || rows == 0) return none;
   none.status = AppendStatus::kTooLarge;
-  if (rows > feed_.options.chunk_bytes / record_bytes_) return none;
+  if (rows > kClaimBytesMax / record_bytes_) return none;
   return claim(rows * record_bytes_, 0, 0, 0, rows * record_bytes_);
 }
 
@@ -157,10 +165,14 @@ AppendStatus FeedWriter::Impl::make_room(uint64_t bytes) noexcept {
         if (status == AppendStatus::kFenced) fail(status);
       }
       const uint64_t now_ns = monotonic_ns();
-      if (deadline_ns == 0) deadline_ns = now_ns + options_.block_ns;
+      if (deadline_ns == 0) {
+        deadline_ns = now_ns + options_.block_ns;
+        live_.waits().set(live_.waits().peek() + 1);
+      }
       if (now_ns >= deadline_ns) return status;
       persist_wake_.notify_all();
       space_.wait_for(lock, std::chrono::nanoseconds(std::min<uint64_t>(deadline_ns - now_ns, 10 * kNsPerMs)));
+      live_.wait_ns_total().set(live_.wait_ns_total().peek() + monotonic_ns() - now_ns);
     }
     return AppendStatus::kOk;
   } catch (...) {

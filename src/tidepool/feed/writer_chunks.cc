@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "tidepool/feed/writer_impl.h"
 
@@ -23,7 +24,12 @@ std::shared_ptr<LiveChunk> FeedWriter::Impl::prepare() {
       throw FeedError(Fault::kFenced, "epoch ", registry_.epochs().back().epoch, " of feed ", feed_.name, " has begun, ours was ", epoch_);
     }
   }
-  auto chunk = maker_->make(next_ordinal_++);
+  uint64_t promised = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (current_ && current_->options.prefault) promised = current_->header.capacity - current_->reserved().load();
+  }
+  auto chunk = maker_->make(next_ordinal_++, settings(), promised);
   try {
     // Synced before any of its records can be said to be durable: else a power cut could leave them where no reader looks.
     put(entry_of(FeedEntry::kChunkOpened, *chunk), stored_);
@@ -53,7 +59,7 @@ void FeedWriter::Impl::ensure_next(Lock& lock) {
   if (next_ || stopping_) return;
   uint64_t waiting = 0;
   for (const auto& chunk : queue_) waiting += chunk->header.capacity;
-  if (stored_ && waiting != 0 && waiting + current_->header.capacity > feed_.options.backlog_bytes) {
+  if (stored_ && waiting != 0 && waiting + current_->header.capacity > current_->options.backlog_bytes) {
     if (out_of_space_) throw FeedError(Fault::kNoSpace, trouble_);
     throw FeedError(Fault::kBackpressure, waiting, " bytes wait for the disk");
   }
@@ -89,6 +95,7 @@ void FeedWriter::Impl::rotate_locked() noexcept {
   next_ = nullptr;
   queue_.push_back(old);
   ++rotations_;
+  live_.rotations().set(rotations_);
   publish_latest();
   adopt();
   wake_.notify_all();
@@ -101,7 +108,12 @@ void FeedWriter::Impl::publish_latest() noexcept {
 }
 
 void FeedWriter::Impl::adopt() noexcept {
-  path_.adopt(current_->data, current_->words, current_->first_seq, current_->reserved());
+  path_.adopt({.data = current_->data,
+               .words = current_->words,
+               .ordinal = current_->header.ordinal,
+               .first_seq = current_->first_seq,
+               .reserved = current_->reserved(),
+               .waits_for_disk = stored_ && current_->options.sync == SyncMode::kEveryCommit});
 }
 
 void FeedWriter::Impl::abandon(LiveChunk& chunk) {
@@ -129,6 +141,7 @@ void FeedWriter::Impl::help() {
   uint64_t beat_ns = 0;
   uint64_t rotated_ns = 0;
   uint64_t rotations = 0;
+  Seen seen;
   Lock lock(mutex_);
   while (!stopping_) {
     if (!next_ && failure_ == AppendStatus::kOk) {
@@ -140,6 +153,7 @@ void FeedWriter::Impl::help() {
       }
     }
     const bool more = reserve_ahead(lock);
+    watch(lock, seen);
     const uint64_t now_ns = monotonic_ns();
     if (now_ns - beat_ns >= kHeartbeatNs) {
       beat_ns = now_ns;
@@ -149,6 +163,7 @@ void FeedWriter::Impl::help() {
       if (now_ns - rotated_ns >= kKeepSparesNs) maker_->drop_spares();
       live_.heartbeat_ns().publish(now_ns);
       look_for_successor();
+      drop_outdated();
       lock.lock();
     }
     if (stopping_) break;
@@ -172,6 +187,20 @@ bool FeedWriter::Impl::reserve_ahead(Lock& lock) {
   return more;
 }
 
+// Tells of what appends and rotations did since the last look.
+void FeedWriter::Impl::watch(Lock& lock, Seen& seen) {
+  const uint64_t ordinal = current_->header.ordinal;
+  const uint64_t first_seq = current_->first_seq;
+  const uint64_t end = current_->words.committed().load();
+  const bool rotated = seen.ordinal != 0 && seen.ordinal != ordinal;
+  if (end != 0 && (seen.ordinal != ordinal || seen.end != end)) live_.last_append_ns().publish(monotonic_ns());
+  seen = {ordinal, end};
+  if (!rotated || !options_.on_event) return;
+  lock.unlock();
+  happened({.kind = WriterEvent::Kind::kRotated, .ordinal = ordinal, .first_seq = first_seq, .end_seq = first_seq});
+  lock.lock();
+}
+
 void FeedWriter::Impl::look_for_successor() {
   bool gone = false;
   try {
@@ -182,15 +211,51 @@ void FeedWriter::Impl::look_for_successor() {
     gone = error.fault() == Fault::kFeedReplaced || error.fault() == Fault::kFeedDeleted;
   }
   if (!gone) return;
-  const std::scoped_lock lock(mutex_);
-  fail(AppendStatus::kFenced);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (failure_ == AppendStatus::kFenced) return;
+    fail(AppendStatus::kFenced);
+  }
+  happened({.kind = WriterEvent::Kind::kFenced});
+}
+
+// The settings for the next chunk (F-10). By who prepares.
+const FeedOptions& FeedWriter::Impl::settings() {
+  const std::scoped_lock lock(registry_mutex_);
+  if (registry_.settings_changes() != settings_seen_) {
+    const FeedInfo now = find_feed(base_, feed_.name, files_);
+    if (now.id == feed_.id) settings_ = now.options;
+    settings_seen_ = registry_.settings_changes();
+  }
+  return settings_;
+}
+
+// A chunk that was prepared for settings that have changed since is not begun.
+void FeedWriter::Impl::drop_outdated() {
+  {
+    const std::scoped_lock lock(registry_mutex_);
+    if (registry_.settings_changes() == settings_seen_) return;
+  }
+  std::shared_ptr<LiveChunk> outdated;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (preparing_ || stopping_) return;
+    outdated = std::exchange(next_, nullptr);
+  }
+  maker_->drop_spares();
+  if (!outdated) return;
+  try {
+    abandon(*outdated);
+  } catch (const FeedError& error) {  // the next writer's recovery removes it
+    log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+  }
 }
 
 void FeedWriter::Impl::seal_by_age() {  // mutex_ held
-  if (feed_.options.chunk_age_ns == 0 || !next_ || failure_ != AppendStatus::kOk || current_->words.committed().load() == 0) return;
+  if (current_->options.chunk_age_ns == 0 || !next_ || failure_ != AppendStatus::kOk || current_->words.committed().load() == 0) return;
   const uint64_t now_ns = options_.clock->monotonic_ns();
   if (current_->first_nonempty_ns == 0) current_->first_nonempty_ns = now_ns;
-  if (now_ns - current_->first_nonempty_ns < feed_.options.chunk_age_ns) return;
+  if (now_ns - current_->first_nonempty_ns < current_->options.chunk_age_ns) return;
   if (!path_.gate().close()) return;  // an append is under way: next time (F-d)
   rotate_locked();
   path_.gate().open();

@@ -4,6 +4,8 @@
 //
 // Locks, in the order in which they are taken: persist_mutex_, mutex_, registry_mutex_.
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -41,6 +43,7 @@ class FeedWriter::Impl {
   bool wait_durable(uint64_t seq, uint64_t timeout_ns);
   uint64_t durable_seq() const noexcept { return stored_ ? live_.durable_seq().load() : 0; }
   bool mark_segment_boundary(const std::string& reason);
+  void mark(uint64_t seq, uint32_t code, const std::string& text);
 
   // writer_chunks.cc
   bool rotate();
@@ -66,6 +69,16 @@ class FeedWriter::Impl {
   FeedRecord entry(FeedEntry type) const;
   FeedRecord entry_of(FeedEntry type, const LiveChunk& chunk) const;
   void put(const FeedRecord& record, bool durable);
+  void happened(WriterEvent event);  // mutex_ not held
+  // Whatever a user's function does, the data path goes on (F-137, F-140).
+  template <typename Function>
+  void call(Function&& function) noexcept {
+    try {
+      function();
+    } catch (...) {
+      callback_failures_.fetch_add(1);
+    }
+  }
   bool drain(std::string& why);
   void leave_nothing_behind();
 
@@ -88,6 +101,13 @@ class FeedWriter::Impl {
   void abandon(LiveChunk& chunk);
   void help();
   bool reserve_ahead(Lock& lock);
+  struct Seen {  // of the current chunk, by the helper
+    uint64_t ordinal = 0;
+    uint64_t end = 0;
+  };
+  void watch(Lock& lock, Seen& seen);
+  const FeedOptions& settings();
+  void drop_outdated();
   void look_for_successor();
   void seal_by_age();
 
@@ -98,6 +118,17 @@ class FeedWriter::Impl {
   void start(LiveChunk& chunk);
   bool sync_is_due(const LiveChunk& chunk, uint64_t now_ns) const noexcept;
   void say_durable(LiveChunk& chunk);
+  // What the records refer to first (F-122), then they.
+  template <typename Sync>
+  void timed_sync(Sync&& sync) {
+    if (options_.before_sync) options_.before_sync();
+    const uint64_t begin_ns = monotonic_ns();
+    sync();
+    const uint64_t took_ns = monotonic_ns() - begin_ns;
+    live_.syncs().set(live_.syncs().peek() + 1);
+    live_.sync_ns_total().set(live_.sync_ns_total().peek() + took_ns);
+    live_.sync_ns_max().set(std::max(live_.sync_ns_max().peek(), took_ns));
+  }
   void finish(LiveChunk& chunk);
   void retire(std::shared_ptr<LiveChunk> chunk);
   std::shared_ptr<LiveChunk> pop_window();
@@ -113,6 +144,7 @@ class FeedWriter::Impl {
 
   WriterOptions options_;
   Files& files_;
+  std::string base_;
   FeedInfo feed_;
   bool rows_ = true;
   bool stored_ = true;          // on disk in the end
@@ -132,6 +164,9 @@ class FeedWriter::Impl {
 
   std::mutex registry_mutex_;   // guards registry_
   FeedRegistry registry_;
+  FeedOptions settings_;        // for the next chunk
+  uint64_t settings_seen_ = 0;
+  std::atomic<uint64_t> callback_failures_{0};
 
   mutable std::mutex mutex_;    // guards what follows; never held while a file is written or memory is made
   std::condition_variable wake_;         // for the helper

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 
 #include "tidepool/feed/writer_impl.h"
 
@@ -43,6 +44,31 @@ bool FeedWriter::Impl::mark_segment_boundary(const std::string& reason) {
   return segments_.close(reason);
 }
 
+void FeedWriter::Impl::mark(uint64_t seq, uint32_t code, const std::string& text) {
+  require_open();
+  const std::scoped_lock persisting(persist_mutex_);
+  round(false);  // finds the frames' places, and the registry names the chunk
+  FeedRecord record = entry(FeedEntry::kMark);
+  record.first_seq = seq;
+  record.value = code;
+  record.text = text;
+  std::deque<std::shared_ptr<LiveChunk>> chunks = window_;
+  {
+    const std::scoped_lock lock(mutex_);
+    chunks.insert(chunks.end(), queue_.begin(), queue_.end());
+    chunks.push_back(current_);
+  }
+  for (const auto& chunk : chunks) {
+    if (!chunk->index_started || seq < chunk->first_seq || seq - chunk->first_seq >= chunk->index.records()) continue;
+    const uint64_t at = seq - chunk->first_seq;
+    const std::byte* clocks = rows_ ? chunk->data + at * record_bytes_ : chunk->data + chunk->index.entries()[at].offset + 16;
+    record.ordinal = chunk->header.ordinal;
+    for (size_t k = 0; k < feed_.schema.clocks(); ++k) record.clocks[k].min = record.clocks[k].max = load<uint64_t>(clocks + 8 * k);
+    return put(record, false);
+  }
+  throw FeedError(Fault::kOutOfRange, "mark record ", seq, " of feed ", feed_.name, ": it is not one of those in memory, which end at ", next_seq());
+}
+
 void FeedWriter::Impl::persist() {
   while (true) {
     uint64_t worked = 0;
@@ -51,6 +77,7 @@ void FeedWriter::Impl::persist() {
       worked = round(false);
     } catch (const FeedError& error) {
       log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+      happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
     } catch (const std::exception& error) {
       const std::scoped_lock lock(mutex_);
       trouble_ = error.what();
@@ -110,9 +137,9 @@ void FeedWriter::Impl::start(LiveChunk& chunk) {
     chunk.index_started = true;
     chunk.last_sync_ns = options_.clock->monotonic_ns();
   }
-  segments_.open();
+  if (chunk.options.segments) segments_.open();
   if (!stored_) return;
-  if (!chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, feed_.options.file_mode, false);
+  if (!chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, chunk.options.file_mode, false);
   if (!chunk.activation_written) {
     chunk.disk->activate(chunk.activation);
     chunk.activation_written = true;
@@ -134,24 +161,30 @@ void FeedWriter::Impl::take(LiveChunk& chunk, uint64_t end, bool force) {
   if (chunk.disk->checked_end() == chunk.disk->durable_end()) {
     chunk.last_sync_ns = now_ns;
   } else if (force || sync_is_due(chunk, now_ns)) {
-    chunk.disk->sync(chunk.index.records());
+    timed_sync([&] { chunk.disk->sync(chunk.index.records()); });
     chunk.last_sync_ns = now_ns;
     say_durable(chunk);
   }
 }
 
 bool FeedWriter::Impl::sync_is_due(const LiveChunk& chunk, uint64_t now_ns) const noexcept {
-  if (feed_.options.sync != SyncMode::kInterval) return false;
+  const FeedOptions& options = chunk.options;
+  if (options.sync != SyncMode::kInterval) return false;
   const uint64_t since_ns = now_ns - chunk.last_sync_ns;
-  if (since_ns >= feed_.options.sync_interval_ns) return true;
-  return chunk.disk->checked_end() - chunk.disk->durable_end() >= feed_.options.sync_bytes && since_ns >= std::min(kSyncSpacingNs, feed_.options.sync_interval_ns);
+  if (since_ns >= options.sync_interval_ns) return true;
+  return chunk.disk->checked_end() - chunk.disk->durable_end() >= options.sync_bytes && since_ns >= std::min(kSyncSpacingNs, options.sync_interval_ns);
 }
 
 void FeedWriter::Impl::say_durable(LiveChunk& chunk) {
   chunk.words.durable().publish(chunk.disk->durable_end());
-  const std::scoped_lock lock(mutex_);
-  live_.durable_seq().publish(chunk.first_seq + chunk.index.records());
-  space_.notify_all();
+  const uint64_t durable = chunk.first_seq + chunk.index.records();
+  {
+    const std::scoped_lock lock(mutex_);
+    live_.durable_seq().publish(durable);
+    space_.notify_all();
+  }
+  if (options_.on_durable) call([&] { options_.on_durable(durable); });
+  happened({.kind = WriterEvent::Kind::kSynced, .ordinal = chunk.header.ordinal, .first_seq = chunk.first_seq, .end_seq = durable});
 }
 
 void FeedWriter::Impl::finish(LiveChunk& chunk) {
@@ -162,8 +195,9 @@ void FeedWriter::Impl::finish(LiveChunk& chunk) {
   sealed.count = summary.count;
   sealed.bytes = summary.bytes;
   std::copy(std::begin(summary.clocks), std::end(summary.clocks), std::begin(sealed.clocks));
+  const uint64_t begin_ns = monotonic_ns();
   if (chunk.disk) {
-    chunk.disk->seal(summary);
+    timed_sync([&] { chunk.disk->seal(summary); });
     say_durable(chunk);
     cached("index", [&] {
       write_cache_file(files_, feed_.directory, index_name(chunk.header.ordinal),
@@ -177,14 +211,19 @@ void FeedWriter::Impl::finish(LiveChunk& chunk) {
     put(sealed, false);
   }
   segments_.gather(chunk);
+  uint64_t backlog = 0;
   {
     const std::scoped_lock lock(mutex_);
     const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &chunk; });
     window_.push_back(std::move(*at));
     queue_.erase(at);
+    for (const auto& queued : queue_) backlog += queued->words.committed().load();
     space_.notify_all();
   }
-  while (window_.size() + 1 > feed_.options.live_chunks) retire(pop_window());
+  happened({.kind = WriterEvent::Kind::kPersisted, .ordinal = chunk.header.ordinal, .first_seq = summary.first_seq, .end_seq = summary.end_seq(), .bytes = summary.bytes,
+            .backlog_bytes = backlog, .elapsed_ns = monotonic_ns() - begin_ns});
+  const size_t live_chunks = chunk.options.live_chunks;
+  while (window_.size() + 1 > live_chunks) retire(pop_window());
 }
 
 std::shared_ptr<LiveChunk> FeedWriter::Impl::pop_window() {
@@ -201,7 +240,11 @@ void FeedWriter::Impl::retire(std::shared_ptr<LiveChunk> chunk) {
     put(expired, false);
     live_.floor_seq().publish(chunk->first_seq + chunk->index.records());
   }
+  const uint64_t ordinal = chunk->header.ordinal;
+  const uint64_t first_seq = chunk->first_seq;
+  const uint64_t end_seq = first_seq + chunk->index.records();
   maker_->retire(std::move(chunk));
+  happened({.kind = WriterEvent::Kind::kRetired, .ordinal = ordinal, .first_seq = first_seq, .end_seq = end_seq});
 }
 
 }  // namespace tidepool::feed

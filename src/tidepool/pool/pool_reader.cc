@@ -60,6 +60,28 @@ std::optional<uint64_t> PoolReader::successor_in_slot(uint64_t seq) const noexce
   return CommitWord::seq_of(word);
 }
 
+std::optional<PoolReader::Remains> PoolReader::remains_if_overtaken(uint64_t seq) const noexcept {
+  const auto word_at = [this](uint64_t of) { return CommitWord(map_->slot(static_cast<uint32_t>(of) & map_->slot_mask())).load(); };
+  const uint64_t word = word_at(seq);
+  const uint64_t held = CommitWord::seq_of(word);
+  if (held <= seq || ((held ^ seq) & map_->slot_mask()) != 0) return std::nullopt;
+  // Sequences are claimed, and committed, in order (rulings P-1): from `held` on each slot has that of this lap, up to a place from
+  // which on each has that of the lap before.
+  const auto last = [&](auto&& reached) {
+    uint64_t is = 0, is_not = map_->slot_count();
+    while (is_not - is > 1) {
+      const uint64_t middle = is + (is_not - is) / 2;
+      (reached(held + middle) ? is : is_not) = middle;
+    }
+    return held + is;
+  };
+  const uint64_t begun = last([&](uint64_t of) { return CommitWord::seq_of(word_at(of)) >= of; });
+  const uint64_t committed = CommitWord::is_committed(word)
+                                 ? last([&](uint64_t of) { return word_at(of) >= CommitWord::committed(of); })
+                                 : held - 1;  // it is the first that is not
+  return Remains{.oldest = begun - std::min<uint64_t>(begun, map_->slot_count() - 1), .newest = committed};
+}
+
 ReadResult PoolReader::read_committed(uint64_t word, const std::byte* slot, uint32_t index, FrameView& view, uint64_t trace_id) noexcept {
   // The window: from the load of `word` to unchanged(). What is copied in it is judged only after it (W-42, W-92).
   auto* const bytes = reinterpret_cast<std::byte*>(view.words_);

@@ -45,6 +45,15 @@ class PoolReader {
   // The sequence of the frame that has taken the slot of `seq` since, if one has and is committed.
   std::optional<uint64_t> successor_in_slot(uint64_t seq) const noexcept;
 
+  // What a reader that is behind can still have.
+  struct Remains {
+    uint64_t oldest = 0;  // no later frame has taken its slot
+    uint64_t newest = 0;  // of those that are committed
+  };
+  // If a later frame has taken the slot of `seq`: what remains. nullopt: none has. A search of as many steps as the number of slots
+  // has bits; what a stranger wrote may make it wrong, and nothing else.
+  std::optional<Remains> remains_if_overtaken(uint64_t seq) const noexcept;
+
   const EpochMap& map() const noexcept { return *map_; }
   const std::shared_ptr<const EpochMap>& shared_map() const noexcept { return map_; }
 

@@ -83,6 +83,35 @@ TEST_F(PoolReaderTest, DropsAnotherFrameInTheSlot) {  // W-42
   EXPECT_EQ(reader_.read(8, view_), ReadResult::kFrame);
 }
 
+TEST_F(PoolReaderTest, TellsWhatRemainsWhenAFrameWasOvertaken) {  // W-42, P-1
+  Store store;
+  const auto made = store.create({.slot_count = 8, .pools = {{1, 64}}}, 9);
+  PoolWriter ahead(made.map);
+  PoolReader behind(made.map);
+  const auto write = [&](uint64_t until) {
+    while (ahead.next_seq() < until) ASSERT_EQ(ahead.offer(bytes_tensor(8), std::vector<std::byte>(8)), ClaimError::kNone);
+  };
+  EXPECT_FALSE(behind.remains_if_overtaken(0)) << "nothing was written";
+  write(8);
+  EXPECT_FALSE(behind.remains_if_overtaken(0)) << "it is there";
+  EXPECT_FALSE(behind.remains_if_overtaken(8)) << "it is to come";
+  for (uint64_t written = 9; written < 30; ++written) {
+    write(written);
+    const auto remains = behind.remains_if_overtaken(0);
+    ASSERT_TRUE(remains) << written;
+    EXPECT_EQ(remains->oldest, written - 8);
+    EXPECT_EQ(remains->newest, written - 1);
+  }
+  Claim open;  // takes the slot of the oldest, and is no frame yet
+  ASSERT_EQ(ahead.claim(bytes_tensor(8), open), ClaimError::kNone);
+  for (const uint64_t seq : {3, 21}) {  // whose slot holds a frame, and whose holds the claim
+    const auto remains = behind.remains_if_overtaken(seq);
+    ASSERT_TRUE(remains);
+    EXPECT_EQ(remains->oldest, 22u);
+    EXPECT_EQ(remains->newest, 28u);
+  }
+}
+
 TEST_F(PoolReaderTest, DropsASlotThatWentBackwards) {  // W-49
   for (int i = 0; i < 9; ++i) write_frame(writer_);
   ASSERT_EQ(reader_.read(8, view_), ReadResult::kFrame);

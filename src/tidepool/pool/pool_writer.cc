@@ -146,11 +146,12 @@ PoolWriter::PoolWriter(std::shared_ptr<EpochMap> map, uint64_t first_seq) : stat
   state_->next_seq = first_seq;
   state_->slots.resize(state_->map->slot_count());
   state_->tensors.resize(state_->map->slot_count());
+  auto& classes = state_->size_classes;
   for (const EpochMap::Pool& pool : state_->map->pools()) {
-    state_->size_classes.push_back({.stride_bytes = pool.stride_bytes, .pool_id = pool.pool_id, .slots = pool.mutable_slots});
+    const auto after = std::upper_bound(classes.begin(), classes.end(), pool.stride_bytes,
+                                        [](uint32_t stride, const auto& other) { return stride < other.stride_bytes; });
+    classes.insert(after, {.stride_bytes = pool.stride_bytes, .pool_id = pool.pool_id, .slots = pool.mutable_slots});
   }
-  std::stable_sort(state_->size_classes.begin(), state_->size_classes.end(),
-                   [](const auto& a, const auto& b) { return a.stride_bytes < b.stride_bytes; });
   spare_ = state_;
 }
 

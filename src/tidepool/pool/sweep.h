@@ -14,7 +14,7 @@ namespace tidepool::pool {
 struct SweepOptions {
   std::string base_dir = "/dev/shm";
   uint64_t min_age_ns = 3'000'000'000;  // 3 announce periods, as policies.epoch_gc_min_age_ns
-  uint32_t keep = 0;                    // newest epochs of each stream that stay although they are dead
+  uint32_t keep = 2;                    // newest epochs of each stream that stay although they are dead, as policies.epoch_gc_keep; 0: none
   bool dry_run = false;                 // look and say, write nothing
 };
 

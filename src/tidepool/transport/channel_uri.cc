@@ -57,8 +57,27 @@ Channel parse(std::string_view text) {
   return out;
 }
 
-// "4m", "4194304", "64k" in bytes; anything else compares as text.
-std::optional<uint64_t> size_of(std::string_view text) {
+}  // namespace
+
+std::string channel_fault(std::string_view channel) { return parse(channel).fault; }
+
+std::string channel_clash(std::string_view a, std::string_view b) {
+  const Channel one = parse(a);
+  const Channel two = parse(b);
+  if (!one.fault.empty() || !two.fault.empty() || one.media != two.media) return {};
+  for (const char* key : {"endpoint", "control", "interface"})
+    if (one.get(key) != two.get(key)) return {};
+  for (const char* key : {"term-length", "mtu"}) {
+    const auto x = one.get(key);
+    const auto y = two.get(key);
+    if (x.empty() || y.empty() || x == y) continue;
+    const auto x_bytes = channel_size(x);  // anything that is no size compares as text
+    if (!x_bytes || x_bytes != channel_size(y)) return key;
+  }
+  return {};
+}
+
+std::optional<uint64_t> channel_size(std::string_view text) noexcept {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{}) return std::nullopt;
@@ -75,26 +94,6 @@ std::optional<uint64_t> size_of(std::string_view text) {
   }
   if (value > (UINT64_MAX >> shift)) return std::nullopt;
   return value << shift;
-}
-
-}  // namespace
-
-std::string channel_fault(std::string_view channel) { return parse(channel).fault; }
-
-std::string channel_clash(std::string_view a, std::string_view b) {
-  const Channel one = parse(a);
-  const Channel two = parse(b);
-  if (!one.fault.empty() || !two.fault.empty() || one.media != two.media) return {};
-  for (const char* key : {"endpoint", "control", "interface"})
-    if (one.get(key) != two.get(key)) return {};
-  for (const char* key : {"term-length", "mtu"}) {
-    const auto x = one.get(key);
-    const auto y = two.get(key);
-    if (x.empty() || y.empty() || x == y) continue;
-    const auto x_bytes = size_of(x);
-    if (!x_bytes || x_bytes != size_of(y)) return key;
-  }
-  return {};
 }
 
 }  // namespace tidepool::transport

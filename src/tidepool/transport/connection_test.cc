@@ -1,10 +1,7 @@
 #include "tidepool/transport/connection.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +15,7 @@
 #include "tidepool/base/error.h"
 #include "tidepool/transport/media_driver.h"
 #include "tidepool/transport/test_media_driver.h"
+#include "tidepool/transport/test_udp.h"
 
 namespace tidepool::transport {
 namespace {
@@ -26,6 +24,7 @@ using ::testing::AllOf;
 using testing::connection_options;
 using testing::driver_options;
 using ::testing::ElementsAre;
+using testing::free_udp_port;
 using ::testing::HasSubstr;
 using testing::poll_until;
 using testing::TestDir;
@@ -35,18 +34,6 @@ constexpr const char* kIpc = "aeron:ipc?term-length=1m";
 
 Bytes bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-int free_udp_port() {
-  const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
 
 // Sends until it is taken; what a publisher does that may wait.
 SendResult send_soon(Connection& connection, Publication& publication, Bytes message) {

@@ -59,10 +59,10 @@ class Fd {
   int fd_ = -1;
 };
 
-bool try_lock(const Fd& fd) noexcept {
+bool try_lock(const Fd& fd, int kind = LOCK_EX) noexcept {
   int result = 0;
   do {
-    result = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+    result = ::flock(fd.get(), kind | LOCK_NB);
   } while (result != 0 && errno == EINTR);
   return result == 0;
 }
@@ -86,11 +86,12 @@ Fd lock_starts(const fs::path& parent) {
 
 enum class Holder : uint8_t { kNobody, kAlive, kDead };
 
-// Who holds the directory's tidepool lock: nobody if it was not made by a tidepool media driver.
+// Who holds the directory's tidepool lock: nobody if it was not made by a tidepool media driver. Looked at with a shared lock, so that
+// two who look do not take each other for the holder.
 Holder lock_holder(const fs::path& dir) {
   const Fd fd(::open((dir / kLockFile).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd.valid()) return Holder::kNobody;
-  return try_lock(fd) ? Holder::kDead : Holder::kAlive;
+  return try_lock(fd, LOCK_SH) ? Holder::kDead : Holder::kAlive;
 }
 
 std::string seconds_text(uint64_t ms) { return ms < 10'000 ? concat(ms, " ms") : concat(ms / 1'000, " s"); }
@@ -112,6 +113,59 @@ bool cnc_unfinished(const std::string& dir) {
   return fd.valid() && (::pread(fd.get(), &version, sizeof version, 0) != sizeof version || version == 0);
 }
 
+// By its CnC file alone.
+MediaDriverStatus status_by_heartbeat(const std::string& dir, uint64_t timeout_ms) noexcept {
+  MediaDriverStatus status;
+  try {
+    status.dir = dir.empty() ? default_aeron_dir() : dir;
+  } catch (const std::exception& e) {
+    status.problem = e.what();
+    return status;
+  }
+  if (status.dir.size() > kMaxDirBytes) {
+    status.problem = "the directory's name is too long";
+    return status;
+  }
+  const std::string cnc_path = status.dir + "/" + kCncFile;
+  struct stat file{};
+  if (::stat(cnc_path.c_str(), &file) != 0) {
+    status.problem = errno == ENOENT || errno == ENOTDIR ? "there is none" : concat("look at ", cnc_path, errno_text());
+    return status;
+  }
+  status.cnc_present = true;
+  if (::access(cnc_path.c_str(), R_OK) != 0) {
+    status.problem = concat("open ", cnc_path, errno_text(), ": it belongs to another user (uid ", file.st_uid, ")");
+    return status;
+  }
+  aeron_cnc_t* cnc = nullptr;
+  if (aeron_cnc_init(&cnc, status.dir.c_str(), 0) < 0) {  // looks once: checks version and lengths
+    take_aeron_words();
+    status.problem = concat(cnc_path, " is not a finished CnC file of this Aeron version (", file.st_size, " bytes)");
+    return status;
+  }
+  aeron_cnc_constants_t constants{};
+  aeron_cnc_constants(cnc, &constants);
+  status.pid = constants.pid > 0 ? static_cast<uint64_t>(constants.pid) : 0;
+  status.client_liveness_ms =
+      constants.client_liveness_timeout > 0 ? static_cast<uint64_t>(constants.client_liveness_timeout) / kNsPerMs : 0;
+  const int64_t heartbeat_ms = aeron_cnc_to_driver_heartbeat(cnc);
+  aeron_cnc_close(cnc);
+  if (heartbeat_ms <= 0) {
+    take_aeron_words();
+    status.problem =
+        concat("the driver there (pid ", status.pid, ") ", heartbeat_ms == 0 ? "is still starting" : "has been shut down");
+    return status;
+  }
+  const auto now_ms = static_cast<int64_t>(realtime_ns() / kNsPerMs);  // Aeron's heartbeats are wall-clock
+  status.heartbeat_age_ms = static_cast<uint64_t>(std::max<int64_t>(now_ms - heartbeat_ms, 0));
+  status.alive = status.heartbeat_age_ms <= timeout_ms;
+  if (!status.alive) {
+    status.problem =
+        concat("the driver there (pid ", status.pid, ") is silent: last heartbeat ", seconds_text(status.heartbeat_age_ms), " ago");
+  }
+  return status;
+}
+
 // Throws kRejected when a driver lives in `dir`. The caller holds the lock on starts.
 void refuse_if_alive(const std::string& dir, uint64_t driver_timeout_ms) {
   const Holder holder = lock_holder(dir);
@@ -121,7 +175,7 @@ void refuse_if_alive(const std::string& dir, uint64_t driver_timeout_ms) {
   while (holder == Holder::kNobody && cnc_unfinished(dir) && (age_ms = cnc_age_ms(dir)) && *age_ms < kCncMakingMs) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  const MediaDriverStatus there = media_driver_status(dir, driver_timeout_ms);
+  const MediaDriverStatus there = status_by_heartbeat(dir, driver_timeout_ms);
   if (holder == Holder::kAlive || there.alive) {
     throw Error(Code::kRejected, "a media driver is alive in ", dir, " (pid ", there.pid, ", last heartbeat ",
                 seconds_text(there.heartbeat_age_ms), " ago): use it, stop it, or choose another directory");
@@ -271,7 +325,7 @@ MediaDriver::~MediaDriver() = default;
 const std::string& MediaDriver::dir() const noexcept { return impl_->dir; }
 
 bool MediaDriver::running() const noexcept {
-  return impl_->still_ours() && media_driver_status(impl_->dir, impl_->driver_timeout_ms).alive;
+  return impl_->still_ours() && status_by_heartbeat(impl_->dir, impl_->driver_timeout_ms).alive;
 }
 
 std::string default_aeron_dir() {
@@ -286,53 +340,19 @@ std::string default_aeron_dir() {
 }
 
 MediaDriverStatus media_driver_status(const std::string& dir, uint64_t timeout_ms) noexcept {
-  MediaDriverStatus status;
+  MediaDriverStatus status = status_by_heartbeat(dir, timeout_ms);
+  if (status.heartbeat_age_ms == 0 && !status.alive) return status;  // no heartbeat to be doubted
   try {
-    status.dir = dir.empty() ? default_aeron_dir() : dir;
-  } catch (const std::exception& e) {
-    status.problem = e.what();
-    return status;
-  }
-  if (status.dir.size() > kMaxDirBytes) {
-    status.problem = "the directory's name is too long";
-    return status;
-  }
-  const std::string cnc_path = status.dir + "/" + kCncFile;
-  struct stat file{};
-  if (::stat(cnc_path.c_str(), &file) != 0) {
-    status.problem = errno == ENOENT || errno == ENOTDIR ? "there is none" : concat("look at ", cnc_path, errno_text());
-    return status;
-  }
-  status.cnc_present = true;
-  if (::access(cnc_path.c_str(), R_OK) != 0) {
-    status.problem = concat("open ", cnc_path, errno_text(), ": it belongs to another user (uid ", file.st_uid, ")");
-    return status;
-  }
-  aeron_cnc_t* cnc = nullptr;
-  if (aeron_cnc_init(&cnc, status.dir.c_str(), 0) < 0) {  // looks once: checks version and lengths
-    take_aeron_words();
-    status.problem = concat(cnc_path, " is not a finished CnC file of this Aeron version (", file.st_size, " bytes)");
-    return status;
-  }
-  aeron_cnc_constants_t constants{};
-  aeron_cnc_constants(cnc, &constants);
-  status.pid = constants.pid > 0 ? static_cast<uint64_t>(constants.pid) : 0;
-  status.client_liveness_ms =
-      constants.client_liveness_timeout > 0 ? static_cast<uint64_t>(constants.client_liveness_timeout) / kNsPerMs : 0;
-  const int64_t heartbeat_ms = aeron_cnc_to_driver_heartbeat(cnc);
-  aeron_cnc_close(cnc);
-  if (heartbeat_ms <= 0) {
-    take_aeron_words();
-    status.problem =
-        concat("the driver there (pid ", status.pid, ") ", heartbeat_ms == 0 ? "is still starting" : "has been shut down");
-    return status;
-  }
-  const auto now_ms = static_cast<int64_t>(realtime_ns() / kNsPerMs);  // Aeron's heartbeats are wall-clock
-  status.heartbeat_age_ms = static_cast<uint64_t>(std::max<int64_t>(now_ms - heartbeat_ms, 0));
-  status.alive = status.heartbeat_age_ms <= timeout_ms;
-  if (!status.alive) {
-    status.problem =
-        concat("the driver there (pid ", status.pid, ") is dead: last heartbeat ", seconds_text(status.heartbeat_age_ms), " ago");
+    const Holder holder = lock_holder(status.dir);
+    if (holder == Holder::kDead) {
+      status.alive = false;
+      status.problem = concat("the driver there (pid ", status.pid, ") is dead: its kernel lock is free; last heartbeat ",
+                              seconds_text(status.heartbeat_age_ms), " ago");
+    } else if (!status.alive && holder == Holder::kAlive) {
+      status.problem = concat("the driver there (pid ", status.pid, ") lives, by its kernel lock, but is silent: last heartbeat ",
+                              seconds_text(status.heartbeat_age_ms), " ago; is it stopped, or starved of processor time?");
+    }
+  } catch (const std::exception&) {  // no memory for a path: the heartbeat's word stands
   }
   return status;
 }

@@ -51,17 +51,17 @@ class MediaDriver {
 // Aeron's default directory as this environment has it.
 std::string default_aeron_dir();
 
-// A media driver seen from outside, through its CnC file.
+// A media driver seen from outside, through its CnC file and, if it is a tidepool one, its kernel lock.
 struct MediaDriverStatus {
   std::string dir;
   bool cnc_present = false;
   uint64_t pid = 0;
   uint64_t heartbeat_age_ms = 0;
   uint64_t client_liveness_ms = 0;  // a client silent for this long is dropped by the driver
-  bool alive = false;               // heartbeat younger than the timeout asked for
-  std::string problem;              // why it is not alive, for people; empty if it is
+  bool alive = false;               // heartbeat younger than the timeout asked for, and its lock, if it has one, is held
+  std::string problem;              // why it is not alive, for people: dead for sure, or silent, or none there; empty if it is
 };
-// Never throws: a missing or damaged CnC file is "not alive". `dir` empty: the default.
+// One of ours that was killed is known dead at once; of others (aeronmd) nothing but silence can be told. Never throws: a missing or damaged CnC file is "not alive". `dir` empty: the default.
 MediaDriverStatus media_driver_status(const std::string& dir, uint64_t timeout_ms = 2'000) noexcept;
 
 // A directory that a tidepool media driver of this user made and that is provably dead: its kernel lock is free. With `remove`

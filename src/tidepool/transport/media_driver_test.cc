@@ -291,6 +291,32 @@ TEST(MediaDriverStatusTest, IsNotAliveForAMissingOrDamagedDirectory) {
   }
 }
 
+TEST(MediaDriverStatusTest, KnowsOneOfOursDeadByItsLockAndSilentByItsHeartbeat) {
+  const TestDir dir;
+  auto options = driver_options(dir.aeron());
+  const MediaDriver driver(options);
+  EXPECT_TRUE(media_driver_status(dir.aeron()).alive);
+  // A timeout that every heartbeat has passed: it holds its lock, so it is not called dead.
+  std::string problem;
+  ASSERT_TRUE(testing::poll_until([&] {
+    const MediaDriverStatus silent = media_driver_status(dir.aeron(), 0);
+    problem = silent.problem;
+    return !silent.alive;
+  }));
+  EXPECT_THAT(problem, HasSubstr("lives, by its kernel lock, but is silent"));
+
+  // As after a SIGKILL: the file is there with a young heartbeat, and nobody holds the lock.
+  const TestDir other;
+  std::filesystem::create_directory(other.aeron());
+  for (const char* name : {"/cnc.dat", "/tidepool.lock"}) std::filesystem::copy_file(dir.aeron() + name, other.aeron() + name);
+  const MediaDriverStatus killed = media_driver_status(other.aeron(), 60'000);
+  EXPECT_FALSE(killed.alive);
+  EXPECT_THAT(killed.problem, HasSubstr("its kernel lock is free"));
+  // One that made no lock, as aeronmd: its heartbeat is all there is.
+  std::filesystem::remove(other.aeron() + "/tidepool.lock");
+  EXPECT_TRUE(media_driver_status(other.aeron(), 60'000).alive);
+}
+
 TEST(MediaDriverStatusTest, SurvivesACncFileCutOrChangedAnywhere) {
   const TestDir dir;
   auto options = driver_options(dir.aeron());

@@ -6,7 +6,7 @@
 
 namespace tidepool::wire {
 
-namespace codec = tidepool::sbe::discovery;
+namespace discovery_codec = tidepool::sbe::discovery;
 
 namespace {
 
@@ -26,9 +26,9 @@ bool tags_fit(const std::vector<std::string>& tags) noexcept {
 // The tags group at the codec's position, by hand (DS-8): some generators count an entry's length word as its block, the bytes are
 // the same.
 template <typename Codec>
-bool read_tags(Bytes message, Codec& codec, std::vector<std::string>& out) {
-  if (detail::bytes_left(codec, message) < detail::kGroupHeaderBytes) return false;
-  size_t at = static_cast<size_t>(codec.sbePosition());
+bool read_tags(Bytes message, Codec& discovery_codec, std::vector<std::string>& out) {
+  if (detail::bytes_left(discovery_codec, message) < detail::kGroupHeaderBytes) return false;
+  size_t at = static_cast<size_t>(discovery_codec.sbePosition());
   const auto block = load<uint16_t>(message.data() + at);
   const auto count = load<uint16_t>(message.data() + at + 2);
   if ((block != 0 && block != detail::kVarHeaderBytes) || count > kMaxTagsPerMessage) return false;
@@ -43,19 +43,19 @@ bool read_tags(Bytes message, Codec& codec, std::vector<std::string>& out) {
     out.emplace_back(detail::chars(message) + at, length);
     at += length;
   }
-  codec.sbePosition(at);
+  discovery_codec.sbePosition(at);
   return true;
 }
 
 template <typename Codec>
-void write_tags(const std::vector<std::string>& tags, Codec& codec) {
-  auto& group = codec.tagsCount(static_cast<uint16_t>(tags.size()));
+void write_tags(const std::vector<std::string>& tags, Codec& discovery_codec) {
+  auto& group = discovery_codec.tagsCount(static_cast<uint16_t>(tags.size()));
   for (const std::string& tag : tags) group.next().putTag(std::string_view(tag));
 }
 
 // The entry that `raw` stands on.
-bool read_result(Bytes message, codec::DiscoveryResponse::Results& raw, DiscoveryResult& out) {
-  using Raw = codec::DiscoveryResponse::Results;
+bool read_result(Bytes message, discovery_codec::DiscoveryResponse::Results& raw, DiscoveryResult& out) {
+  using Raw = discovery_codec::DiscoveryResponse::Results;
   out.stream_id = raw.streamId();
   out.producer_id = raw.producerId();
   out.epoch = raw.epoch();
@@ -77,7 +77,7 @@ bool read_result(Bytes message, codec::DiscoveryResponse::Results& raw, Discover
                           out.driver_control_channel);
 }
 
-bool read_results(Bytes message, codec::DiscoveryResponse& raw, std::vector<DiscoveryResult>& out) {
+bool read_results(Bytes message, discovery_codec::DiscoveryResponse& raw, std::vector<DiscoveryResult>& out) {
   // The least that an entry takes: its block, two group headers, four lengths.
   constexpr size_t kLeastBytes = kResultBlockBytes + 2 * detail::kGroupHeaderBytes + 4 * detail::kVarHeaderBytes;
   const auto count = detail::peek_group(message, raw, kResultBlockBytes, kMaxResultsPerMessage);
@@ -119,7 +119,7 @@ size_t encoded_bytes(const DiscoveryRequest& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, DiscoveryRequest& out) noexcept try {
-  codec::DiscoveryRequest raw;
+  discovery_codec::DiscoveryRequest raw;
   if (const DecodeStatus status = detail::open<DiscoveryRequest>(message, raw); status != DecodeStatus::kOk) return status;
   out.request_id = raw.requestId();
   out.client_id = raw.clientId();
@@ -128,14 +128,14 @@ DecodeStatus decode(Bytes message, DiscoveryRequest& out) noexcept try {
   out.producer_id = detail::unless_null(raw.producerId());
   out.data_source_id = detail::unless_null(raw.dataSourceId());
   if (!read_tags(message, raw, out.tags) ||
-      !detail::read_var(message, raw, &codec::DiscoveryRequest::responseChannelLength,
-                        &codec::DiscoveryRequest::getResponseChannelAsStringView, kMaxUriBytes, out.response_channel)) {
+      !detail::read_var(message, raw, &discovery_codec::DiscoveryRequest::responseChannelLength,
+                        &discovery_codec::DiscoveryRequest::getResponseChannelAsStringView, kMaxUriBytes, out.response_channel)) {
     return DecodeStatus::kMalformed;
   }
   out.data_source_name.clear();
   if (detail::bytes_left(raw, message) == 0) return DecodeStatus::kOk;  // DS-40: one peer leaves an unset last text out
-  if (!detail::read_var(message, raw, &codec::DiscoveryRequest::dataSourceNameLength,
-                        &codec::DiscoveryRequest::getDataSourceNameAsStringView, kMaxNameBytes, out.data_source_name)) {
+  if (!detail::read_var(message, raw, &discovery_codec::DiscoveryRequest::dataSourceNameLength,
+                        &discovery_codec::DiscoveryRequest::getDataSourceNameAsStringView, kMaxNameBytes, out.data_source_name)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -144,7 +144,7 @@ DecodeStatus decode(Bytes message, DiscoveryRequest& out) noexcept try {
 }
 
 size_t encode(const DiscoveryRequest& message, MutableBytes out) noexcept {
-  codec::DiscoveryRequest raw;
+  discovery_codec::DiscoveryRequest raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.requestId(message.request_id)
@@ -189,7 +189,7 @@ size_t encoded_bytes(const DiscoveryResponse& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, DiscoveryResponse& out) noexcept try {
-  codec::DiscoveryResponse raw;
+  discovery_codec::DiscoveryResponse raw;
   if (const DecodeStatus status = detail::open<DiscoveryResponse>(message, raw); status != DecodeStatus::kOk) return status;
   out.request_id = raw.requestId();
   if (!detail::read_enum(raw.statusRaw(), DiscoveryStatus::ok, DiscoveryStatus::error, out.status)) {
@@ -199,8 +199,8 @@ DecodeStatus decode(Bytes message, DiscoveryResponse& out) noexcept try {
   if (out.status != DiscoveryStatus::ok) out.results.clear();  // DS-34: read only to reach the text
   out.error_message.clear();
   if (detail::bytes_left(raw, message) == 0) return DecodeStatus::kOk;  // DS-40
-  if (!detail::read_text(message, raw, &codec::DiscoveryResponse::errorMessageLength,
-                         &codec::DiscoveryResponse::getErrorMessageAsStringView, out.error_message)) {
+  if (!detail::read_text(message, raw, &discovery_codec::DiscoveryResponse::errorMessageLength,
+                         &discovery_codec::DiscoveryResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -209,10 +209,10 @@ DecodeStatus decode(Bytes message, DiscoveryResponse& out) noexcept try {
 }
 
 size_t encode(const DiscoveryResponse& message, MutableBytes out) noexcept {
-  codec::DiscoveryResponse raw;
+  discovery_codec::DiscoveryResponse raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
-  raw.requestId(message.request_id).status(static_cast<codec::DiscoveryStatus::Value>(message.status));
+  raw.requestId(message.request_id).status(static_cast<discovery_codec::DiscoveryStatus::Value>(message.status));
   auto& results = raw.resultsCount(static_cast<uint16_t>(message.results.size()));
   for (const DiscoveryResult& result : message.results) {
     results.next()

@@ -11,7 +11,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::wire {
+namespace tidepool::wire::discovery_messages_test {
 namespace {
 
 using test::sample_of;
@@ -208,4 +208,4 @@ TEST(DiscoveryResponseTest, LongErrorTextsAreCut) {  // DS-28
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::discovery_messages_test

@@ -12,7 +12,7 @@
 
 namespace tidepool::wire {
 
-namespace codec = tidepool::sbe::driver;
+namespace driver_codec = tidepool::sbe::driver;
 
 std::string_view name_of(Role role) noexcept {
   switch (role) {
@@ -37,7 +37,7 @@ std::string_view over_limit(const ShmAttachRequest&) noexcept { return {}; }
 size_t encoded_bytes(const ShmAttachRequest&) noexcept { return kMessageHeaderBytes + ShmAttachRequest::kBlockLength; }
 
 DecodeStatus decode(Bytes message, ShmAttachRequest& out) noexcept {
-  codec::ShmAttachRequest raw;
+  driver_codec::ShmAttachRequest raw;
   const DecodeStatus status = detail::open<ShmAttachRequest>(message, raw);
   if (status == DecodeStatus::kUnsupportedVersion) {
     // Answered by name (driver.md 5.2 row 1), so the id must be there to echo; without it there is nobody to answer (D-4).
@@ -46,7 +46,7 @@ DecodeStatus decode(Bytes message, ShmAttachRequest& out) noexcept {
       return DecodeStatus::kMalformed;
     }
     out.correlation_id =
-        load<int64_t>(message.data() + kMessageHeaderBytes + codec::ShmAttachRequest::correlationIdEncodingOffset());
+        load<int64_t>(message.data() + kMessageHeaderBytes + driver_codec::ShmAttachRequest::correlationIdEncodingOffset());
   }
   if (status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
@@ -61,16 +61,16 @@ DecodeStatus decode(Bytes message, ShmAttachRequest& out) noexcept {
 }
 
 size_t encode(const ShmAttachRequest& message, MutableBytes out) noexcept {
-  codec::ShmAttachRequest raw;
+  driver_codec::ShmAttachRequest raw;
   const size_t bytes = detail::begin_fixed<ShmAttachRequest>(out, raw);
   if (bytes == 0) return 0;
   raw.correlationId(message.correlation_id)
       .streamId(message.stream_id)
       .clientId(message.client_id)
-      .role(static_cast<codec::Role::Value>(message.role))
+      .role(static_cast<driver_codec::Role::Value>(message.role))
       .expectedLayoutVersion(message.expected_layout_version)
-      .publishMode(static_cast<codec::PublishMode::Value>(message.publish_mode))
-      .requireHugepages(static_cast<codec::HugepagesPolicy::Value>(message.require_hugepages))
+      .publishMode(static_cast<driver_codec::PublishMode::Value>(message.publish_mode))
+      .requireHugepages(static_cast<driver_codec::HugepagesPolicy::Value>(message.require_hugepages))
       .desiredNodeId(detail::or_null(message.desired_node_id));
   return bytes;
 }
@@ -90,7 +90,7 @@ size_t encoded_bytes(const ShmAttachResponse& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, ShmAttachResponse& out) noexcept try {
-  codec::ShmAttachResponse raw;
+  driver_codec::ShmAttachResponse raw;
   if (const DecodeStatus status = detail::open<ShmAttachResponse>(message, raw); status != DecodeStatus::kOk) return status;
   if (!detail::read_enum(raw.codeRaw(), ResponseCode::ok, ResponseCode::internal_error, out.code)) return DecodeStatus::kMalformed;
   out.correlation_id = raw.correlationId();
@@ -104,10 +104,10 @@ DecodeStatus decode(Bytes message, ShmAttachResponse& out) noexcept try {
   out.node_id = detail::unless_null(raw.nodeId());
   const auto pools = detail::peek_group(message, raw, detail::kPoolBlockBytes, kMaxPoolsPerMessage);
   if (!pools || !detail::read_pools(message, raw.payloadPools(), *pools, out.pools)) return DecodeStatus::kMalformed;
-  if (!detail::read_var(message, raw, &codec::ShmAttachResponse::headerRegionUriLength,
-                        &codec::ShmAttachResponse::getHeaderRegionUriAsStringView, kMaxUriBytes, out.header_region_uri) ||
-      !detail::read_text(message, raw, &codec::ShmAttachResponse::errorMessageLength,
-                         &codec::ShmAttachResponse::getErrorMessageAsStringView, out.error_message)) {
+  if (!detail::read_var(message, raw, &driver_codec::ShmAttachResponse::headerRegionUriLength,
+                        &driver_codec::ShmAttachResponse::getHeaderRegionUriAsStringView, kMaxUriBytes, out.header_region_uri) ||
+      !detail::read_text(message, raw, &driver_codec::ShmAttachResponse::errorMessageLength,
+                         &driver_codec::ShmAttachResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -116,11 +116,11 @@ DecodeStatus decode(Bytes message, ShmAttachResponse& out) noexcept try {
 }
 
 size_t encode(const ShmAttachResponse& message, MutableBytes out) noexcept {
-  codec::ShmAttachResponse raw;
+  driver_codec::ShmAttachResponse raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.correlationId(message.correlation_id)
-      .code(static_cast<codec::ResponseCode::Value>(message.code))
+      .code(static_cast<driver_codec::ResponseCode::Value>(message.code))
       .leaseId(detail::or_null(message.lease_id))
       .leaseExpiryTimestampNs(detail::or_null(message.lease_expiry_timestamp_ns))
       .streamId(detail::or_null(message.stream_id))
@@ -140,7 +140,7 @@ std::string_view over_limit(const ShmDetachRequest&) noexcept { return {}; }
 size_t encoded_bytes(const ShmDetachRequest&) noexcept { return kMessageHeaderBytes + ShmDetachRequest::kBlockLength; }
 
 DecodeStatus decode(Bytes message, ShmDetachRequest& out) noexcept {
-  codec::ShmDetachRequest raw;
+  driver_codec::ShmDetachRequest raw;
   if (const DecodeStatus status = detail::open<ShmDetachRequest>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   out.lease_id = raw.leaseId();
@@ -151,14 +151,14 @@ DecodeStatus decode(Bytes message, ShmDetachRequest& out) noexcept {
 }
 
 size_t encode(const ShmDetachRequest& message, MutableBytes out) noexcept {
-  codec::ShmDetachRequest raw;
+  driver_codec::ShmDetachRequest raw;
   const size_t bytes = detail::begin_fixed<ShmDetachRequest>(out, raw);
   if (bytes == 0) return 0;
   raw.correlationId(message.correlation_id)
       .leaseId(message.lease_id)
       .streamId(message.stream_id)
       .clientId(message.client_id)
-      .role(static_cast<codec::Role::Value>(message.role));
+      .role(static_cast<driver_codec::Role::Value>(message.role));
   return bytes;
 }
 
@@ -171,12 +171,12 @@ size_t encoded_bytes(const ShmDetachResponse& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, ShmDetachResponse& out) noexcept try {
-  codec::ShmDetachResponse raw;
+  driver_codec::ShmDetachResponse raw;
   if (const DecodeStatus status = detail::open<ShmDetachResponse>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   if (!detail::read_enum(raw.codeRaw(), ResponseCode::ok, ResponseCode::internal_error, out.code) ||
-      !detail::read_text(message, raw, &codec::ShmDetachResponse::errorMessageLength,
-                         &codec::ShmDetachResponse::getErrorMessageAsStringView, out.error_message)) {
+      !detail::read_text(message, raw, &driver_codec::ShmDetachResponse::errorMessageLength,
+                         &driver_codec::ShmDetachResponse::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -185,11 +185,11 @@ DecodeStatus decode(Bytes message, ShmDetachResponse& out) noexcept try {
 }
 
 size_t encode(const ShmDetachResponse& message, MutableBytes out) noexcept {
-  codec::ShmDetachResponse raw;
+  driver_codec::ShmDetachResponse raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.correlationId(message.correlation_id)
-      .code(static_cast<codec::ResponseCode::Value>(message.code))
+      .code(static_cast<driver_codec::ResponseCode::Value>(message.code))
       .putErrorMessage(detail::cut_text(message.error_message));
   return bytes;
 }
@@ -200,7 +200,7 @@ std::string_view over_limit(const ShmLeaseKeepalive&) noexcept { return {}; }
 size_t encoded_bytes(const ShmLeaseKeepalive&) noexcept { return kMessageHeaderBytes + ShmLeaseKeepalive::kBlockLength; }
 
 DecodeStatus decode(Bytes message, ShmLeaseKeepalive& out) noexcept {
-  codec::ShmLeaseKeepalive raw;
+  driver_codec::ShmLeaseKeepalive raw;
   if (const DecodeStatus status = detail::open<ShmLeaseKeepalive>(message, raw); status != DecodeStatus::kOk) return status;
   out.lease_id = raw.leaseId();
   out.stream_id = raw.streamId();
@@ -211,13 +211,13 @@ DecodeStatus decode(Bytes message, ShmLeaseKeepalive& out) noexcept {
 }
 
 size_t encode(const ShmLeaseKeepalive& message, MutableBytes out) noexcept {
-  codec::ShmLeaseKeepalive raw;
+  driver_codec::ShmLeaseKeepalive raw;
   const size_t bytes = detail::begin_fixed<ShmLeaseKeepalive>(out, raw);
   if (bytes == 0) return 0;
   raw.leaseId(message.lease_id)
       .streamId(message.stream_id)
       .clientId(message.client_id)
-      .role(static_cast<codec::Role::Value>(message.role))
+      .role(static_cast<driver_codec::Role::Value>(message.role))
       .clientTimestampNs(message.client_timestamp_ns);
   return bytes;
 }
@@ -233,12 +233,12 @@ size_t encoded_bytes(const ShmDriverShutdown& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, ShmDriverShutdown& out) noexcept try {
-  codec::ShmDriverShutdown raw;
+  driver_codec::ShmDriverShutdown raw;
   if (const DecodeStatus status = detail::open<ShmDriverShutdown>(message, raw); status != DecodeStatus::kOk) return status;
   out.timestamp_ns = raw.timestampNs();
   if (!detail::read_enum(raw.reasonRaw(), ShutdownReason::normal, ShutdownReason::error, out.reason) ||
-      !detail::read_text(message, raw, &codec::ShmDriverShutdown::errorMessageLength,
-                         &codec::ShmDriverShutdown::getErrorMessageAsStringView, out.error_message)) {
+      !detail::read_text(message, raw, &driver_codec::ShmDriverShutdown::errorMessageLength,
+                         &driver_codec::ShmDriverShutdown::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -247,11 +247,11 @@ DecodeStatus decode(Bytes message, ShmDriverShutdown& out) noexcept try {
 }
 
 size_t encode(const ShmDriverShutdown& message, MutableBytes out) noexcept {
-  codec::ShmDriverShutdown raw;
+  driver_codec::ShmDriverShutdown raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.timestampNs(message.timestamp_ns)
-      .reason(static_cast<codec::ShutdownReason::Value>(message.reason))
+      .reason(static_cast<driver_codec::ShutdownReason::Value>(message.reason))
       .putErrorMessage(detail::cut_text(message.error_message));
   return bytes;
 }
@@ -267,7 +267,7 @@ size_t encoded_bytes(const ShmLeaseRevoked& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, ShmLeaseRevoked& out) noexcept try {
-  codec::ShmLeaseRevoked raw;
+  driver_codec::ShmLeaseRevoked raw;
   if (const DecodeStatus status = detail::open<ShmLeaseRevoked>(message, raw); status != DecodeStatus::kOk) return status;
   out.timestamp_ns = raw.timestampNs();
   out.lease_id = raw.leaseId();
@@ -275,8 +275,8 @@ DecodeStatus decode(Bytes message, ShmLeaseRevoked& out) noexcept try {
   out.client_id = raw.clientId();
   if (!detail::read_enum(raw.roleRaw(), Role::producer, Role::consumer, out.role) ||
       !detail::read_enum(raw.reasonRaw(), RevokeReason::detached, RevokeReason::revoked, out.reason) ||  // D-63
-      !detail::read_text(message, raw, &codec::ShmLeaseRevoked::errorMessageLength,
-                         &codec::ShmLeaseRevoked::getErrorMessageAsStringView, out.error_message)) {
+      !detail::read_text(message, raw, &driver_codec::ShmLeaseRevoked::errorMessageLength,
+                         &driver_codec::ShmLeaseRevoked::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -285,15 +285,15 @@ DecodeStatus decode(Bytes message, ShmLeaseRevoked& out) noexcept try {
 }
 
 size_t encode(const ShmLeaseRevoked& message, MutableBytes out) noexcept {
-  codec::ShmLeaseRevoked raw;
+  driver_codec::ShmLeaseRevoked raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.timestampNs(message.timestamp_ns)
       .leaseId(message.lease_id)
       .streamId(message.stream_id)
       .clientId(message.client_id)
-      .role(static_cast<codec::Role::Value>(message.role))
-      .reason(static_cast<codec::LeaseRevokeReason::Value>(message.reason))
+      .role(static_cast<driver_codec::Role::Value>(message.role))
+      .reason(static_cast<driver_codec::LeaseRevokeReason::Value>(message.reason))
       .putErrorMessage(detail::cut_text(message.error_message));
   return bytes;
 }
@@ -312,14 +312,14 @@ size_t encoded_bytes(const ShmDriverShutdownRequest& message) noexcept {
 }
 
 DecodeStatus decode(Bytes message, ShmDriverShutdownRequest& out) noexcept try {
-  codec::ShmDriverShutdownRequest raw;
+  driver_codec::ShmDriverShutdownRequest raw;
   if (const DecodeStatus status = detail::open<ShmDriverShutdownRequest>(message, raw); status != DecodeStatus::kOk) return status;
   out.correlation_id = raw.correlationId();
   if (!detail::read_enum(raw.reasonRaw(), ShutdownReason::normal, ShutdownReason::error, out.reason) ||
-      !detail::read_var(message, raw, &codec::ShmDriverShutdownRequest::tokenLength,
-                        &codec::ShmDriverShutdownRequest::getTokenAsStringView, kMaxTokenBytes, out.token) ||
-      !detail::read_text(message, raw, &codec::ShmDriverShutdownRequest::errorMessageLength,
-                         &codec::ShmDriverShutdownRequest::getErrorMessageAsStringView, out.error_message)) {
+      !detail::read_var(message, raw, &driver_codec::ShmDriverShutdownRequest::tokenLength,
+                        &driver_codec::ShmDriverShutdownRequest::getTokenAsStringView, kMaxTokenBytes, out.token) ||
+      !detail::read_text(message, raw, &driver_codec::ShmDriverShutdownRequest::errorMessageLength,
+                         &driver_codec::ShmDriverShutdownRequest::getErrorMessageAsStringView, out.error_message)) {
     return DecodeStatus::kMalformed;
   }
   return DecodeStatus::kOk;
@@ -328,11 +328,11 @@ DecodeStatus decode(Bytes message, ShmDriverShutdownRequest& out) noexcept try {
 }
 
 size_t encode(const ShmDriverShutdownRequest& message, MutableBytes out) noexcept {
-  codec::ShmDriverShutdownRequest raw;
+  driver_codec::ShmDriverShutdownRequest raw;
   const size_t bytes = detail::begin(message, out, raw);
   if (bytes == 0) return 0;
   raw.correlationId(message.correlation_id)
-      .reason(static_cast<codec::ShutdownReason::Value>(message.reason))
+      .reason(static_cast<driver_codec::ShutdownReason::Value>(message.reason))
       .putToken(std::string_view(message.token))
       .putErrorMessage(detail::cut_text(message.error_message));
   return bytes;

@@ -12,7 +12,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::wire {
+namespace tidepool::wire::message_fields_test {
 namespace {
 
 using test::sample;
@@ -524,4 +524,4 @@ TEST(NameTest, CodesRolesAndReasonsHaveNames) {
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::message_fields_test

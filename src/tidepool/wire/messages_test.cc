@@ -15,7 +15,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::wire {
+namespace tidepool::wire::messages_test {
 namespace {
 
 // ---- arbitrary messages ------------------------------------------------------------------------------------------------
@@ -415,4 +415,4 @@ TEST_P(EveryMessageTest, ComesBackWhateverItsFieldsHold) {  // W-1, W-7, W-8, W-
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::messages_test

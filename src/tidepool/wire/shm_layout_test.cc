@@ -11,7 +11,7 @@
 
 #include "tidepool/wire/test_bytes.h"
 
-namespace tidepool::wire {
+namespace tidepool::wire::shm_layout_test {
 namespace {
 
 using SuperblockBytes = std::byte[kSuperblockBytes];
@@ -331,4 +331,4 @@ RC_GTEST_PROP(SlotHeaderPropertyTest, AnyBytesAreRefusedOrSound, (const std::arr
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::shm_layout_test

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace tidepool::wire {
+namespace tidepool::wire::tensor_test {
 namespace {
 
 constexpr int32_t kMaxI32 = std::numeric_limits<int32_t>::max();
@@ -278,4 +278,4 @@ RC_GTEST_PROP(TensorPropertyTest, AColumnTensorIsTheMirrorOfARowTensor, ()) {  /
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::tensor_test

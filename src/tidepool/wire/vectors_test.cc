@@ -13,7 +13,7 @@
 #include "tidepool/wire/test_bytes.h"
 #include "tidepool/wire/test_messages.h"
 
-namespace tidepool::wire {
+namespace tidepool::wire::vectors_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -511,4 +511,4 @@ TEST(GoldenDumpTest, DiscoveryErrorKeepsItsEmptyResults) {  // discovery.md 3.5,
 }
 
 }  // namespace
-}  // namespace tidepool::wire
+}  // namespace tidepool::wire::vectors_test

@@ -1,8 +1,6 @@
 #include "tidepool/services/discovery/channel_policy.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "tidepool/transport/channel_uri.h"
 
@@ -12,26 +10,6 @@ namespace {
 // These name or place somebody else's stream, or change how others see it.
 constexpr std::string_view kRefused[] = {"session-id",  "init-term-id", "term-id",
                                          "term-offset", "tags",         "spies-simulate-connection"};
-
-// "4m", "65536", "64k"; nullopt: no size. What Aeron reads otherwise it refuses by itself, but nothing here may be taken for small.
-std::optional<uint64_t> size_of(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{}) return std::nullopt;
-  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  unsigned shift = 0;
-  if (unit == "k" || unit == "K") {
-    shift = 10;
-  } else if (unit == "m" || unit == "M") {
-    shift = 20;
-  } else if (unit == "g" || unit == "G") {
-    shift = 30;
-  } else if (!unit.empty()) {
-    return std::nullopt;
-  }
-  if (value > (UINT64_MAX >> shift)) return std::nullopt;
-  return value << shift;
-}
 
 }  // namespace
 
@@ -64,7 +42,8 @@ ChannelVerdict judge_channel(std::string_view channel, const std::vector<std::st
     const std::string_view key = pair.substr(0, pair.find('='));
     if (std::find(std::begin(kRefused), std::end(kRefused), key) != std::end(kRefused)) return ChannelVerdict::kParameter;
     if (key == "term-length") {
-      const auto bytes = size_of(pair.substr(key.size() + 1));
+      // What Aeron reads otherwise it refuses by itself, but nothing here may be taken for small.
+      const auto bytes = transport::channel_size(pair.substr(key.size() + 1));
       if (!bytes || *bytes > kMaxResponseTermBytes) return ChannelVerdict::kTermTooLong;
     }
     rest.remove_prefix(std::min(bar + 1, rest.size()));

@@ -1,12 +1,8 @@
 // The service as others meet it: over real Aeron, driven by the test's one thread, with a clock that moves only when told.
 #include "tidepool/services/discovery/provider.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <memory>
 #include <optional>
@@ -22,6 +18,7 @@
 #include "tidepool/services/discovery/responses.h"
 #include "tidepool/services/discovery/test_discovery.h"
 #include "tidepool/transport/test_media_driver.h"
+#include "tidepool/transport/test_udp.h"
 
 namespace tidepool::discovery {
 namespace {
@@ -35,6 +32,7 @@ using testing::kChannel;
 using testing::request;
 using ::testing::SizeIs;
 using testing::source;
+using transport::testing::free_udp_port;
 using transport::testing::poll_until;
 using transport::testing::TestMediaDriver;
 using wire::DiscoveryStatus;
@@ -360,18 +358,6 @@ TEST_F(ProviderTest, AnswersOfManyFragmentsArriveWhole) {  // DS-30
   EXPECT_GT(wire::encoded_bytes(response), 4096u);
   ASSERT_THAT(response.results, SizeIs(40));
   EXPECT_EQ(response.results[39].stream_id, 10039u);
-}
-
-int free_udp_port() {
-  const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
 }
 
 TEST_F(ProviderTest, AnswersOverUdpToAddressesThatAreListed) {  // DS-5, DS-30, DS-36

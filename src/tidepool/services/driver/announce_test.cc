@@ -4,7 +4,7 @@
 
 #include "tidepool/services/driver/test_world.h"
 
-namespace tidepool::driver {
+namespace tidepool::driver::announce_test {
 namespace {
 
 using testing::RawClient;
@@ -209,4 +209,4 @@ TEST(AnnounceTest, SaysWhatTheStreamIs) {  // D-43, D-44
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::announce_test

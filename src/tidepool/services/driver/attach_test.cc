@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace tidepool::driver {
+namespace tidepool::driver::attach_test {
 namespace {
 
 using wire::HugepagesPolicy;
@@ -123,7 +123,7 @@ TEST(AttachTest, RefusesEachRowWithItsCodeAndText) {  // D-8, D-10, D-14
 TEST(AttachTest, TheEarlierRowWinsOverEachLaterOne) {  // D-8
   for (size_t first = 0; first < rows().size(); ++first) {
     for (size_t second = first + 1; second < rows().size(); ++second) {
-      SCOPED_TRACE(testing::Message() << "rows " << rows()[first].number << " and " << rows()[second].number);
+      SCOPED_TRACE(::testing::Message() << "rows " << rows()[first].number << " and " << rows()[second].number);
       World world;
       rows()[second].spoil(world);  // the later one first, so that the earlier may undo nothing
       rows()[first].spoil(world);
@@ -347,4 +347,4 @@ TEST(AttachTest, WaitsForAnEpochOfItsStreamOrForItsOwnEarlierRequest) {  // D-8:
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::attach_test

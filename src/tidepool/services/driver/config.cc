@@ -12,6 +12,7 @@
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/error.h"
+#include "tidepool/base/id_ranges.h"
 #include "tidepool/base/log.h"
 #include "tidepool/shm/region.h"
 #include "tidepool/transport/channel_uri.h"
@@ -59,6 +60,7 @@ void read_policies(ConfigReader& in, DriverConfig& c) {
   in.read("policies.lease_keepalive_interval_ms", c.lease_keepalive_interval_ms, kMinIntervalMs, kMaxU32);
   in.read("policies.lease_expiry_grace_intervals", c.lease_expiry_grace_intervals, 1, kMaxU32);
   in.read("policies.node_id_reuse_cooldown_ms", c.node_id_reuse_cooldown_ms, 0, kMaxU32);
+  in.read("policies.provision_at_start", c.provision_at_start);
   in.read("policies.prefault_shm", c.prefault_shm);
   in.read("policies.reuse_existing_shm", c.reuse_existing_shm);
   in.read("policies.mlock_shm", c.mlock_shm);
@@ -184,60 +186,22 @@ void read_streams(ConfigReader& in, DriverConfig& c) {
   }
 }
 
-struct NamedRange {
-  std::string key;
-  IdRange range;
-};
-
-std::string origin_of(const Origins& origins, std::string_view key) {
-  const auto at = origins.find(key);
-  return at == origins.end() ? std::string{} : at->second;
-}
-
-// CFG-8, D-48 for `range` on its own and against the ids in use.
-void check_range(const DriverConfig& c, const NamedRange& named, uint32_t highest, const Origins& origins,
-                 std::vector<ConfigProblem>& problems) {
-  const auto& range = named.range;
-  const auto bad = [&](std::string text) { problems.push_back({named.key, origin_of(origins, named.key), std::move(text)}); };
-  if (range.first == 0) return bad(concat("is ", text_of(range), ": expected ids from 1 up, 0 is never one"));
-  if (range.first > range.last) return bad(concat("is ", text_of(range), ": expected the smaller id first"));
-  if (range.last > highest) return bad(concat("is ", text_of(range), ": expected ids up to ", highest));
-  const std::pair<std::string_view, int32_t> aeron_ids[] = {{"driver.control_stream_id", c.control_stream_id},
-                                                            {"driver.announce_stream_id", c.effective_announce_stream_id()},
-                                                            {"driver.qos_stream_id", c.qos_stream_id}};
-  for (const auto& [key, id] : aeron_ids)
-    if (range.contains(static_cast<uint32_t>(id)))
-      bad(concat("is ", text_of(range), " and contains ", id, ", which is ", key, ": expected none of those in use"));
-  for (const auto& stream : c.streams)
-    if (range.contains(stream.stream_id))
-      bad(concat("is ", text_of(range), " and contains ", stream.stream_id, ", which is streams.", printable(stream.name),
-                 ".stream_id: expected none of those in use"));
-}
-
-void check_disjoint(const NamedRange& a, const NamedRange& b, const Origins& origins, std::vector<ConfigProblem>& problems) {
-  if (a.range.overlaps(b.range))
-    problems.push_back(
-        {a.key, origin_of(origins, a.key),
-         concat("is ", text_of(a.range), " and overlaps ", text_of(b.range), " of ", b.key, ": expected disjoint ranges")});
-}
-
-std::vector<NamedRange> named(const std::string& key, const std::vector<IdRange>& ranges) {
-  std::vector<NamedRange> out;
-  for (const auto& range : ranges) out.push_back({key, range});
-  return out;
-}
-
 constexpr const char* kStreamRangeKey = "driver.stream_id_range";
 constexpr const char* kDescriptorRangeKey = "driver.descriptor_stream_id_range";
 constexpr const char* kControlRangeKey = "driver.control_stream_id_range";
 
+// CFG-8, D-48.
 void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<ConfigProblem>& problems) {
+  std::vector<NamedId> in_use = {{"driver.control_stream_id", static_cast<uint32_t>(c.control_stream_id)},
+                                 {"driver.announce_stream_id", static_cast<uint32_t>(c.effective_announce_stream_id())},
+                                 {"driver.qos_stream_id", static_cast<uint32_t>(c.qos_stream_id)}};
+  for (const auto& stream : c.streams) in_use.push_back({concat("streams.", printable(stream.name), ".stream_id"), stream.stream_id});
   auto all = named(kStreamRangeKey, c.stream_id_range);
-  for (const auto& range : all) check_range(c, range, kMaxStreamId, origins, problems);
+  for (const auto& range : all) check_range(range, kMaxStreamId, in_use, origins, problems);
   for (const auto& [key, ranges] :
        {std::pair{kDescriptorRangeKey, &c.descriptor_stream_id_range}, std::pair{kControlRangeKey, &c.control_stream_id_range}}) {
     for (const auto& range : named(key, *ranges)) {
-      check_range(c, range, kMaxAeronStream, origins, problems);
+      check_range(range, kMaxAeronStream, in_use, origins, problems);
       all.push_back(range);
     }
   }
@@ -247,92 +211,24 @@ void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<Con
 
 // CFG-16: [supervisor] (config.md 3). Its answers to hellos are given by the driver itself; its registry and its planes of its
 // own are not, which is said.
-void read_supervisor(ConfigReader& in, DriverConfig& c, LoadedConfig& out) {
-  const auto* table = in.table("supervisor");
-  if (table == nullptr) return;
-  SupervisorConfig& own = c.supervisor;
-  const auto read_channel = [&in](const std::string& key, std::string& channel) {
-    in.read(key, channel);
-    if (channel.empty()) return;
-    if (auto fault = transport::channel_fault(channel); !fault.empty())
-      in.problem(key, origin_of(in.origins, key), concat("is ", in_quotes(channel), ": ", fault));
-  };
-  read_channel("supervisor.per_consumer_descriptor_channel", own.per_consumer_descriptor_channel);
-  read_channel("supervisor.per_consumer_control_channel", own.per_consumer_control_channel);
-  const auto not_served = [&](const std::string& key, std::string_view why) {
-    if (const auto origin = origin_of(in.origins, key); !origin.empty()) in.problem(key, origin, std::string(why), false);
-  };
-  const std::pair<const std::string*, int32_t> planes[] = {{&c.control_channel, c.control_stream_id},
-                                                           {&c.effective_announce_channel(), c.effective_announce_stream_id()},
-                                                           {nullptr, 0},
-                                                           {&c.qos_channel, c.qos_stream_id}};
-  const char* const names[] = {"control", "announce", "metadata", "qos"};
-  for (size_t i = 0; i < std::size(names); ++i) {
-    const std::string channel_key = concat("supervisor.", names[i], "_channel");
-    const std::string stream_key = concat("supervisor.", names[i], "_stream_id");
-    std::string channel;
-    int32_t stream_id = planes[i].second;
-    read_channel(channel_key, channel);
-    in.read(stream_key, stream_id, 1, kMaxAeronStream);
-    // Hellos are heard where the driver is; the other planes feed the registry.
-    if (i == 0) {
-      if (!channel.empty() && channel != c.control_channel)
-        not_served(channel_key, "differs from driver.control_channel: this driver hears hellos on its own control stream alone");
-      if (stream_id != c.control_stream_id)
-        not_served(stream_key, "differs from driver.control_stream_id: this driver hears hellos on its own control stream alone");
-    }
+void read_supervisor(const ConfigValue& root, const Environment& environment, ConfigReader& in, DriverConfig& c, LoadedConfig& out) {
+  if (in.table("supervisor") == nullptr) return;
+  supervisor::LoadedConfig loaded = supervisor::load_supervisor_config(root, environment);
+  const auto is_its_own = [](std::string_view key) { return key.starts_with("supervisor."); };
+  for (auto& problem : loaded.problems) {
+    if (is_its_own(problem.key)) out.problems.push_back(std::move(problem));  // of the driver's keys all has been said
   }
-  in.read("supervisor.consumer_capacity", own.consumer_capacity, 1, kMaxU32);
-  uint32_t number = 0;
-  for (const char* key :
-       {"supervisor.consumer_stale_ms", "supervisor.liveness_timeout_ms", "supervisor.liveness_check_interval_ms"})
-    in.read(key, number, kMinIntervalMs, kMaxU32);  // services/supervisor has the use of them
-  bool enabled = true;
-  in.read("supervisor.per_consumer_enabled", enabled);
-  if (in.origins.contains("supervisor.per_consumer_enabled")) own.per_consumer_enabled = enabled;
-  in.read("supervisor.force_no_shm", own.force_no_shm);
-  in.read("supervisor.force_mode", own.force_mode, 0, 2);
-  in.read("supervisor.payload_fallback_uri", own.payload_fallback_uri);
-  if (const auto& uri = own.payload_fallback_uri; !uri.empty() && !uri.starts_with("aeron:") && !uri.starts_with("bridge://"))
-    in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
-               concat("is ", in_quotes(uri), ": expected aeron:... or bridge://..."));
-  if (own.payload_fallback_uri.size() > wire::kMaxUriBytes)
-    in.problem("supervisor.payload_fallback_uri", origin_of(in.origins, "supervisor.payload_fallback_uri"),
-               concat("has ", own.payload_fallback_uri.size(), " bytes: expected at most ", wire::kMaxUriBytes));
-
-  for (const bool descriptor : {true, false}) {
-    const char* kind = descriptor ? "descriptor" : "control";
-    const std::string base_key = concat("supervisor.per_consumer_", kind, "_base");
-    const std::string count_key = concat("supervisor.per_consumer_", kind, "_range");
-    uint32_t base = 0;
-    uint32_t count = 0;
-    in.read(base_key, base, 0, kMaxAeronStream);
-    in.read(count_key, count, 0, kMaxAeronStream);
-    if (base == 0 && count == 0) continue;
-    if (base == 0 || count == 0) {
-      const std::string& missing = base == 0 ? base_key : count_key;
-      const std::string& given = base == 0 ? count_key : base_key;
-      in.problem(missing, origin_of(in.origins, given), concat("is missing: ", given, " needs it beside itself"));
-      continue;
-    }
-    if (uint64_t{base} + count - 1 > kMaxAeronStream) {
-      in.problem(count_key, origin_of(in.origins, count_key),
-                 concat("is ", count, ": expected the last id, base + range - 1, to be at most ", kMaxAeronStream));
-      continue;
-    }
-    const NamedRange mine{base_key, {base, base + count - 1}};
-    (descriptor ? own.per_consumer_descriptor_ids : own.per_consumer_control_ids) = {mine.range};
-    check_range(c, mine, kMaxAeronStream, in.origins, out.problems);
-    // It stands in for the driver's range of the same kind, so that one alone may overlap it.
-    auto others = named(kStreamRangeKey, c.stream_id_range);
-    for (auto& other :
-         descriptor ? named(kControlRangeKey, c.control_stream_id_range) : named(kDescriptorRangeKey, c.descriptor_stream_id_range))
-      others.push_back(other);
-    if (!descriptor)
-      for (auto& other : named("supervisor.per_consumer_descriptor_base", own.per_consumer_descriptor_ids)) others.push_back(other);
-    for (const auto& other : others) check_disjoint(mine, other, in.origins, out.problems);
+  for (auto& [key, origin] : loaded.origins) {
+    if (is_its_own(key)) in.origins[key] = std::move(origin);
   }
-  in.warn_unknown("supervisor", table);
+  c.consumers = std::move(loaded.config.consumers);
+  const auto not_served = [&](const char* key, const char* ours) {
+    if (const auto origin = origin_of(in.origins, key); !origin.empty())
+      in.problem(key, origin, concat("differs from ", ours, ": this driver hears hellos on its own control stream alone"), false);
+  };
+  const supervisor::Endpoint& control = loaded.config.control;
+  if (control.channel != c.control_channel) not_served("supervisor.control_channel", "driver.control_channel");
+  if (control.stream_id != c.control_stream_id) not_served("supervisor.control_stream_id", "driver.control_stream_id");
 }
 
 constexpr const char* kTables[] = {"driver",       "shm",       "policies",           "profiles", "streams",
@@ -547,11 +443,11 @@ int32_t DriverConfig::effective_announce_stream_id() const noexcept {
   return announce_stream_id == 0 ? control_stream_id : announce_stream_id;
 }
 
-const std::vector<IdRange>& DriverConfig::effective_descriptor_ranges() const noexcept {
-  return supervisor.per_consumer_descriptor_ids.empty() ? descriptor_stream_id_range : supervisor.per_consumer_descriptor_ids;
-}
-const std::vector<IdRange>& DriverConfig::effective_control_ranges() const noexcept {
-  return supervisor.per_consumer_control_ids.empty() ? control_stream_id_range : supervisor.per_consumer_control_ids;
+supervisor::ConsumerPolicy DriverConfig::effective_consumers() const {
+  supervisor::ConsumerPolicy out = consumers;
+  if (out.descriptor_ids.empty()) out.descriptor_ids = descriptor_stream_id_range;
+  if (out.control_ids.empty()) out.control_ids = control_stream_id_range;
+  return out;
 }
 
 uint64_t DriverConfig::lease_lifetime_ns() const noexcept {
@@ -677,7 +573,7 @@ LoadedConfig load_driver_config(const ConfigValue& root, const Environment& envi
   }
   if (out.ok())
     for (auto& problem : check_capacity(c, in.origins)) out.problems.push_back(std::move(problem));
-  read_supervisor(in, c, out);
+  read_supervisor(root, environment, in, c, out);
   out.origins = std::move(in.origins);
   return out;
 }

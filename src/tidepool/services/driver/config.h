@@ -12,6 +12,7 @@
 
 #include "tidepool/base/config_reader.h"
 #include "tidepool/pool/geometry.h"
+#include "tidepool/services/supervisor/config.h"
 
 namespace tidepool::driver {
 
@@ -23,19 +24,6 @@ struct StaticStream {
   std::string name;
   uint32_t stream_id = 0;
   std::string profile;
-};
-
-// [supervisor], as far as this driver serves it: what it says to consumers' hellos (driver.md 13, 19).
-struct SupervisorConfig {
-  std::optional<bool> per_consumer_enabled;     // unset: yes, as far as there are ranges
-  std::string per_consumer_descriptor_channel;  // empty: the channel that the consumer asked for
-  std::string per_consumer_control_channel;
-  std::vector<IdRange> per_consumer_descriptor_ids;  // of base and range; empty: driver.descriptor_stream_id_range
-  std::vector<IdRange> per_consumer_control_ids;
-  uint32_t consumer_capacity = 256;  // consumers that are answered
-  bool force_no_shm = false;
-  uint8_t force_mode = 0;  // 0: as asked; else a wire::Mode
-  std::string payload_fallback_uri;
 };
 
 inline constexpr uint32_t kDefaultHeaderSlots = 64;  // rulings P-9: fits a laptop
@@ -68,6 +56,7 @@ struct DriverConfig {
   uint32_t lease_keepalive_interval_ms = 1000;
   uint32_t lease_expiry_grace_intervals = 3;
   uint32_t node_id_reuse_cooldown_ms = 1000;
+  bool provision_at_start = false;             // static streams get their first epoch at start: they are announced before anybody attaches
   bool prefault_shm = true;
   bool reuse_existing_shm = false;             // accepted for shared files; an epoch directory is never reused (D-42)
   bool mlock_shm = false;
@@ -82,7 +71,9 @@ struct DriverConfig {
   bool notify_unknown_lease = true;
   uint32_t dynamic_stream_linger_ms = 0;
   bool require_power_of_two_stride = true;
-  SupervisorConfig supervisor;
+  // [supervisor], as far as this driver serves it: what it answers to consumers' hellos (driver.md 13, 19). Ids that are not given
+  // there are those of the ranges above.
+  supervisor::ConsumerPolicy consumers;
   // [profiles], [streams], in file order
   std::vector<Profile> profiles;
   std::vector<StaticStream> streams;
@@ -92,8 +83,7 @@ struct DriverConfig {
   uint64_t effective_gc_min_age_ns() const noexcept;
   const std::string& effective_announce_channel() const noexcept;
   int32_t effective_announce_stream_id() const noexcept;
-  const std::vector<IdRange>& effective_descriptor_ranges() const noexcept;
-  const std::vector<IdRange>& effective_control_ranges() const noexcept;
+  supervisor::ConsumerPolicy effective_consumers() const;
   uint64_t lease_lifetime_ns() const noexcept;      // keepalive interval x grace intervals
 };
 

@@ -70,7 +70,7 @@ Driver::Impl::Impl(DriverConfig config, const Clock& clock, DriverOptions option
       streams_(config_),
       leases_(Leases::random_first_lease_id()),
       nodes_(uint64_t{config_.node_id_reuse_cooldown_ms} * kNsPerMs),
-      per_consumer_(config_) {
+      per_consumer_(config_.effective_consumers(), supervisor::PlainHello::kIgnored) {
   make_base_directory(config_);
   const auto file_system = shm::file_system_of(config_.base_dir);
   on_hugetlbfs_ = file_system.hugetlbfs;
@@ -276,7 +276,10 @@ bool Driver::Impl::keep_connected() {
     }
   }
   // What is owed would be dropped as undeliverable before the media driver has joined our own ends.
-  if (!planes_->joined) planes_->joined = planes_->out->connected();
+  if (!planes_->joined) {
+    planes_->joined = planes_->out->connected();
+    if (planes_->joined && config_.provision_at_start) provision_static_streams();
+  }
   return planes_->joined;
 }
 

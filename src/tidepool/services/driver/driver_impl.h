@@ -20,8 +20,8 @@
 #include "tidepool/services/driver/leases.h"
 #include "tidepool/services/driver/node_ids.h"
 #include "tidepool/services/driver/status_file.h"
-#include "tidepool/services/driver/per_consumer.h"
 #include "tidepool/services/driver/streams.h"
+#include "tidepool/services/supervisor/per_consumer.h"
 #include "tidepool/shm/file_lock.h"
 #include "tidepool/transport/connection.h"
 
@@ -106,6 +106,7 @@ struct Driver::Impl {
   void finish_making(const Making& making, EpochResult& result);
   void adopt_epoch(Stream& stream, EpochResult& result);
   void make_epoch(Stream& stream, Making making);
+  void provision_static_streams();
   void retire(Stream& stream);
   int expire_leases();
   void end_lease(uint64_t lease_id, wire::RevokeReason reason, std::string text, std::optional<int64_t> detach);
@@ -140,7 +141,7 @@ struct Driver::Impl {
   Streams streams_;
   Leases leases_;
   NodeIds nodes_;
-  PerConsumer per_consumer_;
+  supervisor::PerConsumer per_consumer_;  // by lease
   std::unordered_map<uint64_t, Making> making_;       // by ticket
   std::unordered_set<uint32_t> attaching_clients_;    // of making_
   std::deque<wire::ShmAttachRequest> deferred_;       // wait for one of making_, in order of arrival

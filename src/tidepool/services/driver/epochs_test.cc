@@ -9,7 +9,7 @@
 #include "tidepool/services/driver/test_world.h"
 #include "tidepool/shm/uri.h"
 
-namespace tidepool::driver {
+namespace tidepool::driver::epochs_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -185,4 +185,4 @@ TEST_F(EpochMakerTest, RetiredMappingsAreLetGoOnItsThread) {  // driver.md 4
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::epochs_test

@@ -4,7 +4,7 @@
 
 #include <set>
 
-namespace tidepool::driver {
+namespace tidepool::driver::leases_test {
 namespace {
 
 using wire::RevokeReason;
@@ -138,4 +138,4 @@ TEST(LeasesTest, AnUnknownLeaseIsAnsweredOnceAndNoMoreThanFitTheMemory) {  // D-
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::leases_test

@@ -6,7 +6,7 @@
 
 #include <map>
 
-namespace tidepool::driver {
+namespace tidepool::driver::node_ids_test {
 namespace {
 
 constexpr uint64_t kCooldown = 1'000;
@@ -122,4 +122,4 @@ RC_GTEST_PROP(NodeIdsTest, NeverGiveOneIdToTwoLiveLeases, ()) {  // D-29
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::node_ids_test

@@ -239,9 +239,9 @@ void Driver::Impl::on(const wire::ConsumerHello& hello, const transport::Message
     ++counts_.requests_refused;  // it says hello again, and is answered then
     return;
   }
-  const uint64_t beyond = per_consumer_.beyond_capacity();
+  const uint64_t beyond = per_consumer_.counts().beyond_capacity;
   const auto answer = per_consumer_.heard(lease->identity.lease_id, hello);
-  if (per_consumer_.beyond_capacity() != beyond && beyond == 0)
+  if (per_consumer_.counts().beyond_capacity != beyond && beyond == 0)
     log(LogLevel::kWarn, "driver", "more than ", per_consumer_.known(),
         " consumers ask for something: those beyond are not answered (supervisor.consumer_capacity)");
   if (!answer) return;

@@ -13,7 +13,7 @@
 #include "tidepool/services/driver/test_world.h"
 #include "tidepool/shm/test_support.h"
 
-namespace tidepool::driver {
+namespace tidepool::driver::status_file_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -137,4 +137,4 @@ TEST(StatusFileTest, TellsWhoHoldsWhichLeaseUntilItEndsAndGoesWithTheDriver) {  
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::status_file_test

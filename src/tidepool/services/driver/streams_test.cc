@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tidepool::driver {
+namespace tidepool::driver::streams_test {
 namespace {
 
 DriverConfig config_with(std::vector<IdRange> ranges) {
@@ -66,4 +66,4 @@ TEST(StreamsTest, AForgottenStreamComesBackAboveItsEpochs) {  // D-31
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::driver::streams_test

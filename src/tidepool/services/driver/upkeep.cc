@@ -33,6 +33,14 @@ void Driver::Impl::make_epoch(Stream& stream, Making making) {
   maker_->submit(std::move(job));
 }
 
+// Eagerly, where policy says so (driver.md 4): else a stream has its first epoch, and is announced, when somebody attaches. A stream
+// that fails is down until then.
+void Driver::Impl::provision_static_streams() {
+  for (auto& [stream_id, stream] : streams_) {
+    if (!stream.dynamic && !stream.busy && stream.epoch == 0) make_epoch(stream, {stream_id, std::nullopt, {}, false});
+  }
+}
+
 int Driver::Impl::finish_epochs() {
   int done = 0;
   // Without room the results wait where they are: answering them would owe more.

@@ -29,7 +29,7 @@ TEST_F(SupervisorConfigTest, IsAbsentWithoutItsTable) {  // config.md 3
   EXPECT_FALSE(load().present);
   put("supervisor", "consumer_capacity", int64_t{8});
   EXPECT_TRUE(load().present);
-  EXPECT_EQ(load().config.consumer_capacity, 8u);
+  EXPECT_EQ(load().config.consumers.consumer_capacity, 8u);
 }
 
 TEST_F(SupervisorConfigTest, TakesTheDriversEndpointsAndRangesAsDefaults) {  // config.md 3, 11 row 8
@@ -47,8 +47,8 @@ TEST_F(SupervisorConfigTest, TakesTheDriversEndpointsAndRangesAsDefaults) {  // 
   EXPECT_EQ(c.announce, (Endpoint{"aeron:udp?endpoint=localhost:4000", 1501}));
   EXPECT_EQ(c.metadata, (Endpoint{"aeron:udp?endpoint=localhost:4000", 1300}));
   EXPECT_EQ(c.qos.stream_id, 1600);
-  EXPECT_EQ(c.descriptor_ids, (std::vector<IdRange>{{31000, 31009}}));
-  EXPECT_TRUE(c.per_consumer_enabled);
+  EXPECT_EQ(c.consumers.descriptor_ids, (std::vector<IdRange>{{31000, 31009}}));
+  EXPECT_TRUE(c.consumers.assigns());
   EXPECT_EQ(c.allowed_base_dirs, (std::vector<std::string>{"/tmp"}));
 }
 
@@ -57,7 +57,7 @@ TEST_F(SupervisorConfigTest, ReplacesTheDriversRangeByBaseAndCountWhichNeedEachO
   put("supervisor", "per_consumer_descriptor_base", int64_t{32000});
   expect_problem("supervisor.per_consumer_descriptor_range", "is missing");
   put("supervisor", "per_consumer_descriptor_range", int64_t{4});
-  EXPECT_EQ(load().config.descriptor_ids, (std::vector<IdRange>{{32000, 32003}}));
+  EXPECT_EQ(load().config.consumers.descriptor_ids, (std::vector<IdRange>{{32000, 32003}}));
 }
 
 TEST_F(SupervisorConfigTest, RefusesIdsThatAreInUseAndRangesThatOverlap) {  // CFG-16, CFG-8
@@ -79,10 +79,10 @@ TEST_F(SupervisorConfigTest, RefusesIdsThatAreInUseAndRangesThatOverlap) {  // C
 
 TEST_F(SupervisorConfigTest, KnowsTwoModesAndTwoSchemes) {  // CFG-16, W-77
   put("supervisor", "force_mode", int64_t{2});
-  EXPECT_EQ(load().config.force_mode, wire::Mode::rate_limited);
+  EXPECT_EQ(load().config.consumers.force_mode, wire::Mode::rate_limited);
   root_ = ConfigValue();
   put("supervisor", "force_mode", int64_t{0});
-  EXPECT_EQ(load().config.force_mode, std::nullopt);
+  EXPECT_EQ(load().config.consumers.force_mode, std::nullopt);
   root_ = ConfigValue();
   put("supervisor", "force_mode", int64_t{3});
   expect_problem("supervisor.force_mode", "expected 0 to 2");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "tidepool/base/error.h"
@@ -10,7 +9,7 @@
 #include "tidepool/control/dispatch.h"
 #include "tidepool/control/sender.h"
 #include "tidepool/pool/epoch_map.h"
-#include "tidepool/transport/channel_uri.h"
+#include "tidepool/services/supervisor/per_consumer.h"
 #include "tidepool/transport/connection.h"
 
 namespace tidepool::supervisor {
@@ -26,6 +25,7 @@ struct Key {
   uint32_t stream_id = 0;
   uint32_t id = 0;
   auto operator<=>(const Key&) const = default;
+  PerConsumer::Key number() const noexcept { return uint64_t{stream_id} << 32 | id; }
 };
 
 // Counters that may fall to zero (W-86).
@@ -39,15 +39,13 @@ struct Cumulative {
 };
 
 struct Consumer {
-  std::optional<wire::ConsumerHello> hello;  // the last one
-  std::optional<wire::ConsumerConfig> answer;
+  std::optional<wire::ConsumerConfig> answer;  // ours or, where another answers, what was heard
   int32_t session_id = 0;
   uint64_t last_hello_ns = 0;
   uint64_t last_qos_ns = 0;
   uint64_t epoch = 0;
   uint64_t last_seq = 0;
   Cumulative drops_gap, drops_late;
-  AssignedPlane descriptor, control;
   uint64_t stale_since_ns = 0;  // 0: alive
   uint64_t heard_ns() const noexcept { return std::max(last_hello_ns, last_qos_ns); }
 };
@@ -77,7 +75,11 @@ struct Supervisor::Impl {
   };
 
   Impl(SupervisorConfig the_config, const Clock& the_clock, SupervisorOptions the_options)
-      : config(std::move(the_config)), clock(the_clock), options(std::move(the_options)), policy(map_options(config)) {
+      : config(std::move(the_config)),
+        clock(the_clock),
+        options(std::move(the_options)),
+        policy(map_options(config)),
+        streams(config.consumers, PlainHello::kAnswered) {
     now_ns = clock.monotonic_ns();
     planes = connect();
     next_sweep_ns = now_ns + sweep_ns();
@@ -115,8 +117,7 @@ struct Supervisor::Impl {
     if (planes && !planes->alive()) {
       log(LogLevel::kError, "supervisor", "the media driver is lost (", planes->connection->failure(), "): waiting for it to come back");
       planes.reset();
-      // Answers went with the control stream: who says hello again is answered again.
-      for (auto& [key, consumer] : consumers) consumer.answer.reset();
+      streams.answer_all_again();  // answers went with the control stream
       retry_at_ns = now_ns + backoff_ns;
     }
     if (planes) return true;
@@ -164,9 +165,9 @@ struct Supervisor::Impl {
   Consumer* consumer_of(const Key& key, const transport::MessageInfo& info) {
     auto at = consumers.find(key);
     if (at == consumers.end()) {
-      if (consumers.size() >= config.consumer_capacity) {
+      if (consumers.size() >= config.consumers.consumer_capacity) {
         ++counts.consumers_refused;
-        complain(concat("consumer ", key.id, " of stream ", key.stream_id, " is not taken: ", config.consumer_capacity,
+        complain(concat("consumer ", key.id, " of stream ", key.stream_id, " is not taken: ", config.consumers.consumer_capacity,
                         " are known already (supervisor.consumer_capacity)"));
         return nullptr;
       }
@@ -181,7 +182,7 @@ struct Supervisor::Impl {
         complain(concat("consumer id ", key.id, " of stream ", key.stream_id, " is used by Aeron sessions ", consumer.session_id, " and ", info.session_id));
       }
       consumer.session_id = info.session_id;
-      consumer.answer.reset();
+      streams.answer_again(key.number());
     }
     if (consumer.stale_since_ns != 0) {
       log(LogLevel::kInfo, "supervisor", "consumer ", key.id, " of stream ", key.stream_id, " is back");
@@ -196,29 +197,25 @@ struct Supervisor::Impl {
     Consumer* consumer = consumer_of({hello.stream_id, hello.consumer_id}, info);
     if (consumer == nullptr) return;
     consumer->last_hello_ns = now_ns;
-    if (!options.answers) {
-      consumer->hello = hello;
-      return;
+    if (!options.answers) return;
+    const Key key{hello.stream_id, hello.consumer_id};
+    const auto answer = streams.heard(key.number(), hello);
+    counts.planes_assigned = streams.counts().assigned;
+    counts.planes_declined = streams.counts().declined;
+    if (!answer) return;
+    if (!planes->out->owe(*answer)) {
+      complain("too many answers wait to be sent: this one goes with a later hello");
+      return streams.answer_again(key.number());
     }
-    const wire::ConsumerConfig config_now = decide(hello, *consumer);
-    // D-51: only the first, a different one, or a changed assignment. What a consumer echoes of our assignment is no change.
-    const bool same_wish = consumer->hello && alike(*consumer->hello, hello, *consumer);
-    if (!same_wish || !consumer->answer || *consumer->answer != config_now) {
-      counts.planes_declined += (!hello.descriptor_channel.empty() || hello.descriptor_stream_id != 0) && config_now.descriptor_stream_id == 0;
-      counts.planes_declined += (!hello.control_channel.empty() || hello.control_stream_id != 0) && config_now.control_stream_id == 0;
-      answer(*consumer, config_now);
-    }
-    consumer->hello = hello;
+    consumer->answer = answer;
+    ++counts.configs_sent;
   }
 
   // Another's answer. Our own comes back to us, too, and says nothing new.
   void on(const wire::ConsumerConfig& config_heard, const transport::MessageInfo&) {
     if (options.answers) return;
     const auto at = consumers.find({config_heard.stream_id, config_heard.consumer_id});
-    if (at == consumers.end()) return;
-    at->second.answer = config_heard;
-    at->second.descriptor = {config_heard.descriptor_channel, config_heard.descriptor_stream_id};
-    at->second.control = {config_heard.control_channel, config_heard.control_stream_id};
+    if (at != consumers.end()) at->second.answer = config_heard;
   }
 
   void on(const wire::QosConsumer& qos, const transport::MessageInfo& info) {
@@ -264,90 +261,6 @@ struct Supervisor::Impl {
     producer->last_announce_ns = now_ns;  // any message renews (operations.md 8)
   }
 
-  // ---- decisions ---------------------------------------------------------------------------------------------------------
-
-  // The same wishes: a consumer echoes what it was assigned in place of what it asked for first (wire.md 10).
-  static bool alike(const wire::ConsumerHello& before, const wire::ConsumerHello& now, const Consumer& consumer) {
-    wire::ConsumerHello plain = now;
-    const auto undo = [](std::string& channel, uint32_t& id, const std::string& old_channel, uint32_t old_id, const AssignedPlane& plane) {
-      if (plane.stream_id != 0 && channel == plane.channel && id == plane.stream_id) {
-        channel = old_channel;
-        id = old_id;
-      }
-    };
-    undo(plain.descriptor_channel, plain.descriptor_stream_id, before.descriptor_channel, before.descriptor_stream_id, consumer.descriptor);
-    undo(plain.control_channel, plain.control_stream_id, before.control_channel, before.control_stream_id, consumer.control);
-    return plain == before;
-  }
-
-  wire::ConsumerConfig decide(const wire::ConsumerHello& hello, Consumer& consumer) {
-    wire::ConsumerConfig out;
-    out.stream_id = hello.stream_id;
-    out.consumer_id = hello.consumer_id;
-    out.use_shm = hello.supports_shm && !config.force_no_shm &&
-                  (hello.expected_layout_version == 0 || hello.expected_layout_version == wire::kLayoutVersion);
-    const wire::Mode wished = hello.mode == wire::Mode::rate_limited ? wire::Mode::rate_limited : wire::Mode::stream;
-    out.mode = config.force_mode.value_or(wished);
-    out.payload_fallback_uri = config.payload_fallback_uri;
-    assign(hello.descriptor_channel, hello.descriptor_stream_id, config.per_consumer_descriptor_channel, config.descriptor_ids, descriptor_ids_in_use,
-           consumer.descriptor);
-    assign(hello.control_channel, hello.control_stream_id, config.per_consumer_control_channel, config.control_ids, control_ids_in_use, consumer.control);
-    out.descriptor_channel = consumer.descriptor.channel;
-    out.descriptor_stream_id = consumer.descriptor.stream_id;
-    out.control_channel = consumer.control.channel;
-    out.control_stream_id = consumer.control.stream_id;
-    return out;
-  }
-
-  bool usable(const std::string& channel) const {
-    if (channel.empty() || channel.size() > wire::kMaxUriBytes || !channel.starts_with("aeron:")) return false;  // no spies
-    return transport::channel_fault(channel).empty();
-  }
-
-  // driver.md 13 rules 1, 3, 4: what there is stays; else the requested id if it is ours and free, else the next free one; else none.
-  void assign(const std::string& channel, uint32_t stream_id, const std::string& configured, const std::vector<IdRange>& ids, std::set<uint32_t>& in_use,
-              AssignedPlane& plane) {
-    const auto give_back = [&] {
-      if (plane.stream_id != 0) in_use.erase(plane.stream_id);
-      plane = {};
-    };
-    if (channel.empty() && stream_id == 0) return give_back();  // no request
-    const std::string& given = configured.empty() ? channel : configured;
-    if (channel.empty() || stream_id == 0 || stream_id > 0x7FFFFFFF || !config.per_consumer_enabled || !usable(channel) || !usable(given))
-      return give_back();
-    if (plane.stream_id != 0) {
-      plane.channel = given;
-      return;
-    }
-    const uint32_t id = free_id(stream_id, ids, in_use);
-    if (id == 0) return;
-    in_use.insert(id);
-    plane = {given, id};
-    ++counts.planes_assigned;
-  }
-
-  static uint32_t free_id(uint32_t wished, const std::vector<IdRange>& ids, const std::set<uint32_t>& in_use) {
-    for (const IdRange& range : ids)
-      if (range.contains(wished) && !in_use.contains(wished)) return wished;
-    for (const IdRange& range : ids) {
-      // Walk the used ones of the range in order: the first gap is free, however wide the range.
-      uint64_t candidate = range.first;
-      for (auto at = in_use.lower_bound(range.first); at != in_use.end() && *at == candidate; ++at) ++candidate;
-      if (candidate <= range.last) return static_cast<uint32_t>(candidate);
-    }
-    return 0;
-  }
-
-  void answer(Consumer& consumer, const wire::ConsumerConfig& config_now) {
-    if (!planes->out->owe(config_now)) {
-      complain("too many answers wait to be sent: this one goes with a later hello");
-      consumer.answer.reset();
-      return;
-    }
-    consumer.answer = config_now;
-    ++counts.configs_sent;
-  }
-
   // ---- liveness ----------------------------------------------------------------------------------------------------------
 
   void sweep_consumers() {
@@ -358,22 +271,14 @@ struct Supervisor::Impl {
         ++counts.consumers_stale;
         log(LogLevel::kWarn, "supervisor", "consumer ", at->first.id, " of stream ", at->first.stream_id, " is silent for ", (now_ns - consumer.heard_ns()) / kNsPerMs,
             " ms: its streams are free again");
-        release(consumer);
+        streams.forget(at->first.number());
+        consumer.answer.reset();
       } else if (consumer.stale_since_ns != 0 && now_ns - consumer.stale_since_ns > stale_ns()) {
         at = consumers.erase(at);  // reported once, and gone after a second time-out
         continue;
       }
       ++at;
     }
-  }
-
-  void release(Consumer& consumer) {
-    descriptor_ids_in_use.erase(consumer.descriptor.stream_id);
-    control_ids_in_use.erase(consumer.control.stream_id);
-    consumer.descriptor = {};
-    consumer.control = {};
-    consumer.answer.reset();
-    consumer.hello.reset();
   }
 
   Producer* producer_of(const Key& key) {
@@ -434,7 +339,7 @@ struct Supervisor::Impl {
   std::unique_ptr<Planes> planes;
   std::map<Key, Consumer> consumers;
   std::map<Key, Producer> producers;
-  std::set<uint32_t> descriptor_ids_in_use, control_ids_in_use;
+  PerConsumer streams;
   uint64_t now_ns = 0;
   uint64_t next_sweep_ns = 0;
   uint64_t next_check_ns = 0;
@@ -463,9 +368,9 @@ std::vector<ConsumerStatus> Supervisor::consumers() const {
     if (consumer.answer) {
       status.mode = consumer.answer->mode;
       status.use_shm = consumer.answer->use_shm;
+      status.descriptor = {consumer.answer->descriptor_channel, consumer.answer->descriptor_stream_id};
+      status.control = {consumer.answer->control_channel, consumer.answer->control_stream_id};
     }
-    status.descriptor = consumer.descriptor;
-    status.control = consumer.control;
     status.last_seq = consumer.last_seq;
     status.drops_gap = consumer.drops_gap.total;
     status.drops_late = consumer.drops_late.total;

@@ -68,9 +68,9 @@ class SupervisorTest : public ::testing::Test {
     config_.announce = {kIpc, 1001};
     config_.metadata = {kIpc, 1300};
     config_.qos = {kIpc, 1200};
-    config_.descriptor_ids = {{31000, 31001}};
-    config_.control_ids = {{32000, 32001}};
-    config_.per_consumer_enabled = true;
+    config_.consumers.descriptor_ids = {{31000, 31001}};
+    config_.consumers.control_ids = {{32000, 32001}};
+    config_.consumers.per_consumer_enabled = true;
   }
   void start(SupervisorOptions options = {}) {
     supervisor_ = std::make_unique<Supervisor>(config_, clock_, std::move(options));
@@ -203,10 +203,10 @@ TEST_F(SupervisorTest, DeclinesHalfPairsAndChannelsThatAreNone) {  // OP-15, W-1
 }
 
 TEST_F(SupervisorTest, ForcesWhatPolicySays) {  // OP-14, D-51
-  config_.force_no_shm = true;
-  config_.force_mode = wire::Mode::stream;
-  config_.payload_fallback_uri = "bridge://lab";
-  config_.per_consumer_descriptor_channel = "aeron:udp?endpoint=localhost:4000";
+  config_.consumers.force_no_shm = true;
+  config_.consumers.force_mode = wire::Mode::stream;
+  config_.consumers.payload_fallback_uri = "bridge://lab";
+  config_.consumers.per_consumer_descriptor_channel = "aeron:udp?endpoint=localhost:4000";
   start();
   wire::ConsumerHello message = wish(1, 31000, 32000);
   message.mode = wire::Mode::rate_limited;
@@ -317,7 +317,7 @@ TEST_F(SupervisorTest, SaysHowFarAConsumerIsBehindItsProducer) {  // operations.
 }
 
 TEST_F(SupervisorTest, TakesNoMoreConsumersThanItHasRoomFor) {  // config.md 3
-  config_.consumer_capacity = 2;
+  config_.consumers.consumer_capacity = 2;
   start();
   answer_to(hello(1));
   flush(2);  // the second one

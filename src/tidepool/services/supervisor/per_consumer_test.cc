@@ -1,18 +1,20 @@
-#include "tidepool/services/driver/per_consumer.h"
+#include "tidepool/services/supervisor/per_consumer.h"
 
 #include <gtest/gtest.h>
 
-namespace tidepool::driver {
+namespace tidepool::supervisor {
 namespace {
 
 constexpr const char* kChannel = "aeron:ipc?term-length=64k";
 
-DriverConfig with_ranges(std::vector<IdRange> descriptors, std::vector<IdRange> control) {
-  DriverConfig config;
-  config.descriptor_stream_id_range = std::move(descriptors);
-  config.control_stream_id_range = std::move(control);
-  return config;
+ConsumerPolicy with_ranges(std::vector<IdRange> descriptors, std::vector<IdRange> control) {
+  ConsumerPolicy policy;
+  policy.descriptor_ids = std::move(descriptors);
+  policy.control_ids = std::move(control);
+  return policy;
 }
+// As a driver has it.
+PerConsumer make(const ConsumerPolicy& policy) { return PerConsumer(policy, PlainHello::kIgnored); }
 
 wire::ConsumerHello hello(uint32_t consumer_id, uint32_t descriptor_id, uint32_t control_id = 0) {
   wire::ConsumerHello h;
@@ -26,7 +28,7 @@ wire::ConsumerHello hello(uint32_t consumer_id, uint32_t descriptor_id, uint32_t
 }
 
 TEST(PerConsumerTest, GivesTheIdAskedForIfItIsFreeElseTheNextOne) {  // D-50, driver.md 13 rule 3
-  PerConsumer streams(with_ranges({{31000, 31002}}, {{32000, 32000}}));
+  PerConsumer streams = make(with_ranges({{31000, 31002}}, {{32000, 32000}}));
   const auto first = streams.heard(1, hello(5, 31001, 7));
   ASSERT_TRUE(first);
   EXPECT_EQ(first->stream_id, 10u);
@@ -46,7 +48,7 @@ TEST(PerConsumerTest, GivesTheIdAskedForIfItIsFreeElseTheNextOne) {  // D-50, dr
 }
 
 TEST(PerConsumerTest, TakesIdsBackWithTheLeaseAndLetsThemRest) {  // D-50
-  PerConsumer streams(with_ranges({{31000, 31002}}, {{32000, 32001}}));
+  PerConsumer streams = make(with_ranges({{31000, 31002}}, {{32000, 32001}}));
   EXPECT_EQ(streams.heard(1, hello(5, 1, 1))->descriptor_stream_id, 31000u);
   streams.forget(1);
   streams.forget(1);
@@ -63,7 +65,7 @@ TEST(PerConsumerTest, TakesIdsBackWithTheLeaseAndLetsThemRest) {  // D-50
 }
 
 TEST(PerConsumerTest, AnswersAHelloOnceAndAgainOnlyOnChange) {  // D-51, driver.md 13 rule 7
-  PerConsumer streams(with_ranges({{31000, 31009}}, {}));
+  PerConsumer streams = make(with_ranges({{31000, 31009}}, {}));
   auto h = hello(5, 31003);
   ASSERT_TRUE(streams.heard(1, h));
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(streams.heard(1, h));
@@ -92,13 +94,13 @@ TEST(PerConsumerTest, AnswersAHelloOnceAndAgainOnlyOnChange) {  // D-51, driver.
 }
 
 TEST(PerConsumerTest, HasNothingToSayToWhoAsksForNothing) {  // D-51
-  PerConsumer streams(with_ranges({{31000, 31009}}, {{32000, 32009}}));
+  PerConsumer streams = make(with_ranges({{31000, 31009}}, {{32000, 32009}}));
   EXPECT_FALSE(streams.heard(1, hello(5, 0)));
   EXPECT_EQ(streams.known(), 0u);
 }
 
 TEST(PerConsumerTest, DeclinesHalfPairsAndChannelsThatAreNone) {  // D-50, W-70, W-71; driver.md 13 rules 1 and 4
-  PerConsumer streams(with_ranges({{31000, 31009}}, {{32000, 32009}}));
+  PerConsumer streams = make(with_ranges({{31000, 31009}}, {{32000, 32009}}));
   const auto declined = [&](wire::ConsumerHello h, uint64_t lease) {
     const auto answer = streams.heard(lease, h);
     ASSERT_TRUE(answer);
@@ -125,7 +127,7 @@ TEST(PerConsumerTest, DeclinesHalfPairsAndChannelsThatAreNone) {  // D-50, W-70,
 }
 
 TEST(PerConsumerTest, DeclinesWithoutARange) {  // D-50, driver.md 13 rule 4
-  PerConsumer streams(with_ranges({}, {}));
+  PerConsumer streams = make(with_ranges({}, {}));
   const auto answer = streams.heard(1, hello(5, 31000, 32000));
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->descriptor_stream_id, 0u);
@@ -135,18 +137,17 @@ TEST(PerConsumerTest, DeclinesWithoutARange) {  // D-50, driver.md 13 rule 4
   EXPECT_FALSE(streams.heard(1, hello(5, 31000, 32000)));
 
   auto off = with_ranges({{31000, 31009}}, {});
-  off.supervisor.per_consumer_enabled = false;
-  PerConsumer disabled(off);
+  off.per_consumer_enabled = false;
+  PerConsumer disabled = make(off);
   EXPECT_EQ(disabled.heard(1, hello(5, 31000))->descriptor_stream_id, 0u);
 }
 
 TEST(PerConsumerTest, SaysWhatTheSupervisorsPolicyIs) {  // D-69, driver.md 13 rule 5, 19
-  auto config = with_ranges({{31000, 31009}}, {{32000, 32009}});
-  config.supervisor.force_mode = 2;
-  config.supervisor.payload_fallback_uri = "bridge://b1";
-  config.supervisor.per_consumer_descriptor_channel = "aeron:ipc?term-length=1m";
-  config.supervisor.per_consumer_descriptor_ids = {{33000, 33000}};
-  PerConsumer streams(config);
+  auto config = with_ranges({{33000, 33000}}, {{32000, 32009}});
+  config.force_mode = wire::Mode::rate_limited;
+  config.payload_fallback_uri = "bridge://b1";
+  config.per_consumer_descriptor_channel = "aeron:ipc?term-length=1m";
+  PerConsumer streams = make(config);
   const auto forced = streams.heard(1, hello(5, 0));  // unasked: a policy is to be told
   ASSERT_TRUE(forced);
   EXPECT_EQ(forced->mode, wire::Mode::rate_limited);
@@ -154,17 +155,17 @@ TEST(PerConsumerTest, SaysWhatTheSupervisorsPolicyIs) {  // D-69, driver.md 13 r
   EXPECT_TRUE(forced->use_shm);
   const auto given = streams.heard(2, hello(6, 31000, 32001));
   ASSERT_TRUE(given);
-  EXPECT_EQ(given->descriptor_stream_id, 33000u);  // the supervisor's range over the driver's
+  EXPECT_EQ(given->descriptor_stream_id, 33000u);
   EXPECT_EQ(given->descriptor_channel, "aeron:ipc?term-length=1m");
   EXPECT_EQ(given->control_stream_id, 32001u);
   EXPECT_EQ(given->control_channel, kChannel);
 
-  config.supervisor.force_no_shm = true;
-  EXPECT_FALSE(PerConsumer(config).heard(1, hello(5, 0))->use_shm);
+  config.force_no_shm = true;
+  EXPECT_FALSE(make(config).heard(1, hello(5, 0))->use_shm);
 }
 
 TEST(PerConsumerTest, SendsWhoCannotMapOurLayoutAround) {  // driver.md 13 rule 5, wire.md 10
-  PerConsumer streams(with_ranges({}, {}));
+  PerConsumer streams = make(with_ranges({}, {}));
   auto h = hello(5, 0);
   h.supports_shm = false;
   ASSERT_TRUE(streams.heard(1, h));
@@ -185,19 +186,51 @@ TEST(PerConsumerTest, SendsWhoCannotMapOurLayoutAround) {  // driver.md 13 rule 
 
 TEST(PerConsumerTest, AnswersNoMoreConsumersThanItMayRemember) {  // D-50, W-93
   auto config = with_ranges({{31000, 31009}}, {});
-  config.supervisor.consumer_capacity = 2;
-  PerConsumer streams(config);
+  config.consumer_capacity = 2;
+  PerConsumer streams = make(config);
   EXPECT_TRUE(streams.heard(1, hello(5, 1)));
   EXPECT_TRUE(streams.heard(2, hello(6, 1)));
   EXPECT_FALSE(streams.heard(3, hello(7, 1)));
-  EXPECT_EQ(streams.beyond_capacity(), 1u);
+  EXPECT_EQ(streams.counts().beyond_capacity, 1u);
   EXPECT_EQ(streams.known(), 2u);
   streams.forget(1);
   EXPECT_TRUE(streams.heard(3, hello(7, 1)));
 }
 
+TEST(PerConsumerTest, AnswersAPlainFirstHelloWhereItIsToldTo) {  // D-51, OP-14
+  PerConsumer streams(with_ranges({{31000, 31009}}, {}), PlainHello::kAnswered);
+  const auto first = streams.heard(1, hello(5, 0));
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->use_shm);
+  EXPECT_FALSE(streams.heard(1, hello(5, 0)));
+}
+
+TEST(PerConsumerTest, AnswersAgainWithTheSameIdsWhereAnAnswerMayBeLost) {  // D-51, D-50
+  PerConsumer streams = make(with_ranges({{31000, 31009}}, {{32000, 32009}}));
+  const auto first = streams.heard(1, hello(5, 31003, 32003));
+  ASSERT_TRUE(first);
+  streams.answer_again(1);
+  streams.answer_again(99);  // who is unknown is no matter
+  EXPECT_EQ(streams.heard(1, hello(5, 31003, 32003)), first);
+  EXPECT_FALSE(streams.heard(1, hello(5, 31003, 32003)));
+  streams.answer_all_again();
+  EXPECT_EQ(streams.heard(1, hello(5, 31003, 32003)), first);
+  EXPECT_EQ(streams.counts().assigned, 2u);
+}
+
+TEST(PerConsumerTest, TakesTheEchoOfOnePlaneForNothingNew) {  // D-51, driver.md 13: repeats the assigned ids in later hellos
+  PerConsumer streams = make(with_ranges({{31000, 31009}}, {}));
+  const auto first = streams.heard(1, hello(5, 7, 9));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->descriptor_stream_id, 31000u);
+  EXPECT_EQ(first->control_stream_id, 0u);
+  EXPECT_EQ(streams.counts().declined, 1u);
+  EXPECT_FALSE(streams.heard(1, hello(5, 31000, 9))) << "it goes on asking for what was declined";
+  EXPECT_FALSE(streams.heard(1, hello(5, 31000))) << "or gives that up";
+}
+
 TEST(PerConsumerTest, RangesMayBeSeveral) {  // D-50
-  PerConsumer streams(with_ranges({{31000, 31000}, {31100, 31101}}, {}));
+  PerConsumer streams = make(with_ranges({{31000, 31000}, {31100, 31101}}, {}));
   std::vector<uint32_t> given;
   for (uint64_t lease = 1; lease <= 4; ++lease)
     given.push_back(streams.heard(lease, hello(static_cast<uint32_t>(lease), 1))->descriptor_stream_id);
@@ -205,4 +238,4 @@ TEST(PerConsumerTest, RangesMayBeSeveral) {  // D-50
 }
 
 }  // namespace
-}  // namespace tidepool::driver
+}  // namespace tidepool::supervisor

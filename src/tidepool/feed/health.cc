@@ -1,0 +1,363 @@
+#include "tidepool/feed/health.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/feed/values.h"
+
+namespace tidepool::feed {
+namespace {
+
+Grade worst(const std::vector<Finding>& findings) noexcept {
+  Grade grade = Grade::kOk;
+  for (const Finding& finding : findings) grade = std::max(grade, finding.grade);
+  return grade;
+}
+
+std::string seconds(uint64_t ns) { return concat(ns / kNsPerSecond, ".", (ns / (100 * kNsPerMs)) % 10, " s"); }
+
+// A check that throws has failed by itself; the others still run (F-136).
+void attempt(std::vector<Finding>& findings, const char* check, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const std::exception& error) {
+    findings.push_back({Grade::kUnknown, check, error.what()});
+  }
+}
+
+class FeedDoctor {
+ public:
+  FeedDoctor(const std::string& base, const std::string& name, const HealthLimits& limits, Files& files)
+      : limits_(limits), files_(files), reader_(FeedReader::open(base, name, {.files = &files})) {
+    health_.name = name;
+    health_.storage = reader_.feed().options.storage;
+  }
+
+  FeedHealth look() {
+    run("writer", [this] { look_at_writer(); });
+    run("records", [this] { look_at_records(); });
+    run("chunks", [this] { look_at_chunks(); });
+    run("lag", [this] { look_at_lag(); });
+    run("age", [this] { look_at_age(); });
+    run("clocks", [this] { look_at_clocks(); });
+    run("shared memory", [this] { look_at_memory(); });
+    run("registry", [this] {
+      for (const std::string& warning : reader_.warnings()) note(Grade::kWarning, "registry", warning);
+    });
+    return std::move(health_);
+  }
+
+ private:
+  void run(const char* check, const std::function<void()>& body) { attempt(health_.findings, check, body); }
+  void note(Grade grade, const char* check, std::string text) { health_.findings.push_back({grade, check, std::move(text)}); }
+
+  void look_at_writer() {
+    health_.writer = reader_.writer_state();
+    if (!reader_.epochs().empty()) health_.epoch = reader_.epochs().back().epoch;
+    const auto directory = trusted_live_directory(reader_.feed());
+    if (directory) page_ = LivePage::open(files_, *directory, reader_.feed());
+    if (page_ && page_->epoch() != health_.epoch) page_.reset();
+    if (page_) {
+      const bool held = health_.writer == WriterState::kActive || health_.writer == WriterState::kStalled;
+      health_.pid = held ? page_->pid() : 0;
+      const uint64_t now_ns = monotonic_ns(), beat_ns = page_->heartbeat_ns().load();
+      health_.heartbeat_age_ns = now_ns - std::min(now_ns, beat_ns);
+      const uint64_t last_ns = page_->last_append_ns().load();
+      if (last_ns != 0) health_.last_append_age_ns = now_ns - std::min(now_ns, last_ns);
+      WriterCounters& counters = health_.counters;
+      counters = {true,
+                  page_->rotations().load(),
+                  page_->syncs().load(),
+                  page_->sync_ns_total().load(),
+                  page_->sync_ns_max().load(),
+                  page_->waits().load(),
+                  page_->wait_ns_total().load(),
+                  page_->recovered().load(),
+                  {}};
+      for (size_t k = 0; k < kClocksMax; ++k) counters.regressions[k] = page_->regressions(k).load();
+    }
+    if (health_.writer == WriterState::kStalled) note(Grade::kBad, "writer", "it holds its lock and stands still");
+    if (health_.writer == WriterState::kCrashed)
+      note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
+  }
+
+  void look_at_records() {
+    health_.first_seq = reader_.first_seq();
+    health_.committed_seq = std::max(reader_.committed_seq(), health_.first_seq);
+    health_.durable_seq = reader_.durable_seq();
+    if (health_.committed_seq == health_.first_seq) return;
+    const Item last = reader_.read(health_.committed_seq - 1);
+    if (!last.is_record()) {
+      note(Grade::kBad, "records", concat("the newest one, ", health_.committed_seq - 1, ", cannot be read: ", last.gap.text));
+      return;
+    }
+    health_.has_last = true;
+    for (size_t k = 0; k < reader_.feed().schema.clocks(); ++k) health_.last_clocks[k] = last.clock(k);
+    if (!reader_.read(health_.first_seq).is_record())
+      note(Grade::kBad, "records", concat("the oldest one, ", health_.first_seq, ", cannot be read"));
+  }
+
+  void look_at_chunks() {
+    for (const ChunkInfo& chunk : reader_.chunks()) {
+      health_.chunks += chunk.readable() ? 1 : 0;
+      health_.quarantined += chunk.state == ChunkState::kQuarantined ? 1 : 0;
+      struct stat found{};
+      const std::string path = concat(reader_.feed().directory, "/", chunk_name(chunk.ordinal));
+      if (chunk.readable() && ::lstat(path.c_str(), &found) == 0)
+        health_.disk_bytes += static_cast<uint64_t>(found.st_blocks) * 512;
+    }
+    health_.losses = reader_.losses().size();
+    if (health_.quarantined != 0) note(Grade::kBad, "chunks", concat(health_.quarantined, " are in quarantine: verify tells why"));
+    if (health_.losses != 0)
+      note(Grade::kWarning, "chunks",
+           concat("records were lost ", health_.losses, " times, last: ", reader_.losses().back().reason));
+  }
+
+  // What is committed and not durable, and since when: the newest tail slot of a chunk's file says when it was synced last.
+  void look_at_lag() {
+    if (health_.storage == Storage::kMemory || health_.committed_seq <= health_.durable_seq) return;
+    health_.lag_records = health_.committed_seq - health_.durable_seq;
+    uint64_t synced_wall_ns = 0;
+    for (const ChunkInfo& chunk : reader_.chunks()) {
+      if (!chunk.readable()) continue;
+      synced_wall_ns = std::max(synced_wall_ns, chunk.state == ChunkState::kPersisted ? chunk.sealed_wall_ns : synced_at(chunk));
+    }
+    const uint32_t record_bytes = reader_.feed().schema.record_bytes();
+    health_.lag_bytes = record_bytes != 0 ? health_.lag_records * record_bytes : frame_lag();
+    for (const EpochInfo& epoch : reader_.epochs()) synced_wall_ns = std::max(synced_wall_ns, epoch.opened_wall_ns);
+    const uint64_t now_ns = realtime_ns();
+    health_.lag_ns = now_ns - std::min(now_ns, synced_wall_ns);
+    const bool policy = reader_.feed().options.sync == SyncMode::kInterval || reader_.feed().options.sync == SyncMode::kEveryCommit;
+    if (limits_.max_lag_ns != 0 && policy && *health_.lag_ns > limits_.max_lag_ns) {
+      note(Grade::kBad, "lag", concat(health_.lag_records, " records wait for the disk since ", seconds(*health_.lag_ns)));
+    }
+  }
+
+  uint64_t synced_at(const ChunkInfo& chunk) {
+    const File file = File::open_if_there(files_, concat(reader_.feed().directory, "/", chunk_name(chunk.ordinal)), O_RDONLY);
+    if (!file) return 0;
+    std::vector<std::byte> page(kChunkPageBytes);
+    const MutableBytes read = file.read(page, 0);
+    uint64_t wall_ns = 0;
+    if (read.size() < kChunkPageBytes) return 0;
+    for (const size_t slot : {0, 1}) {
+      if (const auto tail = decode_tail(read, slot)) wall_ns = std::max(wall_ns, tail->wall_ns);
+    }
+    return wall_ns;
+  }
+
+  uint64_t frame_lag() {
+    uint64_t bytes = 0;
+    for (uint64_t seq = health_.durable_seq; seq < health_.committed_seq && seq < health_.durable_seq + 100'000; ++seq) {
+      const Item frame = reader_.read(seq);
+      if (frame.is_record()) bytes += frame.frame.length;
+    }
+    return bytes;
+  }
+
+  void look_at_age() {
+    // The record's own wall clock first; else when the writer was seen to append.
+    const Clock& clock = reader_.feed().schema.clock(0);
+    std::optional<uint64_t> age_ns = health_.last_append_age_ns;
+    if (health_.has_last && clock.domain == ClockDomain::kWall) {
+      if (const auto at_ns = convert_clock(health_.last_clocks[0], clock.unit, ClockUnit::kNs)) {
+        const uint64_t now_ns = realtime_ns();
+        age_ns = now_ns - std::min(now_ns, *at_ns);
+        if (*at_ns > now_ns + kNsPerSecond)
+          note(Grade::kWarning, "age", concat("the newest record is of a time that lies ", seconds(*at_ns - now_ns), " ahead"));
+      }
+    }
+    if (!age_ns) {
+      for (const ChunkInfo& chunk : reader_.chunks()) {
+        if (chunk.sealed_wall_ns != 0) age_ns = realtime_ns() - std::min(realtime_ns(), chunk.sealed_wall_ns);
+      }
+    }
+    health_.last_append_age_ns = age_ns;
+    if (limits_.max_age_ns == 0) return;
+    if (!age_ns) {
+      note(health_.committed_seq == 0 ? Grade::kBad : Grade::kUnknown, "age",
+           health_.committed_seq == 0 ? "there is no record yet" : "nothing says when its records came");
+    } else if (*age_ns > limits_.max_age_ns) {
+      note(Grade::kBad, "age", concat("the newest record came ", seconds(*age_ns), " ago"));
+    }
+  }
+
+  void look_at_clocks() {
+    for (size_t k = 0; k < reader_.feed().schema.clocks(); ++k) {
+      if (health_.counters.regressions[k] == 0) continue;
+      note(Grade::kWarning, "clocks",
+           concat(reader_.feed().schema.clock_name(k), " went backwards ", health_.counters.regressions[k], " times"));
+    }
+  }
+
+  void look_at_memory() {
+    for (const ShmUse::Feed& feed : shm_use(reader_.feed().base_id, reader_.feed().options.shm_root).feeds) {
+      if (feed.id == reader_.feed().id) health_.shm_bytes += feed.bytes;
+    }
+    const auto latest = reader_.latest_chunk();
+    health_.live = latest && latest->live;
+    if (!health_.live) return;
+    health_.live_capacity_bytes = latest->capacity_bytes;
+    health_.live_first_seq = latest->first_seq;
+    const auto directory = trusted_live_directory(reader_.feed());
+    if (!directory) return;
+    for (const ChunkInfo& chunk : reader_.chunks()) {
+      struct stat found{};
+      if (!chunk.settled() || !chunk.readable() || ::lstat(concat(*directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) != 0)
+        continue;
+      health_.live_first_seq = std::min(health_.live_first_seq, chunk.first_seq);
+    }
+  }
+
+  HealthLimits limits_;
+  Files& files_;
+  FeedReader reader_;
+  std::optional<LivePage> page_;
+  FeedHealth health_;
+};
+
+void check_room(std::vector<Finding>& findings, const char* check, const std::string& path, uint64_t least, Room& room) {
+  attempt(findings, check, [&] {
+    room = room_of(path);
+    if (room.free_bytes < least)
+      findings.push_back({Grade::kBad, check, concat(path, " has ", room.free_bytes, " bytes free, less than ", least)});
+  });
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out + "\"";
+}
+
+struct Metric {
+  const char* name;
+  const char* type;
+  const char* help;
+  std::function<std::optional<uint64_t>(const FeedHealth&)> value;
+};
+
+const std::vector<Metric>& metrics() {
+  using H = const FeedHealth&;
+  static const std::vector<Metric> all = {
+      {"up", "gauge", "1 while a writer lives and moves", [](H h) { return h.writer == WriterState::kActive ? 1 : 0; }},
+      {"grade", "gauge", "0 ok, 1 warning, 2 bad, 3 a check failed", [](H h) { return static_cast<uint64_t>(h.grade()); }},
+      {"first_seq", "gauge", "first record that is kept", [](H h) { return h.first_seq; }},
+      {"committed_seq", "counter", "one past the newest record", [](H h) { return h.committed_seq; }},
+      {"durable_seq", "counter", "records below survive a power cut", [](H h) { return h.durable_seq; }},
+      {"lag_records", "gauge", "committed and not durable", [](H h) { return h.lag_records; }},
+      {"lag_bytes", "gauge", "committed and not durable", [](H h) { return h.lag_bytes; }},
+      {"lag_ns", "gauge", "since the last sync, while something waits", [](H h) { return h.lag_ns; }},
+      {"last_append_age_ns", "gauge", "age of the newest record", [](H h) { return h.last_append_age_ns; }},
+      {"shm_bytes", "gauge", "shared memory", [](H h) { return h.shm_bytes; }},
+      {"disk_bytes", "gauge", "chunks on disk", [](H h) { return h.disk_bytes; }},
+      {"chunks", "gauge", "chunks that can be read", [](H h) { return h.chunks; }},
+      {"quarantined_chunks", "gauge", "chunks moved away as damaged", [](H h) { return h.quarantined; }},
+      {"losses", "counter", "times that committed records were lost", [](H h) { return h.losses; }},
+      {"counters_known", "gauge", "0: no live page, and what follows is 0", [](H h) { return h.counters.known ? 1 : 0; }},
+      {"rotations", "counter", "chunks begun by this writer", [](H h) { return h.counters.rotations; }},
+      {"syncs", "counter", "", [](H h) { return h.counters.syncs; }},
+      {"sync_ns_total", "counter", "time spent in them", [](H h) { return h.counters.sync_ns_total; }},
+      {"sync_ns_max", "gauge", "the longest", [](H h) { return h.counters.sync_ns_max; }},
+      {"waits", "counter", "appends that waited for room", [](H h) { return h.counters.waits; }},
+      {"wait_ns_total", "counter", "time spent waiting", [](H h) { return h.counters.wait_ns_total; }},
+      {"recovered_records", "counter", "taken over from a crash", [](H h) { return h.counters.recovered; }},
+      {"clock_regressions", "counter", "of all clocks",
+       [](H h) { return h.counters.regressions[0] + h.counters.regressions[1] + h.counters.regressions[2]; }},
+  };
+  return all;
+}
+
+}  // namespace
+
+std::string_view grade_name(Grade grade) noexcept {
+  switch (grade) {
+    case Grade::kOk: return "ok";
+    case Grade::kWarning: return "warning";
+    case Grade::kBad: return "bad";
+    case Grade::kUnknown: return "unknown";
+  }
+  return "unknown";
+}
+
+Grade FeedHealth::grade() const noexcept { return worst(findings); }
+
+Grade BaseHealth::grade() const noexcept {
+  Grade grade = worst(findings);
+  for (const FeedHealth& feed : feeds) grade = std::max(grade, feed.grade());
+  return grade;
+}
+
+FeedHealth check_feed(const std::string& base, const std::string& name, const HealthLimits& limits, Files& files) {
+  return FeedDoctor(base, name, limits, files).look();
+}
+
+BaseHealth check_base(const std::string& base, const HealthLimits& limits, Files& files) {
+  BaseHealth health;
+  health.base = base;
+  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  for (const std::string& warning : registry.warnings()) health.findings.push_back({Grade::kWarning, "registry", warning});
+  check_room(health.findings, "disk", base, limits.min_free_bytes, health.disk);
+  std::map<std::string, std::vector<Id>> roots;
+  for (const auto& [name, feed] : registry.feeds()) {
+    roots[feed.options.shm_root].push_back(feed.id);
+    if (feed.deleting) {
+      health.findings.push_back({Grade::kWarning, "registry", concat("feed ", name, " is half deleted: delete it again")});
+      continue;
+    }
+    try {
+      health.feeds.push_back(check_feed(base, name, limits, files));
+    } catch (const std::exception& error) {
+      FeedHealth broken;
+      broken.name = name;
+      broken.storage = feed.options.storage;
+      broken.findings.push_back({Grade::kBad, "registry", error.what()});
+      health.feeds.push_back(std::move(broken));
+    }
+  }
+  for (const auto& [path, ids] : roots) {
+    Room room;
+    check_room(health.findings, "shared memory", path, limits.min_free_shm_bytes, room);
+    health.shm.push_back(room);
+    const ShmUse use = shm_use(registry.id(), path);
+    health.shm_bytes += use.bytes;
+    for (const ShmUse::Feed& feed : use.feeds) {
+      if (std::find(ids.begin(), ids.end(), feed.id) == ids.end()) health.shm_of_nobody.push_back(feed.directory);
+    }
+  }
+  for (const std::string& directory : health.shm_of_nobody) {
+    health.findings.push_back({Grade::kWarning, "shared memory", concat(directory, " belongs to no feed of this base any more")});
+  }
+  return health;
+}
+
+std::string prometheus_text(const BaseHealth& health) {
+  std::string out;
+  for (const Metric& metric : metrics()) {
+    out += concat("# HELP tidepool_feed_", metric.name, " ", metric.help, "\n# TYPE tidepool_feed_", metric.name, " ", metric.type,
+                  "\n");
+    for (const FeedHealth& feed : health.feeds) {
+      if (const auto value = metric.value(feed))
+        out +=
+            concat("tidepool_feed_", metric.name, "{base=", quoted(health.base), ",feed=", quoted(feed.name), "} ", *value, "\n");
+    }
+  }
+  const auto one = [&](const char* name, const char* help, uint64_t value) {
+    out += concat("# HELP tidepool_base_", name, " ", help, "\n# TYPE tidepool_base_", name, " gauge\ntidepool_base_", name,
+                  "{base=", quoted(health.base), "} ", value, "\n");
+  };
+  one("grade", "0 ok, 1 warning, 2 bad, 3 a check failed", static_cast<uint64_t>(health.grade()));
+  one("disk_free_bytes", "on the file system of the base", health.disk.free_bytes);
+  one("shm_bytes", "shared memory of all its feeds", health.shm_bytes);
+  return out;
+}
+
+}  // namespace tidepool::feed
