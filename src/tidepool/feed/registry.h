@@ -211,6 +211,8 @@ struct LossInfo {
 class FeedRegistry {
  public:
   static FeedRegistry open(const FeedInfo& feed, Files& files, bool writable);
+  // The lists that these entries make, without a file: what a registry would say. append() and refresh() are not for it.
+  static FeedRegistry of_records(const FeedInfo& feed, const std::vector<FeedRecord>& records);
 
   bool has_news() const noexcept { return log_.has_news(); }
   // True if anything was new. Opens the newer generation of a superseded log. Throws FeedError kFeedReplaced or kFeedDeleted when
@@ -230,8 +232,12 @@ class FeedRegistry {
   // Under the feed's append lock, which this takes for the call (2 s at most). Throws.
   void append(const FeedRecord& record, bool sync);
   void settle();
+  // Forget what no reader or writer needs any more, when that is most of it (F-27): the file is replaced by one of the next
+  // generation, and whoever has the old one goes over to it. False: there was little to forget.
+  bool compact(uint64_t entries_min = 4096);
 
  private:
+  void follow();
   void take(const RegistryLog::Entry& entry);
   ChunkInfo& chunk_slot(uint64_t ordinal);
   std::string directory_;

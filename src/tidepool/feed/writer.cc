@@ -16,7 +16,9 @@
 
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
+#include "tidepool/feed/housekeeper.h"
 #include "tidepool/feed/index.h"
+#include "tidepool/feed/registry_parts.h"
 #include "tidepool/shm/directory.h"
 #include "tidepool/shm/doorbell.h"
 #include "tidepool/shm/gate.h"
@@ -121,6 +123,8 @@ class FeedWriter::Impl {
       : options_(options), files_(*options.files), feed_(find_feed(base, name, files_)) {
     refuse_network_file_systems(feed_.directory);
     lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
+    // What a daemon is just taking to disk for a dead writer it finishes first (F-63).
+    const auto persister = lock_within(feed_.directory, kPersisterLockName, options.text, 30 * kNsPerSecond, Fault::kWriterBusy);
     registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
     registry_.settle();
     registry_.refresh();
@@ -845,6 +849,7 @@ class FeedWriter::Impl {
       put(sealed, false);
     }
     gather_segment_bounds(chunk);
+    ++finished_;
     {
       const std::scoped_lock lock(mutex_);
       const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& queued) { return queued.get() == &chunk; });
@@ -925,9 +930,11 @@ class FeedWriter::Impl {
   void persist() {
     while (true) {
       bool worked = false;
+      uint64_t finished = 0;
       try {
         const std::scoped_lock persisting(persist_mutex_);
         worked = round(false);
+        finished = finished_;
       } catch (const FeedError& error) {
         log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
       } catch (const std::exception& error) {
@@ -935,6 +942,7 @@ class FeedWriter::Impl {
         trouble_ = error.what();
         fail(AppendStatus::kIoError);
       }
+      housekeeper_.poll(finished);
       std::unique_lock lock(mutex_);
       if (stopping_) return;
       if (failure_ == AppendStatus::kIoError) {
@@ -1049,12 +1057,14 @@ class FeedWriter::Impl {
 
   std::mutex persist_mutex_;  // taken first; guards what follows
   std::deque<std::shared_ptr<LiveChunk>> window_;  // finished, still in shared memory
+  uint64_t finished_ = 0;                          // chunks
   uint64_t segment_id_ = 0;
   uint64_t segment_first_ = 0;
   uint64_t segment_end_ = 0;
   bool segment_open_ = false;
   ClockBounds segment_bounds_[kClocksMax];
 
+  Housekeeper housekeeper_{feed_, *options_.clock, files_};  // the persister's
   std::thread helper_;
   std::thread persister_;
 };
