@@ -15,6 +15,7 @@
 #include "tidepool/cli/logging.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/verbs.h"
+#include "tidepool/feed/fault.h"
 
 namespace tidepool::cli {
 namespace {
@@ -52,8 +53,9 @@ std::string unknown_verb_text(const CLI::App& app, std::string_view word) {
 }
 
 std::string command_of(const CLI::App& app) {
-  const auto chosen = app.get_subcommands();
-  return chosen.empty() ? "tidepool" : "tidepool " + chosen.front()->get_name();
+  std::string name = "tidepool";
+  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands()) name += " " + chosen.front()->get_name();
+  return name;
 }
 
 // The parser's sentences, with its own second line ("Run with --help ...") replaced by ours.
@@ -63,11 +65,12 @@ Exit usage_error(Context& context, const CLI::App& app, std::string text) {
   return Exit::kUsage;
 }
 
-void report_error(const Context& context, Code code, std::string_view text) {
+void report_error(const Context& context, Code code, std::string_view text, std::string_view fault = {}) {
   print_error(context.err, text);
   if (!context.json) return;
   nlohmann::ordered_json object;
   object["error"] = {{"code", code_name(code)}, {"message", text}};
+  if (!fault.empty()) object["error"]["fault"] = fault;
   // What is not UTF-8 (a path may be anything) is replaced: an error must not end in another one.
   print_json_line(context, object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -78,6 +81,8 @@ Exit run_action(Context& context, const CLI::App& app) {
     return context.action();
   } catch (const UsageError& error) {
     return usage_error(context, app, error.what());
+  } catch (const feed::FeedError& error) {
+    report_error(context, error.code(), error.what(), feed::fault_name(error.fault()));
   } catch (const Error& error) {
     report_error(context, error.code(), error.what());
   } catch (const std::bad_alloc&) {

@@ -19,6 +19,7 @@ struct Context;
   verb(discovery)            \
   verb(publish)              \
   verb(subscribe)            \
+  verb(feed)                 \
   verb(inspect)              \
   verb(streams)              \
   verb(leases)               \

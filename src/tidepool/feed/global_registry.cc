@@ -21,6 +21,12 @@ constexpr size_t kNameAt = 136;
 constexpr size_t kShmRootAt = 264;
 constexpr size_t kDefinitionBaseAt = 384;  // zeros in the global log
 
+Id feed_id_on_disk(const std::string& directory, Files& files) {
+  return RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
+}
+
+}  // namespace
+
 void check_options(const Schema& schema, const FeedOptions& options) {
   const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
   if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
@@ -35,12 +41,6 @@ void check_options(const Schema& schema, const FeedOptions& options) {
     throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
   }
 }
-
-Id feed_id_on_disk(const std::string& directory, Files& files) {
-  return RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
-}
-
-}  // namespace
 
 bool is_feed_name(std::string_view name) noexcept {
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };

@@ -75,6 +75,9 @@ struct FeedInfo {
 // Throws FeedError kInvalidName unless `name` is 1 to 128 bytes of [A-Za-z0-9][A-Za-z0-9._-]* (F-8).
 void check_feed_name(std::string_view name);
 
+// Throws FeedError kInvalidSize unless a feed of this schema can have these options (F-20). Nothing is looked at.
+void check_options(const Schema& schema, const FeedOptions& options);
+
 // Read-only view of a base. Creates nothing (G-5). Thread safety: one thread.
 class GlobalRegistry {
  public:

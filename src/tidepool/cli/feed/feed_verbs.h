@@ -1,0 +1,24 @@
+#pragma once
+// Every verb of `tidepool feed`: one function, in verb_feed_<name>.cc or with its near relatives, that declares its options and
+// sets Context::action. A new verb is a file, one line here and one in CMakeLists.txt.
+
+namespace CLI {
+class App;
+}
+
+namespace tidepool::cli {
+
+struct Context;
+
+// In the order of `tidepool feed --help`.
+#define TIDEPOOL_FEED_VERBS(verb) \
+  verb(create)                    \
+  verb(list)                      \
+  verb(info)                      \
+  verb(delete)
+
+#define TIDEPOOL_DECLARE_FEED_VERB(name) void add_feed_##name(CLI::App& group, Context& context);
+TIDEPOOL_FEED_VERBS(TIDEPOOL_DECLARE_FEED_VERB)
+#undef TIDEPOOL_DECLARE_FEED_VERB
+
+}  // namespace tidepool::cli
