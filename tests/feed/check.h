@@ -27,8 +27,8 @@ inline uint64_t number_after(const std::string& text, const std::string& key) {
   return at == std::string::npos ? ~uint64_t{0} : std::strtoull(text.c_str() + at + key.size() + 4, nullptr, 10);
 }
 
-// By Python: every checksum of every file holds, and the feed has exactly the records [0, count).
-inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+// By Python: every checksum of every file holds, and the feed has exactly the records [first, end).
+inline void expect_python_range(const std::string& base, const std::string& name, uint64_t first, uint64_t end, bool live) {
   const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_FEED_READER, live ? " --live " : " ", base, " ", name, " 2>&1");
   FILE* pipe = ::popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
@@ -36,8 +36,12 @@ inline void expect_python(const std::string& base, const std::string& name, uint
   std::array<char, 4096> buffer;
   while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), n);
   ASSERT_EQ(::pclose(pipe), 0) << text;
-  ASSERT_EQ(number_after(text, "count"), count) << text;
-  ASSERT_EQ(number_after(text, "next_seq"), count) << text;
+  ASSERT_EQ(number_after(text, "first_seq"), first) << text;
+  ASSERT_EQ(number_after(text, "count") + number_after(text, "quarantined"), end - first) << text;
+  ASSERT_EQ(number_after(text, "next_seq"), end) << text;
+}
+inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+  expect_python_range(base, name, 0, count, live);
 }
 
 // By the library: rows [0, n) whole, each once, then the end. How many.

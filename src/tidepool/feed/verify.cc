@@ -70,7 +70,7 @@ VerifyReport verify_base(const std::string& base, const VerifyOptions& options) 
   VerifyReport report;
   const LogScan scan = scan_base(base, *options.files);
   if (!scan.problem.empty()) {
-    tell(report, Severity::kDamage, "registry-header", concat(base, "/", kRegistryName), "the header of the registry", scan.problem);
+    tell(report, scan.fault == Fault::kUnsupportedVersion ? Severity::kDamage : Severity::kRepairable, "registry-header", concat(base, "/", kRegistryName), "the header of the registry", scan.problem);
     return report;
   }
   const GlobalLists lists = lists_of(scan, base);

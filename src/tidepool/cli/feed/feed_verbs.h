@@ -15,6 +15,12 @@ struct Context;
   verb(create)                    \
   verb(list)                      \
   verb(info)                      \
+  verb(verify)                    \
+  verb(repair)                    \
+  verb(prune)                     \
+  verb(persistd)                  \
+  verb(pin)                       \
+  verb(unpin)                     \
   verb(delete)
 
 #define TIDEPOOL_DECLARE_FEED_VERB(name) void add_feed_##name(CLI::App& group, Context& context);
