@@ -42,7 +42,7 @@ class CareFlips : public test::FeedTest {
   static bool all_of_it() { return std::getenv("TIDEPOOL_TEST_FULL") != nullptr; }
   static std::vector<size_t> places(size_t size, std::mt19937_64& random) {
     std::vector<size_t> chosen;
-    for (size_t at = 0; at < size; at += all_of_it() || at < 130 || at + 130 > size ? 1 : 1 + random() % 160) chosen.push_back(at);
+    for (size_t at = 0; at < size; at += all_of_it() || at < 64 || at + 64 > size ? 1 : 1 + random() % 300) chosen.push_back(at);
     return chosen;
   }
   // Bytes that nothing looks at (feed-chunk.md): words and tail slots of a complete file, and the hint of how many entries there are.
@@ -113,7 +113,7 @@ TEST_F(CareFlips, AnyFileCutIsFoundAndPutRight) {  // F-133, F-134, X-7, X-8, G-
       const std::string what = concat(path, " cut at ", at);
       expect_found(what, path, true);
       if (HasFatalFailure()) return;
-      if (!all_of_it() && ++turn % 9 != 0) continue;
+      if (!all_of_it() && ++turn % 13 != 0) continue;
       expect_repaired(what);
       if (HasFatalFailure()) return;
       restore();
@@ -134,7 +134,7 @@ TEST_F(CareFlips, AnyBitFlippedIsFoundOrHarmless) {  // F-133, F-134, X-8, X-9, 
       const std::string what = concat(path, " changed at ", at);
       expect_found(what, path, !harmless(path, at));
       if (HasFatalFailure()) return;
-      if (!all_of_it() && ++turn % 9 != 0) continue;
+      if (!all_of_it() && ++turn % 13 != 0) continue;
       expect_repaired(what);
       if (HasFatalFailure()) return;
       restore();
@@ -185,6 +185,35 @@ TEST_F(CareFlips, AFailingDiskStopsARepairAndTheNextOneFinishes) {  // F-134, X-
       ASSERT_EQ(reader.next().kind, Item::Kind::kEnded) << what;
     }
   }
+}
+
+// The example of docs/formats/feed-care.md.
+TEST(DefinitionTest, IsOfTheDocumentedBytes) {  // F-5
+  std::string bytes(512, '\0');
+  const auto at = [&](size_t offset, std::string_view hex) {
+    for (size_t i = 0; i < hex.size() / 2; ++i) bytes[offset + i] = static_cast<char>(std::stoi(std::string(hex.substr(2 * i, 2)), nullptr, 16));
+  };
+  at(0, "6f86627801000100");
+  at(0x10, "5e86f06e3963ea18d9c76a6adc952321fedbec15c64d949b0101010003000000");
+  at(0x30, "0010000000000000001000000400000000ca9a3b000000000000800000000000");
+  at(0x68, "6eaee86242042123100000000000000000000040");
+  at(0x80, "a001000006000800747261646573");
+  at(0x108, "2f6465762f73686d");
+  at(0x180, "00e1190cd3d6b785c6be52395905baf6");
+  shm::test::TemporaryDirectory directory;
+  shm::test::write_file(directory / "definition.bin", bytes);
+  std::string why;
+  const auto feed = read_definition(Files::system(), directory.path(), why);
+  ASSERT_TRUE(feed) << why;
+  EXPECT_EQ(feed->name, "trades");
+  EXPECT_EQ(hex(feed->base_id), "00e1190cd3d6b785c6be52395905baf6");
+  EXPECT_EQ(feed->created_wall_ns, 0x18ea63396ef0865eu);
+  FeedOptions options;
+  options.chunk_bytes = 4096;
+  options.block_bytes = 4096;
+  EXPECT_EQ(feed->options, options);
+  write_definition(Files::system(), directory.path(), *feed);
+  EXPECT_TRUE(shm::test::read_file(directory / "definition.bin") == bytes);
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST_F(RetentionTest, ByBytesTheOldestGoAndTheNewestNever) {  // F-125, F-127, X
   EXPECT_TRUE(run(feed, {.chunks = 1}).expired.empty());
 }
 
-TEST_F(RetentionTest, TheEntryComesFirstAndTheFilesAfterATimeOfGrace) {  // F-128, X-23
+TEST_F(RetentionTest, TheEntryComesFirstAndTheFilesAfterATimeOfGrace) {  // F-128, X-14, X-23
   const FeedInfo feed = fill();
   auto attached = read({.from = At::oldest()});
   expect_rows(attached, 0, 10);
