@@ -53,7 +53,9 @@ class CareCrash : public test::FeedTest {
     ASSERT_EQ(writer.wait_ready(), 0);
     writer.kill();
   }
-  static void put(const std::string& path, std::string_view content) { std::ofstream(path, std::ios::binary | std::ios::trunc) << content; }
+  static void put(const std::string& path, std::string_view content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  }
   static void flip(const std::string& path, size_t at) {
     std::string content = shm::test::read_file(path);
     content[at] = static_cast<char>(content[at] ^ 1);
@@ -77,7 +79,8 @@ class CareCrash : public test::FeedTest {
         number = item.gap.to;
         continue;
       }
-      ASSERT_EQ(item.kind, Item::Kind::kRow) << "at " << number << ": " << item.gap.from << " to " << item.gap.to << " " << item.gap.text;
+      ASSERT_EQ(item.kind, Item::Kind::kRow) << "at " << number << ": " << item.gap.from << " to " << item.gap.to << " "
+                                             << item.gap.text;
       ASSERT_EQ(item.seq, number);
       const test::Row expected = row_of(number);
       ASSERT_EQ(std::memcmp(item.bytes.data(), &expected, sizeof expected), 0) << number;
@@ -141,7 +144,7 @@ class RepairCrash : public CareCrash {
     fill_another("deleted");
     fill_another("forgotten");
     crash(200);
-    flip(directory() + "/" + chunk_name(3), 60);                             // its header: into quarantine
+    flip(directory() + "/" + chunk_name(3), 60);  // its header: into quarantine
     const std::string whole = shm::test::read_file(directory() + "/" + chunk_name(5));
     put(directory() + "/" + chunk_name(5), whole.substr(0, whole.size() - 30));  // its footer: made again
     std::filesystem::remove(directory() + "/" + index_name(7));

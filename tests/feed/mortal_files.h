@@ -21,7 +21,7 @@ struct Told {
 
 class SharedTold {
  public:
-  SharedTold() : told_(new (::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Told) {}
+  SharedTold() : told_(new(::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Told) {}
   ~SharedTold() { ::munmap(told_, sizeof(Told)); }
   Told* operator->() const noexcept { return told_; }
   Told& operator*() const noexcept { return *told_; }
@@ -51,7 +51,9 @@ class MortalFiles : public SystemFiles {
   int sync_directory(const std::string& path) noexcept override { return step(), SystemFiles::sync_directory(path); }
   int rename(const std::string& from, const std::string& to) noexcept override { return step(), SystemFiles::rename(from, to); }
   int unlink(const std::string& path) noexcept override { return step(), SystemFiles::unlink(path); }
-  int make_directory(const std::string& path, mode_t mode) noexcept override { return step(), SystemFiles::make_directory(path, mode); }
+  int make_directory(const std::string& path, mode_t mode) noexcept override {
+    return step(), SystemFiles::make_directory(path, mode);
+  }
   int remove_directory(const std::string& path) noexcept override { return step(), SystemFiles::remove_directory(path); }
   void* map(int fd, size_t bytes, bool writable) noexcept override { return step(), SystemFiles::map(fd, bytes, writable); }
 

@@ -30,9 +30,12 @@ class CareFlips : public test::FeedTest {
     for (const std::string& path : files()) whole[path] = shm::test::read_file(path);
   }
   std::vector<std::string> files() const {
-    return {base() + "/registry.bin", directory + "/feed_registry.bin", directory + "/schema.bin", directory + "/definition.bin", directory + "/" + chunk_name(1), directory + "/" + index_name(1)};
+    return {base() + "/registry.bin",      directory + "/feed_registry.bin", directory + "/schema.bin",
+            directory + "/definition.bin", directory + "/" + chunk_name(1),  directory + "/" + index_name(1)};
   }
-  static void put(const std::string& path, std::string_view content) { std::ofstream(path, std::ios::binary | std::ios::trunc) << content; }
+  static void put(const std::string& path, std::string_view content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  }
   void restore() {
     for (const auto& [path, content] : whole) put(path, content);
     std::filesystem::remove_all(directory + "/quarantine");
@@ -191,7 +194,8 @@ TEST_F(CareFlips, AFailingDiskStopsARepairAndTheNextOneFinishes) {  // F-134, X-
 TEST(DefinitionTest, IsOfTheDocumentedBytes) {  // F-5
   std::string bytes(512, '\0');
   const auto at = [&](size_t offset, std::string_view hex) {
-    for (size_t i = 0; i < hex.size() / 2; ++i) bytes[offset + i] = static_cast<char>(std::stoi(std::string(hex.substr(2 * i, 2)), nullptr, 16));
+    for (size_t i = 0; i < hex.size() / 2; ++i)
+      bytes[offset + i] = static_cast<char>(std::stoi(std::string(hex.substr(2 * i, 2)), nullptr, 16));
   };
   at(0, "6f86627801000100");
   at(0x10, "5e86f06e3963ea18d9c76a6adc952321fedbec15c64d949b0101010003000000");

@@ -44,7 +44,9 @@ class CareTest : public test::FeedTest {
   }
   std::string directory(const std::string& name = "trades") const { return base() + "/feeds/" + name; }
   std::string chunk(uint64_t ordinal) const { return directory() + "/" + chunk_name(ordinal); }
-  static void put(const std::string& path, std::string_view content) { std::ofstream(path, std::ios::binary | std::ios::trunc) << content; }
+  static void put(const std::string& path, std::string_view content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  }
   static void flip(const std::string& path, size_t at, char bits = 1) {
     std::string content = shm::test::read_file(path);
     ASSERT_LT(at, content.size()) << path;
@@ -166,7 +168,8 @@ TEST_F(CareTest, ADamagedBlockIsNamedWithItsRecordsAndStaysDamaged) {  // F-133,
   const RepairReport report = repaired(false);
   ASSERT_EQ(words_of(report), std::vector<std::string>{"note-damage"}) << all_of(report);
   std::string note;
-  for (const std::string& name : names_in(directory() + "/quarantine")) note = shm::test::read_file(directory() + "/quarantine/" + name);
+  for (const std::string& name : names_in(directory() + "/quarantine"))
+    note = shm::test::read_file(directory() + "/quarantine/" + name);
   EXPECT_NE(note.find("records: 128 to 256\n"), std::string::npos) << note;
   EXPECT_NE(note.find("feed: trades\n"), std::string::npos) << note;
   auto reader = read({.from = At::oldest()});
@@ -348,7 +351,8 @@ TEST_F(CareTest, PartsOfAChunkThatHoldNoRecordAreWrittenAgain) {  // F-134, F-17
     // The times of activation and of sealing are nowhere else.
     const std::string mended = shm::test::read_file(chunk(1));
     EXPECT_EQ(mended.size(), whole.size());
-    EXPECT_TRUE(what == "chunk-activation" || what == "chunk-footer" || mended == whole) << what << ": not the same bytes as before";
+    EXPECT_TRUE(what == "chunk-activation" || what == "chunk-footer" || mended == whole)
+        << what << ": not the same bytes as before";
     put(chunk(1), whole);
   }
   put(chunk(1), whole.substr(0, whole.size() - 50));  // the footer cut off
@@ -360,7 +364,8 @@ TEST_F(CareTest, PartsOfAChunkThatHoldNoRecordAreWrittenAgain) {  // F-134, F-17
 
 TEST_F(CareTest, IndexSchemaAndDefinitionAreMadeAgain) {  // F-34, F-17, F-134
   fill();
-  const std::map<std::string, std::string> cases{{index_name(1), "rebuild-index"}, {"schema.bin", "rewrite-schema"}, {"definition.bin", "rewrite-definition"}};
+  const std::map<std::string, std::string> cases{
+      {index_name(1), "rebuild-index"}, {"schema.bin", "rewrite-schema"}, {"definition.bin", "rewrite-definition"}};
   for (const auto& [name, word] : cases) {
     const std::string path = directory() + "/" + name;
     const std::string whole = shm::test::read_file(path);
@@ -392,7 +397,8 @@ TEST_F(CareTest, WhatAKilledWriterLeftIsFinished) {  // F-47, F-67, F-134, X-15
     crash.kill();
     EXPECT_TRUE(verify_feed(base(), name).sound()) << "a crash is no damage";
     const RepairReport report = repaired();
-    EXPECT_NE(std::find(words_of(report).begin(), words_of(report).end(), "finish-chunk"), words_of(report).end()) << all_of(report);
+    EXPECT_NE(std::find(words_of(report).begin(), words_of(report).end(), "finish-chunk"), words_of(report).end())
+        << all_of(report);
     auto reader = FeedReader::open(base(), name, {.from = At::oldest(), .stop_when_inactive = true});
     expect_rows(reader, 0, 1000);
     EXPECT_EQ(reader.durable_seq(), 1000u);
@@ -432,11 +438,15 @@ TEST_F(CareTest, AContradictionBetweenRegistryAndChunkIsDecidedByTheChunk) {  //
     auto registry = FeedRegistry::open(feed, Files::system(), true);
     std::string content = shm::test::read_file(path);
     for (size_t at = kLogHeaderBytes; at < content.size(); at += kFeedEntryBytes) {
-      if (load<uint16_t>(content.data() + at + 4) < 4 || load<uint16_t>(content.data() + at + 4) > 5 || load<uint64_t>(content.data() + at + 32) != 2) continue;
-      FeedRecord record = decode_feed_record({load<uint16_t>(content.data() + at + 4), 0, load<uint64_t>(content.data() + at + 16), std::as_bytes(std::span(content)).subspan(at, kFeedEntryBytes)});
+      if (load<uint16_t>(content.data() + at + 4) < 4 || load<uint16_t>(content.data() + at + 4) > 5 ||
+          load<uint64_t>(content.data() + at + 32) != 2)
+        continue;
+      FeedRecord record = decode_feed_record({load<uint16_t>(content.data() + at + 4), 0, load<uint64_t>(content.data() + at + 16),
+                                              std::as_bytes(std::span(content)).subspan(at, kFeedEntryBytes)});
       record.count -= 10;
       const RegistryLog::Identity identity{.magic = kFeedMagic, .entry_bytes = kFeedEntryBytes};
-      const auto entry = RegistryLog::entry(identity, static_cast<uint16_t>(record.type), (at - kLogHeaderBytes) / kFeedEntryBytes, record.wall_ns, encode(record));
+      const auto entry = RegistryLog::entry(identity, static_cast<uint16_t>(record.type), (at - kLogHeaderBytes) / kFeedEntryBytes,
+                                            record.wall_ns, encode(record));
       std::memcpy(content.data() + at, entry.data(), entry.size());
     }
     put(path, content);

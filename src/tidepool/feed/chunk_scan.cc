@@ -38,7 +38,8 @@ bool fold_file(const File& file, const ChunkHeader& header, uint64_t end, IndexB
       wanted = need;
       continue;
     }
-    const uint64_t until = header.layout == Layout::kRows ? begin + got.size() / header.record_bytes * header.record_bytes : begin + got.size();
+    const uint64_t until =
+        header.layout == Layout::kRows ? begin + got.size() / header.record_bytes * header.record_bytes : begin + got.size();
     index.fold(got.data(), until, begin);  // false at a frame that the window cuts: the next window begins with it
     if (index.position() == begin) return false;
     wanted = kWindowBytes;
@@ -60,7 +61,8 @@ std::vector<BadBlock> bad_blocks(const File& file, const ChunkHeader& header, co
   return bad;
 }
 
-SeqRange records_within(const ChunkHeader& header, uint64_t first_seq, uint64_t count, const std::vector<IndexEntry>& index, uint64_t from, uint64_t to) {
+SeqRange records_within(const ChunkHeader& header, uint64_t first_seq, uint64_t count, const std::vector<IndexEntry>& index,
+                        uint64_t from, uint64_t to) {
   if (header.layout == Layout::kRows) {
     const uint64_t bytes = header.record_bytes;
     return {first_seq + std::min(count, from / bytes), first_seq + std::min(count, (to + bytes - 1) / bytes)};

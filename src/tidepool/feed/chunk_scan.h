@@ -26,7 +26,8 @@ struct SeqRange {
   uint64_t first = 0;
   uint64_t end = 0;
 };
-SeqRange records_within(const ChunkHeader& header, uint64_t first_seq, uint64_t count, const std::vector<IndexEntry>& index, uint64_t from, uint64_t to);
+SeqRange records_within(const ChunkHeader& header, uint64_t first_seq, uint64_t count, const std::vector<IndexEntry>& index,
+                        uint64_t from, uint64_t to);
 
 // Bytes [from, to) of the file are zeros, as far as they are there; else the offset of the first that is not.
 std::optional<uint64_t> first_nonzero(const File& file, uint64_t from, uint64_t to);

@@ -28,7 +28,8 @@ FeedEntry entry_of(ChunkState state) noexcept {
 // Which entries of chunks are still needed: of each the one that says its state and, where that does not say which records it
 // had, the one before that does. Of what is expired or was never used only the last, so that no number is used twice and the floor
 // is known, and those whose files are still there.
-std::vector<bool> needed_chunk_entries(const std::vector<FeedRecord>& all, const FeedRegistry& lists, const std::string& directory) {
+std::vector<bool> needed_chunk_entries(const std::vector<FeedRecord>& all, const FeedRegistry& lists,
+                                       const std::string& directory) {
   std::map<uint64_t, std::vector<size_t>> of_chunk;
   uint64_t last_expired = 0;
   uint64_t last = 0;
@@ -51,7 +52,9 @@ std::vector<bool> needed_chunk_entries(const std::vector<FeedRecord>& all, const
     if (final_at == mine.rend()) continue;
     needed[*final_at] = true;
     if (chunk.state != ChunkState::kExpired && chunk.state != ChunkState::kQuarantined) continue;
-    const auto told = std::find_if(final_at, mine.rend(), [&](size_t i) { return all[i].type == FeedEntry::kChunkSealed || all[i].type == FeedEntry::kChunkPersisted; });
+    const auto told = std::find_if(final_at, mine.rend(), [&](size_t i) {
+      return all[i].type == FeedEntry::kChunkSealed || all[i].type == FeedEntry::kChunkPersisted;
+    });
     if (told != mine.rend()) needed[*told] = true;
   }
   return needed;
@@ -83,7 +86,8 @@ std::vector<FeedRecord> still_needed(const std::vector<FeedRecord>& all, const F
 
 }  // namespace
 
-void replace_feed_registry(Files& files, const std::string& directory, RegistryLog::Identity identity, const std::vector<FeedRecord>& records, uint32_t mode) {
+void replace_feed_registry(Files& files, const std::string& directory, RegistryLog::Identity identity,
+                           const std::vector<FeedRecord>& records, uint32_t mode) {
   std::vector<std::byte> bytes = RegistryLog::empty(identity);
   for (uint64_t position = 0; position < records.size(); ++position) {
     const FeedRecord& record = records[position];
@@ -93,7 +97,8 @@ void replace_feed_registry(Files& files, const std::string& directory, RegistryL
   RegistryLog::set_count(bytes, records.size());
   // The mark first: should we die in between, followers look, find the one that they have, and go on with it.
   try {
-    RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, true).set_mark(RegistryLog::Mark::kReplaced);
+    RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, true)
+        .set_mark(RegistryLog::Mark::kReplaced);
   } catch (const FeedError&) {  // it is no registry: nobody could follow it
   }
   write_file_atomically(files, directory, kFeedRegistryName, bytes, mode);
@@ -101,10 +106,12 @@ void replace_feed_registry(Files& files, const std::string& directory, RegistryL
 
 bool FeedRegistry::compact(uint64_t entries_min) {
   refresh();
-  const auto readable = static_cast<uint64_t>(std::count_if(chunks_.begin(), chunks_.end(), [](const ChunkInfo& chunk) { return chunk.readable(); }));
+  const auto readable =
+      static_cast<uint64_t>(std::count_if(chunks_.begin(), chunks_.end(), [](const ChunkInfo& chunk) { return chunk.readable(); }));
   const uint64_t wanted = 2 * epochs_.size() + readable + losses_.size();
   if (log_.count() < entries_min || log_.count() < 2 * wanted) return false;
-  const shm::FileLock lock = lock_within(directory_, kAppendLockName, "compaction of the feed's registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  const shm::FileLock lock =
+      lock_within(directory_, kAppendLockName, "compaction of the feed's registry", kLockTimeoutNs, Fault::kRegistryBusy);
   follow();
   refresh();
   const LogScan scan = scan_log(*files_, log_.path(), kFeedMagic, kFeedEntryBytes);

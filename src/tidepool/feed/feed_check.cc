@@ -19,13 +19,17 @@ std::string crc_text(uint32_t crc) {
   return text;
 }
 
-std::string records_text(uint64_t first, uint64_t count, uint64_t bytes) { return concat(count, " records from ", first, " in ", bytes, " bytes"); }
+std::string records_text(uint64_t first, uint64_t count, uint64_t bytes) {
+  return concat(count, " records from ", first, " in ", bytes, " bytes");
+}
 
-std::string bounds_text(const ClockBounds& bounds) { return concat(bounds.min, " to ", bounds.max, bounds.ordered ? ", ordered" : ", unordered"); }
+std::string bounds_text(const ClockBounds& bounds) {
+  return concat(bounds.min, " to ", bounds.max, bounds.ordered ? ", ordered" : ", unordered");
+}
 
 bool same_entry(const IndexEntry& a, const IndexEntry& b, size_t clocks) {
-  if (a.flags != b.flags || a.first_seq != b.first_seq || a.count != b.count || a.payload_crc != b.payload_crc || a.offset != b.offset ||
-      a.length != b.length || a.stream_epoch != b.stream_epoch || a.stream_seq != b.stream_seq)
+  if (a.flags != b.flags || a.first_seq != b.first_seq || a.count != b.count || a.payload_crc != b.payload_crc ||
+      a.offset != b.offset || a.length != b.length || a.stream_epoch != b.stream_epoch || a.stream_seq != b.stream_seq)
     return false;
   for (size_t k = 0; k < clocks; ++k) {
     if (a.min[k] != b.min[k] || a.max[k] != b.max[k] || a.highest[k] != b.highest[k]) return false;
@@ -34,7 +38,7 @@ bool same_entry(const IndexEntry& a, const IndexEntry& b, size_t clocks) {
 }
 
 bool is_directory(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return ::lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
 }
 
@@ -70,18 +74,21 @@ GlobalLists lists_of(const LogScan& scan, const std::string& base) {
 bool has_owner(const FeedInfo& feed) noexcept {
   try {
     const auto directory = shm::Directory::open(feed.directory);
-    return shm::FileLock::holder(directory, kWriterLockName).has_value() || shm::FileLock::holder(directory, kPersisterLockName).has_value();
+    return shm::FileLock::holder(directory, kWriterLockName).has_value() ||
+           shm::FileLock::holder(directory, kPersisterLockName).has_value();
   } catch (const Error& error) {
     return error.code() != Code::kNotFound;
   }
 }
 
 Finding& FeedCheck::tell(Severity severity, std::string what, std::string path, std::string expected, std::string found) {
-  report_.findings.push_back({severity, std::move(what), feed_.name, std::move(path), 0, 0, 0, std::move(expected), std::move(found)});
+  report_.findings.push_back(
+      {severity, std::move(what), feed_.name, std::move(path), 0, 0, 0, std::move(expected), std::move(found)});
   return report_.findings.back();
 }
 
-Finding& FeedCheck::tell_chunk(Severity severity, const char* what, const ChunkInfo& info, std::string expected, std::string found) {
+Finding& FeedCheck::tell_chunk(Severity severity, const char* what, const ChunkInfo& info, std::string expected,
+                               std::string found) {
   Finding& finding = tell(severity, what, path_of(info.ordinal), std::move(expected), std::move(found));
   finding.ordinal = info.ordinal;
   if (severity == Severity::kDamage) {
@@ -151,7 +158,8 @@ std::optional<LogScan> FeedCheck::registry() {
     return std::nullopt;
   }
   if (!scan.problem.empty()) {
-    tell(scan.fault == Fault::kUnsupportedVersion ? Severity::kDamage : Severity::kRepairable, "registry-header", path, "the header of a registry", scan.problem);
+    tell(scan.fault == Fault::kUnsupportedVersion ? Severity::kDamage : Severity::kRepairable, "registry-header", path,
+         "the header of a registry", scan.problem);
     return std::nullopt;
   }
   if (scan.identity.feed_id != feed_.id || scan.identity.base_id != feed_.base_id) {
@@ -160,13 +168,19 @@ std::optional<LogScan> FeedCheck::registry() {
     return std::nullopt;
   }
   for (const LogScan::Bad& bad : scan.bad) {
-    tell(bad.lost ? Severity::kNote : Severity::kRepairable, "registry-entry", path, concat("entry ", bad.position, ": ", bad.expected), bad.found);
+    tell(bad.lost ? Severity::kNote : Severity::kRepairable, "registry-entry", path,
+         concat("entry ", bad.position, ": ", bad.expected), bad.found);
   }
-  if (scan.torn != 0) tell(Severity::kNote, "registry-torn", path, concat(scan.count, " entries"), concat("behind them ", scan.torn, " that were never finished"));
-  if (scan.mark != 0) tell(Severity::kRepairable, "registry-mark", path, "a registry that is in force", concat("a mark (", scan.mark, ") that it was replaced or its feed deleted"));
+  if (scan.torn != 0)
+    tell(Severity::kNote, "registry-torn", path, concat(scan.count, " entries"),
+         concat("behind them ", scan.torn, " that were never finished"));
+  if (scan.mark != 0)
+    tell(Severity::kRepairable, "registry-mark", path, "a registry that is in force",
+         concat("a mark (", scan.mark, ") that it was replaced or its feed deleted"));
   if (!scan.reserved_zero) tell(Severity::kRepairable, "registry-reserved", path, "zeros in the header", "other bytes");
   const FeedRegistry lists = FeedRegistry::of_records(feed_, records_of(scan));
-  for (const std::string& warning : lists.warnings()) tell(Severity::kNote, "registry-step", path, "entries that follow from each other", warning);
+  for (const std::string& warning : lists.warnings())
+    tell(Severity::kNote, "registry-step", path, "entries that follow from each other", warning);
   return scan;
 }
 
@@ -188,11 +202,10 @@ void FeedCheck::chunk(const ChunkInfo& info) {
   switch (info.state) {
     case ChunkState::kOpen:
     case ChunkState::kSealed: return unfinished(info);
-    case ChunkState::kPersisted:
-      try {
-        persisted(info);
+    case ChunkState::kPersisted: try { persisted(info);
       } catch (const FeedError& error) {
-        tell_chunk(Severity::kDamage, error.fault() == Fault::kFeedNotFound ? "chunk-missing" : "chunk-unreadable", info, "its file", error.what());
+        tell_chunk(Severity::kDamage, error.fault() == Fault::kFeedNotFound ? "chunk-missing" : "chunk-unreadable", info,
+                   "its file", error.what());
       }
       return;
     case ChunkState::kExpired:
@@ -223,7 +236,8 @@ void FeedCheck::unfinished(const ChunkInfo& info) {
         const Bytes head = file.read(page, 0);
         if (head.size() == kChunkPageBytes) {
           const ChunkHeader header = ChunkHeader::decode(head, file.path());
-          if (header.feed_id == feed_.id && header.created_wall_ns == info.tag && header.boot_id == this_boot_id()) promised = load<uint64_t>(head.data() + kWordDurableAt);
+          if (header.feed_id == feed_.id && header.created_wall_ns == info.tag && header.boot_id == this_boot_id())
+            promised = load<uint64_t>(head.data() + kWordDurableAt);
         }
       }
     }
@@ -236,15 +250,18 @@ void FeedCheck::unfinished(const ChunkInfo& info) {
     if (!identity(info, disk.header)) return;
     report_.records += disk.verified_records;
     report_.bytes += disk.verified_end;
-    for (const std::string& remark : disk.remarks) tell_chunk(Severity::kNote, "chunk-unfinished", info, "records up to the last sync", remark);
+    for (const std::string& remark : disk.remarks)
+      tell_chunk(Severity::kNote, "chunk-unfinished", info, "records up to the last sync", remark);
     if (disk.verified_end >= promised) return;
-    Finding& finding = tell_chunk(Severity::kDamage, "chunk-block", info, concat(promised, " durable bytes"), concat(disk.verified_end, " that check out"));
+    Finding& finding = tell_chunk(Severity::kDamage, "chunk-block", info, concat(promised, " durable bytes"),
+                                  concat(disk.verified_end, " that check out"));
     if (disk.activation && disk.header.layout == Layout::kRows) {
       finding.first_seq = disk.activation->first_seq + disk.verified_records;
       finding.end_seq = disk.activation->first_seq + promised / disk.header.record_bytes;
     }
   } catch (const FeedError& error) {
-    tell_chunk(promised != 0 ? Severity::kDamage : Severity::kNote, "chunk-unfinished", info, concat(promised, " durable bytes"), error.what());
+    tell_chunk(promised != 0 ? Severity::kDamage : Severity::kNote, "chunk-unfinished", info, concat(promised, " durable bytes"),
+               error.what());
   }
 }
 
@@ -261,7 +278,8 @@ bool FeedCheck::identity(const ChunkInfo& info, const ChunkHeader& header) {
   if (header.created_wall_ns != info.tag) return differs("tag", number(info.tag), number(header.created_wall_ns));
   if (header.schema_hash != feed_.schema_hash) return differs("schema", number(feed_.schema_hash), number(header.schema_hash));
   if (header.layout != feed_.layout || header.clocks != feed_.clocks || header.record_bytes != feed_.record_bytes) {
-    return differs("layout", concat(feed_.clocks, " clocks, ", feed_.record_bytes, " bytes"), concat(static_cast<unsigned>(header.clocks), " clocks, ", header.record_bytes, " bytes"));
+    return differs("layout", concat(feed_.clocks, " clocks, ", feed_.record_bytes, " bytes"),
+                   concat(static_cast<unsigned>(header.clocks), " clocks, ", header.record_bytes, " bytes"));
   }
   return true;
 }
@@ -288,8 +306,10 @@ void FeedCheck::persisted(const ChunkInfo& info) {
 void FeedCheck::head(const ChunkInfo& info, const File& file, const DiskChunk& disk) {
   const ChunkHeader& header = disk.header;
   std::vector<std::byte> page(kChunkPageBytes);
-  if (const auto activation = decode_activation(file.read(page, 0), header); !activation || activation->first_seq != info.first_seq) {
-    tell_chunk(Severity::kRepairable, "chunk-activation", info, concat("first record ", info.first_seq), activation ? concat(activation->first_seq) : "a wrong checksum");
+  if (const auto activation = decode_activation(file.read(page, 0), header);
+      !activation || activation->first_seq != info.first_seq) {
+    tell_chunk(Severity::kRepairable, "chunk-activation", info, concat("first record ", info.first_seq),
+               activation ? concat(activation->first_seq) : "a wrong checksum");
   }
   std::vector<std::byte> block(header.schema_bytes);
   try {
@@ -316,7 +336,9 @@ void FeedCheck::head(const ChunkInfo& info, const File& file, const DiskChunk& d
                                {uint64_t{header.schema_offset} + header.schema_bytes, header.table_offset},
                                {uint64_t{header.table_offset} + header.table_bytes, header.data_offset}};
   for (const auto& [from, to] : parts) {
-    if (const auto at = first_nonzero(file, from, to)) tell_chunk(Severity::kRepairable, "chunk-reserved", info, concat("zeros from ", from, " to ", to), concat("something at ", *at));
+    if (const auto at = first_nonzero(file, from, to))
+      tell_chunk(Severity::kRepairable, "chunk-reserved", info, concat("zeros from ", from, " to ", to),
+                 concat("something at ", *at));
   }
 }
 
@@ -332,12 +354,14 @@ void FeedCheck::footer(const ChunkInfo& info, const File& file, const DiskChunk&
   }
   const ChunkSummary& summary = disk.footer->summary;
   if (summary.first_seq != info.first_seq || summary.count != info.count || summary.bytes != info.bytes) {
-    tell_chunk(Severity::kRepairable, "chunk-registry", info, concat("as the registry says, ", records_text(info.first_seq, info.count, info.bytes)),
+    tell_chunk(Severity::kRepairable, "chunk-registry", info,
+               concat("as the registry says, ", records_text(info.first_seq, info.count, info.bytes)),
                records_text(summary.first_seq, summary.count, summary.bytes));
   }
   for (size_t k = 0; k < feed_.clocks; ++k) {
     if (summary.clocks[k] == info.clocks[k]) continue;
-    tell_chunk(Severity::kRepairable, "chunk-registry", info, concat("as the registry says, clock ", k, ": ", bounds_text(info.clocks[k])), bounds_text(summary.clocks[k]));
+    tell_chunk(Severity::kRepairable, "chunk-registry", info,
+               concat("as the registry says, clock ", k, ": ", bounds_text(info.clocks[k])), bounds_text(summary.clocks[k]));
   }
   const uint64_t data_end = disk.header.data_offset + summary.bytes;
   if (const auto at = first_nonzero(file, data_end, footer_offset(disk.header, summary.bytes))) {
@@ -360,9 +384,11 @@ void FeedCheck::data(const ChunkInfo& info, const File& file, const DiskChunk& d
   }
   for (const BadBlock& block : bad) {
     const uint64_t from = block.block * disk.header.block_bytes;
-    Finding& finding = tell_chunk(Severity::kDamage, "chunk-block", info, concat("block ", block.block, ": ", crc_text(block.expected)),
-                                  block.cut ? "the end of the file" : crc_text(block.found));
-    const SeqRange range = records_within(disk.header, summary.first_seq, summary.count, entries, from, std::min(from + disk.header.block_bytes, summary.bytes));
+    Finding& finding =
+        tell_chunk(Severity::kDamage, "chunk-block", info, concat("block ", block.block, ": ", crc_text(block.expected)),
+                   block.cut ? "the end of the file" : crc_text(block.found));
+    const SeqRange range = records_within(disk.header, summary.first_seq, summary.count, entries, from,
+                                          std::min(from + disk.header.block_bytes, summary.bytes));
     finding.first_seq = range.first;
     finding.end_seq = range.end;
   }
@@ -371,14 +397,16 @@ void FeedCheck::data(const ChunkInfo& info, const File& file, const DiskChunk& d
   const bool whole = fold_file(file, disk.header, summary.bytes, builder);
   const ChunkSummary real = builder.summary();
   if (!whole || real.count != summary.count || real.bytes != summary.bytes) {
-    Finding& finding = tell_chunk(Severity::kDamage, "chunk-records", info, records_text(summary.first_seq, summary.count, summary.bytes),
-                                  records_text(real.first_seq, real.count, real.bytes));
+    Finding& finding =
+        tell_chunk(Severity::kDamage, "chunk-records", info, records_text(summary.first_seq, summary.count, summary.bytes),
+                   records_text(real.first_seq, real.count, real.bytes));
     finding.first_seq = summary.first_seq + std::min(real.count, summary.count);
     return;
   }
   for (size_t k = 0; k < feed_.clocks; ++k) {
     if (real.clocks[k] == summary.clocks[k]) continue;
-    tell_chunk(Severity::kRepairable, "chunk-bounds", info, concat("as the records say, clock ", k, ": ", bounds_text(real.clocks[k])), bounds_text(summary.clocks[k]));
+    tell_chunk(Severity::kRepairable, "chunk-bounds", info,
+               concat("as the records say, clock ", k, ": ", bounds_text(real.clocks[k])), bounds_text(summary.clocks[k]));
   }
   index(info, disk, &builder);
 }
@@ -404,7 +432,8 @@ void FeedCheck::index(const ChunkInfo& info, const DiskChunk& disk, const IndexB
         return wrong(concat("entry ", i, " as the records say"), i >= entries->size() ? "none that checks out" : "another");
       }
     }
-    wrong(concat(builder->entries().size(), " entries and zeros"), concat(got.size(), " bytes that differ in parts that nobody reads"));
+    wrong(concat(builder->entries().size(), " entries and zeros"),
+          concat(got.size(), " bytes that differ in parts that nobody reads"));
   } catch (const FeedError& error) {
     wrong("the index of this chunk", error.what());
   }
@@ -415,7 +444,8 @@ void FeedCheck::sequence(const FeedRegistry& lists) {
   for (const ChunkInfo& info : lists.chunks()) {
     if (!info.settled() || info.count == 0) continue;
     if (next != kUnknownCount && info.first_seq != next) {
-      Finding& finding = tell_chunk(Severity::kDamage, "sequence", info, concat("records from ", next), concat("records from ", info.first_seq));
+      Finding& finding =
+          tell_chunk(Severity::kDamage, "sequence", info, concat("records from ", next), concat("records from ", info.first_seq));
       finding.first_seq = std::min(next, info.first_seq);
       finding.end_seq = std::max(next, info.first_seq);
     }
@@ -424,20 +454,24 @@ void FeedCheck::sequence(const FeedRegistry& lists) {
 }
 
 void FeedCheck::strays(const FeedRegistry& lists) {
-  const char* const known[] = {kSchemaName, kDefinitionName, kFeedRegistryName, kWriterLockName, kAppendLockName, kPersisterLockName, kRetentionLockName, kPinsName, "retention.state"};
+  const char* const known[] = {kSchemaName,        kDefinitionName,    kFeedRegistryName, kWriterLockName,  kAppendLockName,
+                               kPersisterLockName, kRetentionLockName, kPinsName,         "retention.state"};
   for (const std::string& name : names_in(feed_.directory)) {
     const std::string path = concat(feed_.directory, "/", name);
     if (const auto ordinal = ordinal_of(name)) {
       const ChunkInfo* info = lists.chunk(*ordinal);
       if (info == nullptr) {
-        tell(Severity::kRepairable, name.ends_with(".idx") ? "orphan-index" : "orphan-chunk", path, "an entry of the registry", "none").ordinal = *ordinal;
+        tell(Severity::kRepairable, name.ends_with(".idx") ? "orphan-index" : "orphan-chunk", path, "an entry of the registry",
+             "none")
+            .ordinal = *ordinal;
       } else if (name.ends_with(".idx") && (info->state == ChunkState::kAbandoned || info->state == ChunkState::kQuarantined)) {
         tell(Severity::kRepairable, "orphan-index", path, "no index: its chunk is gone", "one").ordinal = *ordinal;
       }
     } else if (name.starts_with(".tmp-")) {
       tell(Severity::kRepairable, "leftover", path, "nothing", "a file that was never finished");
     } else if (name == kQuarantineName) {
-      for (const std::string& held : names_in(path)) tell(Severity::kNote, "quarantine", concat(path, "/", held), "nothing", "put aside by a repair or a writer");
+      for (const std::string& held : names_in(path))
+        tell(Severity::kNote, "quarantine", concat(path, "/", held), "nothing", "put aside by a repair or a writer");
     } else if (std::find(std::begin(known), std::end(known), name) == std::end(known)) {
       tell(Severity::kNote, "stray", path, "nothing", "something that this program does not know");
     }

@@ -22,7 +22,8 @@ bool has_owner(const FeedInfo& feed) noexcept;
 
 class FeedCheck {
  public:
-  FeedCheck(const FeedInfo& feed, const VerifyOptions& options, VerifyReport& report) : feed_(feed), options_(options), files_(*options.files), report_(report) {}
+  FeedCheck(const FeedInfo& feed, const VerifyOptions& options, VerifyReport& report)
+      : feed_(feed), options_(options), files_(*options.files), report_(report) {}
 
   // Its directory is there; else told.
   bool directory();

@@ -29,8 +29,10 @@ Id feed_id_on_disk(const std::string& directory, Files& files) {
 
 void check_options(const Schema& schema, const FeedOptions& options) {
   const auto invalid = [](const auto&... parts) { throw FeedError(Fault::kInvalidSize, parts...); };
-  if (options.live_chunks < 2 || options.live_chunks > 1024) invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
-  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40)) invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
+  if (options.live_chunks < 2 || options.live_chunks > 1024)
+    invalid("live_chunks is ", options.live_chunks, ": expected 2 to 1024");
+  if (options.chunk_bytes < 4096 || options.chunk_bytes > (uint64_t{1} << 40))
+    invalid("chunk_bytes is ", options.chunk_bytes, ": expected 4096 to 2^40");
   if (options.block_bytes < 4096 || options.block_bytes > (1u << 26) || (options.block_bytes & (options.block_bytes - 1)) != 0) {
     invalid("block_bytes is ", options.block_bytes, ": expected a power of two from 4096 to 2^26");
   }
@@ -38,7 +40,8 @@ void check_options(const Schema& schema, const FeedOptions& options) {
     invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
   }
   if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
-    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ", kShmRootBytesMax, " bytes");
+    throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ",
+                    kShmRootBytesMax, " bytes");
   }
 }
 
@@ -109,21 +112,23 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   options.backlog_bytes = load<uint64_t>(at + 120);
   options.file_mode = load<uint32_t>(at + 128);
   feed.created_wall_ns = entry.wall_ns;
-  if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || feed.clocks < 1 || feed.clocks > kClocksMax) return std::nullopt;
+  if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || feed.clocks < 1 || feed.clocks > kClocksMax)
+    return std::nullopt;
   return feed;
 }
 
 void remove_tree(Files& files, const std::string& directory) {
   for (const std::string& name : names_in(directory)) {
     const std::string path = concat(directory, "/", name);
-    struct stat found {};
+    struct stat found{};
     if (::lstat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) {
       remove_tree(files, path);
     } else {
       unlink_file(files, path);
     }
   }
-  if (files.remove_directory(directory) != 0 && errno != ENOENT) throw FeedError(fault_of_errno(errno), "remove ", directory, errno_text());
+  if (files.remove_directory(directory) != 0 && errno != ENOENT)
+    throw FeedError(fault_of_errno(errno), "remove ", directory, errno_text());
 }
 
 std::string feeds_directory(const std::string& base) { return concat(base, "/feeds"); }
@@ -173,7 +178,7 @@ std::optional<FeedInfo> read_definition(Files& files, const std::string& directo
 
 void finish_delete(const std::string& base, const FeedInfo& feed, Files& files) {
   // A feed of that name made since has another id: its directory is not ours to remove.
-  struct stat found {};
+  struct stat found{};
   if (::lstat(feed.directory.c_str(), &found) == 0) {
     bool ours = true;
     try {
@@ -219,7 +224,8 @@ GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
     registry.log_ = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, false);
   } catch (const FeedError& error) {
     if (error.fault() != Fault::kFeedNotFound) throw;
-    throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base, ": is that the directory that the feeds were created in?");
+    throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base,
+                    ": is that the directory that the feeds were created in?");
   }
   registry.refresh();
   return registry;
@@ -227,16 +233,18 @@ GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
 
 void GlobalRegistry::refresh() {
   log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
-                .damaged = [&](uint64_t position, std::string_view why) {
-                  warnings_.push_back(concat(log_.path(), ": entry ", position, " is damaged (", why, ") and was skipped"));
-                }});
+                .damaged =
+                    [&](uint64_t position, std::string_view why) {
+                      warnings_.push_back(concat(log_.path(), ": entry ", position, " is damaged (", why, ") and was skipped"));
+                    }});
 }
 
 void GlobalRegistry::take(const RegistryLog::Entry& entry) {
   auto feed = decode_feed(entry);
   const auto type = static_cast<GlobalEntry>(entry.type);
   if (!feed || type < GlobalEntry::kCreated || type > GlobalEntry::kDeleted) {
-    warnings_.push_back(concat(log_.path(), ": entry ", entry.position, " has a content that this program does not know and was skipped"));
+    warnings_.push_back(
+        concat(log_.path(), ": entry ", entry.position, " has a content that this program does not know and was skipped"));
     return;
   }
   feed->base_id = id();
@@ -266,11 +274,13 @@ const FeedInfo* GlobalRegistry::find(std::string_view name) const noexcept {
 
 void create_base(const std::string& base, Files& files) {
   if (base.empty()) throw FeedError(Fault::kUsage, "the base directory has no name");
-  for (size_t at = base.find('/', 1); at != std::string::npos; at = base.find('/', at + 1)) make_directory(files, base.substr(0, at), 0750);
+  for (size_t at = base.find('/', 1); at != std::string::npos; at = base.find('/', at + 1))
+    make_directory(files, base.substr(0, at), 0750);
   make_directory(files, base, 0750);
   const shm::FileLock lock = lock_within(base, kRegistryLockName, "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
   if (!File::open_if_there(files, concat(base, "/", kRegistryName), O_RDONLY)) {
-    RegistryLog::Identity identity{.magic = kGlobalMagic, .entry_bytes = kGlobalEntryBytes, .base_id = random_id128(), .created_wall_ns = realtime_ns()};
+    RegistryLog::Identity identity{
+        .magic = kGlobalMagic, .entry_bytes = kGlobalEntryBytes, .base_id = random_id128(), .created_wall_ns = realtime_ns()};
     write_file_atomically(files, base, kRegistryName, RegistryLog::empty(identity), 0640);
   }
   make_directory(files, feeds_directory(base), 0750);
@@ -300,12 +310,14 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
       }
       auto differences = found.schema.differences(schema);
       if (found.options.storage != options.storage) {
-        differences.push_back(concat("storage: ", storage_name(found.options.storage), " there, ", storage_name(options.storage), " here"));
+        differences.push_back(
+            concat("storage: ", storage_name(found.options.storage), " there, ", storage_name(options.storage), " here"));
       }
       if (differences.empty()) return false;
       std::string text;
       for (const std::string& line : differences) text += "\n  " + line;
-      throw FeedError(Fault::kSchemaConflict, "feed ", name, " exists with another definition (there: asked for now; here: the existing one):", text);
+      throw FeedError(Fault::kSchemaConflict, "feed ", name,
+                      " exists with another definition (there: asked for now; here: the existing one):", text);
     }
   }
   feed.id = random_id128();
@@ -319,11 +331,12 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
   for (const std::string& entry : names_in(feeds_directory(base))) {
     if (entry.starts_with(".tmp-")) remove_tree(files, concat(feeds_directory(base), "/", entry));
   }
-  struct stat found {};
+  struct stat found{};
   if (::lstat(feed.directory.c_str(), &found) == 0) {
     for (const std::string& entry : names_in(feed.directory)) {
       if (ordinal_of(entry)) {
-        throw FeedError(Fault::kFeedDamaged, feed.directory, " holds chunks of a feed that the registry does not name: repair can adopt it, or move it away");
+        throw FeedError(Fault::kFeedDamaged, feed.directory,
+                        " holds chunks of a feed that the registry does not name: repair can adopt it, or move it away");
       }
     }
     remove_tree(files, feed.directory);
@@ -331,8 +344,11 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
   const std::string temporary = concat(feeds_directory(base), "/.tmp-", hex(feed.id));
   make_directory(files, temporary, 0750);
   try {
-    RegistryLog::Identity identity{
-        .magic = kFeedMagic, .entry_bytes = kFeedEntryBytes, .base_id = feed.base_id, .feed_id = feed.id, .created_wall_ns = realtime_ns()};
+    RegistryLog::Identity identity{.magic = kFeedMagic,
+                                   .entry_bytes = kFeedEntryBytes,
+                                   .base_id = feed.base_id,
+                                   .feed_id = feed.id,
+                                   .created_wall_ns = realtime_ns()};
     write_file_atomically(files, temporary, kFeedRegistryName, RegistryLog::empty(identity), options.file_mode);
     write_file_atomically(files, temporary, kSchemaName, schema.encode(), options.file_mode);
     feed.created_wall_ns = realtime_ns();
@@ -360,14 +376,15 @@ bool delete_feed(const std::string& base, const std::string& name, bool missing_
     if (missing_ok) return false;
     throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base);
   }
-  struct stat found {};
+  struct stat found{};
   if (::lstat(feed->directory.c_str(), &found) == 0) {
     const shm::FileLock writer = lock_within(feed->directory, kWriterLockName, "delete", 0, Fault::kWriterBusy);
     const shm::FileLock persister = lock_within(feed->directory, kPersisterLockName, "delete", 0, Fault::kWriterBusy);
     if (!feed->deleting) write_global(base, GlobalEntry::kDeleting, *feed, files);
     // Attached readers look here: they learn that the feed is gone, not merely idle.
     try {
-      RegistryLog::open(files, concat(feed->directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, true).set_mark(RegistryLog::Mark::kGone);
+      RegistryLog::open(files, concat(feed->directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, true)
+          .set_mark(RegistryLog::Mark::kGone);
     } catch (const FeedError&) {  // damaged: it goes all the same
     }
     finish_delete(base, *feed, files);
@@ -390,7 +407,8 @@ FeedInfo find_feed(const std::string& base, const std::string& name, Files& file
       }
       known += concat(known.empty() ? "" : ", ", other);
     }
-    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base, known.empty() ? ", which has none" : concat("; there are: ", known),
+    throw FeedError(Fault::kFeedNotFound, "there is no feed ", name, " in ", base,
+                    known.empty() ? ", which has none" : concat("; there are: ", known),
                     registry.warnings().empty() ? "" : concat("; but ", registry.warnings().front()));
   }
   if (found->deleting) throw FeedError(Fault::kFeedDeleted, "feed ", name, " is being deleted");
@@ -404,7 +422,8 @@ FeedInfo find_feed(const std::string& base, const std::string& name, Files& file
     feed.schema = schema_from_chunks(feed, files);  // F-17; throws kCorrupt when there is none
   }
   if (feed.schema.hash() != feed.schema_hash) {
-    throw FeedError(Fault::kCorrupt, "SCHEMA_MISMATCH: the schema of feed ", name, " is not the one that the registry names: ", feed.directory, "/", kSchemaName);
+    throw FeedError(Fault::kCorrupt, "SCHEMA_MISMATCH: the schema of feed ", name,
+                    " is not the one that the registry names: ", feed.directory, "/", kSchemaName);
   }
   return feed;
 }

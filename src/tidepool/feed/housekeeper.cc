@@ -14,7 +14,8 @@ void Housekeeper::poll(uint64_t finished) noexcept {
   try {
     const uint64_t now_ns = clock_.monotonic_ns();
     if (due_ns_ == 0) due_ns_ = now_ns + kEveryNs;
-    const bool limited = feed_.options.storage != Storage::kMemory && (feed_.options.retention_ns != 0 || feed_.options.retention_bytes != 0);
+    const bool limited =
+        feed_.options.storage != Storage::kMemory && (feed_.options.retention_ns != 0 || feed_.options.retention_bytes != 0);
     const uint64_t fresh = finished - done_;
     if (limited ? fresh == 0 && now_ns < due_ns_ : fresh < kChunksBetween) return;
     done_ = finished;

@@ -22,9 +22,9 @@ class Housekeeper {
   const tidepool::Clock& clock_;
   Files& files_;
   std::optional<FeedRetention> retention_;
-  uint64_t done_ = 0;     // of those finished
-  uint64_t due_ns_ = 0;   // whatever happens, then again
-  std::string told_;      // what was logged last: not again and again
+  uint64_t done_ = 0;  // of those finished
+  uint64_t due_ns_ = 0;  // whatever happens, then again
+  std::string told_;  // what was logged last: not again and again
 };
 
 }  // namespace tidepool::feed

@@ -42,7 +42,8 @@ void check_header(LogScan& scan, const std::string& path, uint64_t magic, uint32
   }
   const uint32_t crc = crc32c(bytes.first(kLogIdentityBytes));
   if (crc != load<uint32_t>(at + kLogIdentityBytes) || load<uint32_t>(at + 12) != entry_bytes) {
-    scan.problem = concat(path, ": header: ", crc_text(load<uint32_t>(at + kLogIdentityBytes)), " is written there, it has ", crc_text(crc));
+    scan.problem =
+        concat(path, ": header: ", crc_text(load<uint32_t>(at + kLogIdentityBytes)), " is written there, it has ", crc_text(crc));
     return;
   }
   scan.header_readable = true;
@@ -64,7 +65,8 @@ LogScan scan_log(Files& files, const std::string& path, uint64_t magic, uint32_t
   {
     const File file = File::open(files, path, O_RDONLY);
     const uint64_t size = file.size();
-    if (size > kLogBytesMax) throw FeedError(Fault::kCorrupt, path, " has ", size, " bytes: no registry has more than ", kLogBytesMax);
+    if (size > kLogBytesMax)
+      throw FeedError(Fault::kCorrupt, path, " has ", size, " bytes: no registry has more than ", kLogBytesMax);
     scan.bytes.resize(size);
     scan.bytes.resize(file.read(scan.bytes, 0).size());
   }

@@ -27,7 +27,8 @@ std::map<uint64_t, OnDisk> complete_chunks(const FeedInfo& feed, Files& files) {
       const File file = File::open(files, concat(feed.directory, "/", name), O_RDONLY);
       if (file.size() < kChunkPageBytes) continue;
       DiskChunk disk = examine_chunk(file, false);
-      if (disk.header.feed_id != feed.id || disk.header.base_id != feed.base_id || disk.header.ordinal != *ordinal || !disk.footer) continue;
+      if (disk.header.feed_id != feed.id || disk.header.base_id != feed.base_id || disk.header.ordinal != *ordinal || !disk.footer)
+        continue;
       found.emplace(*ordinal, OnDisk{disk.header, std::move(*disk.footer)});
     } catch (const FeedError& error) {
       if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion) throw;
@@ -66,7 +67,8 @@ bool correct(std::vector<FeedRecord>& records, const FeedRegistry& lists, const 
                       std::equal(std::begin(summary.clocks), std::end(summary.clocks), std::begin(info.clocks));
     if (same) continue;
     std::erase_if(records, [&](const FeedRecord& record) {
-      return record.ordinal == info.ordinal && (record.type == FeedEntry::kChunkSealed || record.type == FeedEntry::kChunkPersisted);
+      return record.ordinal == info.ordinal &&
+             (record.type == FeedEntry::kChunkSealed || record.type == FeedEntry::kChunkPersisted);
     });
     records.push_back(persisted(chunk));
     changed = true;
@@ -92,7 +94,9 @@ void add_epochs(std::vector<FeedRecord>& records, const std::map<uint64_t, OnDis
   }
   for (const auto& [epoch, opened] : wanted) {
     const uint64_t mine = epoch;
-    const auto at = std::find_if(records.begin(), records.end(), [&](const FeedRecord& record) { return record.epoch > mine || (record.epoch == mine && record.type != FeedEntry::kLoss); });
+    const auto at = std::find_if(records.begin(), records.end(), [&](const FeedRecord& record) {
+      return record.epoch > mine || (record.epoch == mine && record.type != FeedEntry::kLoss);
+    });
     records.insert(at, opened);
   }
 }
@@ -113,7 +117,8 @@ void add_segments(std::vector<FeedRecord>& records, const std::map<uint64_t, OnD
     }
     for (size_t k = 0; k < kClocksMax; ++k) {
       ClockBounds& bounds = segment.clocks[k];
-      bounds.ordered = bounds.ordered && summary.clocks[k].ordered && (bounds.min > bounds.max || summary.clocks[k].min >= bounds.max);
+      bounds.ordered =
+          bounds.ordered && summary.clocks[k].ordered && (bounds.min > bounds.max || summary.clocks[k].min >= bounds.max);
       bounds.min = std::min(bounds.min, summary.clocks[k].min);
       bounds.max = std::max(bounds.max, summary.clocks[k].max);
     }
@@ -145,7 +150,9 @@ RegistryPlan plan_registry(const FeedInfo& feed, std::vector<FeedRecord> records
   if (lost) {
     for (const auto& [ordinal, chunk] : chunks) {
       const ChunkInfo* known = lists.chunk(ordinal);
-      if (known == nullptr || ((known->state == ChunkState::kOpen || known->state == ChunkState::kSealed) && known->tag == chunk.header.created_wall_ns)) records.push_back(persisted(chunk));
+      if (known == nullptr || ((known->state == ChunkState::kOpen || known->state == ChunkState::kSealed) &&
+                               known->tag == chunk.header.created_wall_ns))
+        records.push_back(persisted(chunk));
     }
     add_epochs(records, chunks);
     if (feed.options.segments) add_segments(records, chunks);
@@ -161,15 +168,16 @@ void mend_chunk(const FeedInfo& feed, const ChunkInfo& info, Files& files) {
   const ChunkHeader& header = disk.header;
   const uint64_t end = disk.footer ? disk.footer->summary.bytes : disk.verified_end;
   IndexBuilder index(header, info.first_seq);
-  if (end != info.bytes || !bad_blocks(file, header, disk.table, end).empty() || !fold_file(file, header, end, index) || index.records() != info.count) {
+  if (end != info.bytes || !bad_blocks(file, header, disk.table, end).empty() || !fold_file(file, header, end, index) ||
+      index.records() != info.count) {
     throw FeedError(Fault::kCorrupt, path, ": not all of its records can be vouched for");
   }
   Footer footer{index.summary(), disk.table};
   footer.summary.sealed_wall_ns = disk.footer ? disk.footer->summary.sealed_wall_ns : info.sealed_wall_ns;
   const uint64_t footer_at = footer_offset(header, end);
   // The footer first, and synced: with it right, nothing else is needed to trust the records.
-  if (!disk.footer || footer.summary.clocks[0] != disk.footer->summary.clocks[0] || footer.summary.clocks[1] != disk.footer->summary.clocks[1] ||
-      footer.summary.clocks[2] != disk.footer->summary.clocks[2]) {
+  if (!disk.footer || footer.summary.clocks[0] != disk.footer->summary.clocks[0] ||
+      footer.summary.clocks[1] != disk.footer->summary.clocks[1] || footer.summary.clocks[2] != disk.footer->summary.clocks[2]) {
     const auto bytes = encode(footer, header);
     file.write(bytes, footer_at);
     file.resize(footer_at + bytes.size());
@@ -179,11 +187,15 @@ void mend_chunk(const FeedInfo& feed, const ChunkInfo& info, Files& files) {
     if (first_nonzero(file, from, to)) file.write(std::vector<std::byte>(to - from), from);
   };
   zero(header.data_offset + end, footer_at);
-  const auto activation = decode_activation([&] {
-    static thread_local std::byte page[kChunkPageBytes];
-    return Bytes(file.read(page, 0));
-  }(), header);
-  if (!activation || activation->first_seq != info.first_seq) file.write(encode(Activation{info.first_seq, activation ? activation->wall_ns : header.created_wall_ns}, header), kActivationAt);
+  const auto activation = decode_activation(
+      [&] {
+        static thread_local std::byte page[kChunkPageBytes];
+        return Bytes(file.read(page, 0));
+      }(),
+      header);
+  if (!activation || activation->first_seq != info.first_seq)
+    file.write(encode(Activation{info.first_seq, activation ? activation->wall_ns : header.created_wall_ns}, header),
+               kActivationAt);
   zero(kActivationAt + kActivationBytes, kTailSlotAt[0]);
   zero(kTailSlotAt[0] + kTailSlotBytes, kTailSlotAt[1]);
   zero(kTailSlotAt[1] + kTailSlotBytes, header.schema_offset);
@@ -201,8 +213,10 @@ void rebuild_index(const FeedInfo& feed, const ChunkInfo& info, Files& files) {
   const File file = File::open(files, concat(feed.directory, "/", chunk_name(info.ordinal)), O_RDONLY);
   const DiskChunk disk = examine_chunk(file, false);
   IndexBuilder index(disk.header, info.first_seq);
-  if (!fold_file(file, disk.header, disk.verified_end, index)) throw FeedError(Fault::kCorrupt, file.path(), ": its records end before it says");
-  write_file_atomically(files, feed.directory, index_name(info.ordinal), encode_index(disk.header, info.first_seq, index.entries()), feed.options.file_mode);
+  if (!fold_file(file, disk.header, disk.verified_end, index))
+    throw FeedError(Fault::kCorrupt, file.path(), ": its records end before it says");
+  write_file_atomically(files, feed.directory, index_name(info.ordinal), encode_index(disk.header, info.first_seq, index.entries()),
+                        feed.options.file_mode);
 }
 
 std::optional<FeedInfo> feed_of_directory(const std::string& directory, const std::string& name, Files& files, std::string& how) {

@@ -33,7 +33,9 @@ bool is_held(const std::string& directory, const char* name) {
   return shm::FileLock::holder(shm::Directory::open(directory), name).has_value();
 }
 
-bool is_unfinished(const ChunkInfo& chunk) noexcept { return chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed; }
+bool is_unfinished(const ChunkInfo& chunk) noexcept {
+  return chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed;
+}
 
 }  // namespace
 
@@ -50,8 +52,10 @@ std::unique_ptr<Persistd> Persistd::open(const std::string& base, const Persistd
   return std::unique_ptr<Persistd>(new Persistd(base, options));
 }
 
-Persistd::Persistd(const std::string& base, const PersistdOptions& options) : base_(base), options_(options), files_(*options.files) {
-  registry_ = std::make_unique<GlobalRegistry>(GlobalRegistry::open(base, files_));  // before a lock file is made where there is no base
+Persistd::Persistd(const std::string& base, const PersistdOptions& options)
+    : base_(base), options_(options), files_(*options.files) {
+  registry_ =
+      std::make_unique<GlobalRegistry>(GlobalRegistry::open(base, files_));  // before a lock file is made where there is no base
   lock_ = lock_within(base, kLockName, options.text, 0, Fault::kBusy);
   std::vector<std::byte> bytes(kPageBytes);
   const ProcessId self = this_process();
@@ -94,14 +98,15 @@ void Persistd::count(size_t at, uint64_t more) {
 
 bool Persistd::poll() {
   // Repair may have put another registry in its place.
-  struct stat found {};
+  struct stat found{};
   if (::stat(concat(base_, "/", kRegistryName).c_str(), &found) == 0 && found.st_ino != registry_inode_) {
     registry_ = std::make_unique<GlobalRegistry>(GlobalRegistry::open(base_, files_));
     registry_inode_ = found.st_ino;
   }
   registry_->refresh();
   std::erase_if(watches_, [&](const auto& entry) {
-    return std::none_of(registry_->feeds().begin(), registry_->feeds().end(), [&](const auto& feed) { return feed.second.id == entry.first; });
+    return std::none_of(registry_->feeds().begin(), registry_->feeds().end(),
+                        [&](const auto& feed) { return feed.second.id == entry.first; });
   });
   bool worked = false;
   uint64_t feeds = 0;
@@ -114,7 +119,8 @@ bool Persistd::poll() {
       if (watch.retry_ns != 0 && watch.retry_at_ns == 0) watch.retry_ns = 0;
     } catch (const Error& error) {
       const auto* fault = dynamic_cast<const FeedError*>(&error);
-      if (error.code() == Code::kNotFound || (fault != nullptr && (fault->fault() == Fault::kFeedReplaced || fault->fault() == Fault::kBusy))) {
+      if (error.code() == Code::kNotFound ||
+          (fault != nullptr && (fault->fault() == Fault::kFeedReplaced || fault->fault() == Fault::kBusy))) {
         continue;  // it went between two looks, or somebody else is at it
       }
       watch.retry_ns = std::clamp(2 * watch.retry_ns, kRetryMinNs, kRetryMaxNs);
@@ -132,10 +138,12 @@ bool Persistd::poll() {
 bool Persistd::look(const FeedInfo& info, Watch& watch) {
   const uint64_t now_ns = monotonic_ns();
   if (watch.retry_at_ns > now_ns) return false;
-  struct stat found {};
+  struct stat found{};
   if (::stat(concat(info.directory, "/", kFeedRegistryName).c_str(), &found) != 0) return false;  // repair's business
-  const auto modified_ns = static_cast<uint64_t>(found.st_mtim.tv_sec) * kNsPerSecond + static_cast<uint64_t>(found.st_mtim.tv_nsec);
-  if (watch.inode == found.st_ino && watch.bytes == static_cast<uint64_t>(found.st_size) && watch.modified_ns == modified_ns) return false;
+  const auto modified_ns =
+      static_cast<uint64_t>(found.st_mtim.tv_sec) * kNsPerSecond + static_cast<uint64_t>(found.st_mtim.tv_nsec);
+  if (watch.inode == found.st_ino && watch.bytes == static_cast<uint64_t>(found.st_size) && watch.modified_ns == modified_ns)
+    return false;
   if (is_held(info.directory, kWriterLockName)) return false;
   const bool worked = drain(info, watch);
   watch.retry_at_ns = 0;
@@ -165,7 +173,8 @@ bool Persistd::drain(const FeedInfo& info, Watch& watch) {
   }
   count(kDrainedFeedsAt, 1);
   for (const std::string& remark : report.remarks) log(LogLevel::kWarn, "feed", "persistd: feed ", feed.name, ": ", remark);
-  log(LogLevel::kInfo, "feed", "persistd: feed ", feed.name, ": what a dead writer left is on disk, up to record ", report.next_seq);
+  log(LogLevel::kInfo, "feed", "persistd: feed ", feed.name, ": what a dead writer left is on disk, up to record ",
+      report.next_seq);
   watch.retry_ns = 0;
   return true;
 }
@@ -179,7 +188,8 @@ void Persistd::prune() {
     prune.run = options_.retention;
     const RetentionReport report = prune_base(base_, prune);
     for (const std::string& warning : report.warnings) log(LogLevel::kWarn, "feed", "persistd: ", warning);
-    if (report.waiting != 0 || !report.expired.empty()) prune_at_ns_ = std::min(prune_at_ns_, now_ns + options_.retention.grace_ns + kNsPerSecond);
+    if (report.waiting != 0 || !report.expired.empty())
+      prune_at_ns_ = std::min(prune_at_ns_, now_ns + options_.retention.grace_ns + kNsPerSecond);
   } catch (const FeedError& error) {
     if (error.fault() == Fault::kBusy) return;  // somebody prunes it just now
     trouble_ = error.what();
@@ -191,7 +201,8 @@ void Persistd::prune() {
 namespace {
 PersistdStatus status_of(const std::byte* page) {
   const auto word = [&](size_t at) { return shm::PublishedWord(page + at).load(); };
-  return {load<uint64_t>(page + 48), load<uint64_t>(page + 56), word(kHeartbeatAt), word(kFeedsAt), word(kDrainedFeedsAt), word(kDrainedChunksAt), word(kDrainedRecordsAt), word(kFailuresAt)};
+  return {load<uint64_t>(page + 48), load<uint64_t>(page + 56), word(kHeartbeatAt),      word(kFeedsAt),
+          word(kDrainedFeedsAt),     word(kDrainedChunksAt),    word(kDrainedRecordsAt), word(kFailuresAt)};
 }
 }  // namespace
 
@@ -202,7 +213,8 @@ std::optional<PersistdStatus> persistd_of(const std::string& base, Files& files)
   const File file = File::open_if_there(files, concat(base, "/", kPageName), O_RDONLY);
   std::vector<std::byte> page(kPageBytes);
   if (!file || file.read(page, 0).size() != kPageBytes || load<uint64_t>(page.data()) != kMagic) return std::nullopt;
-  if (crc32c(Bytes(page).first(124)) != load<uint32_t>(page.data() + 124) || load<Id>(page.data() + 32) != this_boot_id()) return std::nullopt;
+  if (crc32c(Bytes(page).first(124)) != load<uint32_t>(page.data() + 124) || load<Id>(page.data() + 32) != this_boot_id())
+    return std::nullopt;
   return status_of(page.data());
 }
 

@@ -22,7 +22,7 @@ namespace tidepool::feed {
 struct PersistdOptions {
   uint64_t retention_every_ns = 900 * kNsPerSecond;  // 0: no retention
   RetentionOptions retention{};
-  std::string text = "tidepool feed persistd";       // what others read who find the base served
+  std::string text = "tidepool feed persistd";  // what others read who find the base served
   Files* files = &Files::system();
 };
 
@@ -31,7 +31,7 @@ struct PersistdStatus {
   uint64_t pid = 0;
   uint64_t start_ticks = 0;
   uint64_t heartbeat_ns = 0;  // CLOCK_MONOTONIC; beats every 100 ms
-  uint64_t feeds = 0;         // that it looks at
+  uint64_t feeds = 0;  // that it looks at
   uint64_t drained_feeds = 0;
   uint64_t drained_chunks = 0;
   uint64_t drained_records = 0;

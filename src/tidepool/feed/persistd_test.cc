@@ -157,14 +157,14 @@ TEST_F(PersistdTest, AChunkWhoseSyncFailedIsWrittenElsewhere) {  // X-18, F-64
   ASSERT_EQ(writer.wait_ready(), 0);
   writer.kill();
   const std::string path = base() + "/feeds/trades/" + chunk_name(1);
-  struct stat before {};
+  struct stat before{};
   ASSERT_EQ(::stat(path.c_str(), &before), 0);
   test::FaultyFiles files;
   files.fail("sync", "trades/0000000000000001.data", EIO);  // the old file never syncs again; a new one does
   auto persister = Persistd::open(base(), {.retention_every_ns = 0, .files = &files});
   EXPECT_TRUE(persister->poll());
   EXPECT_GT(files.failures(), 0);
-  struct stat after {};
+  struct stat after{};
   ASSERT_EQ(::stat(path.c_str(), &after), 0);
   EXPECT_NE(before.st_ino, after.st_ino);
   forget_memory();

@@ -65,7 +65,8 @@ shm::FileLock writable(const FeedInfo& feed, const std::string& who) {
     return lock_within(feed.directory, kRetentionLockName, who, kLockTimeoutNs, Fault::kBusy);
   } catch (const FeedError& error) {
     if (error.fault() != Fault::kPermission) throw;
-    throw FeedError(Fault::kPermission, error.what(), ": a pin is kept with the feed and takes the right to write in ", feed.directory, "; reading does not");
+    throw FeedError(Fault::kPermission, error.what(), ": a pin is kept with the feed and takes the right to write in ",
+                    feed.directory, "; reading does not");
   }
 }
 
@@ -77,12 +78,14 @@ void write_pin(const FeedInfo& feed, const Pin& pin, Files& files) {
 }
 
 void pin_feed(const std::string& base, const std::string& name, const Pin& pin, Files& files) {
-  if (!is_feed_name(pin.name)) throw FeedError(Fault::kInvalidName, "'", printable(pin.name), "' is no name of a pin: letters, digits, '.', '_' and '-'");
+  if (!is_feed_name(pin.name))
+    throw FeedError(Fault::kInvalidName, "'", printable(pin.name), "' is no name of a pin: letters, digits, '.', '_' and '-'");
   const FeedInfo feed = find_feed(base, name, files);
   const shm::FileLock lock = writable(feed, "a pin");
   const FeedRegistry registry = FeedRegistry::open(feed, files, false);
   if (const uint64_t floor = registry.floor_seq(); pin.seq < floor) {
-    throw FeedError(Fault::kOutOfRange, "record ", pin.seq, " of feed ", name, " is gone already: the oldest that is kept is ", floor);
+    throw FeedError(Fault::kOutOfRange, "record ", pin.seq, " of feed ", name, " is gone already: the oldest that is kept is ",
+                    floor);
   }
   write_pin(feed, pin, files);
 }

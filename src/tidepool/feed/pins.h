@@ -15,13 +15,13 @@ namespace tidepool::feed {
 
 struct Pin {
   static constexpr size_t kBytes = 512;
-  std::string name{};            // as of feeds (F-8)
-  uint64_t seq = 0;              // this record and all after it are kept
+  std::string name{};  // as of feeds (F-8)
+  uint64_t seq = 0;  // this record and all after it are kept
   uint64_t created_wall_ns = 0;
   uint64_t expires_wall_ns = 0;  // 0: never
-  uint64_t bytes_max = 0;        // of records that retention would otherwise remove; 0: any
-  bool broken = false;           // holds nothing any more
-  std::string why{};             // it broke
+  uint64_t bytes_max = 0;  // of records that retention would otherwise remove; 0: any
+  bool broken = false;  // holds nothing any more
+  std::string why{};  // it broke
 };
 
 // Set one, or move it. Throws FeedError kPermission naming the directory, kOutOfRange below the oldest record that is kept.

@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kPruneLockName = "prune.lock";
 
 uint64_t free_bytes_of(const std::string& directory) {
-  struct statvfs found {};
+  struct statvfs found{};
   if (::statvfs(directory.c_str(), &found) != 0) throw FeedError(fault_of_errno(errno), "free space of ", directory, errno_text());
   return uint64_t{found.f_bavail} * found.f_frsize;
 }
@@ -25,7 +25,8 @@ class Prune {
 
   RetentionReport run() {
     const GlobalRegistry registry = GlobalRegistry::open(base_, *options_.run.files);
-    if (!options_.feed.empty() && registry.find(options_.feed) == nullptr) throw FeedError(Fault::kFeedNotFound, "there is no feed ", options_.feed, " in ", base_);
+    if (!options_.feed.empty() && registry.find(options_.feed) == nullptr)
+      throw FeedError(Fault::kFeedNotFound, "there is no feed ", options_.feed, " in ", base_);
     for (const auto& [name, info] : registry.feeds()) {
       if (info.deleting || info.options.storage == Storage::kMemory || (!options_.feed.empty() && name != options_.feed)) continue;
       one(name);
@@ -73,7 +74,8 @@ class Prune {
       if (missing == 0) return;
       Queue queue{&feed, feed.removable(report_)};
       std::erase_if(queue.chunks, [&](const auto& chunk) {
-        return std::any_of(report_.expired.begin(), report_.expired.end(), [&](const ExpiredChunk& e) { return e.feed == feed.feed().name && e.ordinal == chunk.ordinal; });
+        return std::any_of(report_.expired.begin(), report_.expired.end(),
+                           [&](const ExpiredChunk& e) { return e.feed == feed.feed().name && e.ordinal == chunk.ordinal; });
       });
       queues.push_back(std::move(queue));
     }
@@ -81,7 +83,8 @@ class Prune {
       Queue* oldest = nullptr;
       for (Queue& queue : queues) {
         if (queue.next == queue.chunks.size()) continue;
-        if (oldest == nullptr || queue.chunks[queue.next].sealed_wall_ns < oldest->chunks[oldest->next].sealed_wall_ns) oldest = &queue;
+        if (oldest == nullptr || queue.chunks[queue.next].sealed_wall_ns < oldest->chunks[oldest->next].sealed_wall_ns)
+          oldest = &queue;
       }
       if (oldest == nullptr) break;
       const auto chunk = oldest->chunks[oldest->next++];
@@ -93,7 +96,9 @@ class Prune {
         oldest->next = oldest->chunks.size();
       }
     }
-    if (missing != 0) report_.warnings.push_back(concat(why, ": ", missing, " bytes more should go, and nothing more may: the rest is pinned, not durable, or the newest"));
+    if (missing != 0)
+      report_.warnings.push_back(concat(
+          why, ": ", missing, " bytes more should go, and nothing more may: the rest is pinned, not durable, or the newest"));
   }
 
   const std::string base_;

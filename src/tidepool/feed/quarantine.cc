@@ -16,13 +16,15 @@ std::string utc_text(uint64_t wall_ns) {
   const auto seconds = static_cast<time_t>(wall_ns / kNsPerSecond);
   tm parts{};
   char text[32];
-  if (::gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) return "unknown";
+  if (::gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+    return "unknown";
   return text;
 }
 
 std::string text_of(const std::string& what, const QuarantineNote& note, uint64_t wall_ns) {
-  return concat("what: ", what, "\nwhy: ", note.why, "\nwhen: ", utc_text(wall_ns), "\nby: ", note.by, "\nfeed: ", note.feed.empty() ? "-" : note.feed, "\nrecords: ",
-                note.end_seq > note.first_seq ? concat(note.first_seq, " to ", note.end_seq) : "unknown", "\n");
+  return concat("what: ", what, "\nwhy: ", note.why, "\nwhen: ", utc_text(wall_ns), "\nby: ", note.by,
+                "\nfeed: ", note.feed.empty() ? "-" : note.feed,
+                "\nrecords: ", note.end_seq > note.first_seq ? concat(note.first_seq, " to ", note.end_seq) : "unknown", "\n");
 }
 
 }  // namespace
@@ -48,7 +50,7 @@ bool quarantine_file(Files& files, const std::string& directory, const std::stri
 }
 
 bool has_note(const std::string& directory, const std::string& what) {
-  struct stat found {};
+  struct stat found{};
   return ::lstat(concat(directory, "/", kQuarantineName, "/", what, ".note").c_str(), &found) == 0;
 }
 

@@ -13,7 +13,8 @@ inline constexpr const char* kRegistryName = "registry.bin";
 inline constexpr const char* kRegistryLockName = "registry.lock";
 inline constexpr const char* kFeedRegistryName = "feed_registry.bin";
 inline constexpr const char* kSchemaName = "schema.bin";
-inline constexpr const char* kDefinitionName = "definition.bin";  // the feed's global entry once more, so that registry.bin can be rebuilt
+inline constexpr const char* kDefinitionName =
+    "definition.bin";  // the feed's global entry once more, so that registry.bin can be rebuilt
 inline constexpr const char* kQuarantineName = "quarantine";
 inline constexpr const char* kPinsName = "pins";
 inline constexpr const char* kWriterLockName = "writer.lock";
@@ -43,6 +44,7 @@ std::optional<FeedInfo> read_definition(Files& files, const std::string& directo
 
 // A new file of these entries in place of the feed's registry, under its append lock (the caller's). `identity` names a generation
 // that no open handle has: whoever has the old one mapped goes over to it (F-27).
-void replace_feed_registry(Files& files, const std::string& directory, RegistryLog::Identity identity, const std::vector<FeedRecord>& records, uint32_t mode);
+void replace_feed_registry(Files& files, const std::string& directory, RegistryLog::Identity identity,
+                           const std::vector<FeedRecord>& records, uint32_t mode);
 
 }  // namespace tidepool::feed

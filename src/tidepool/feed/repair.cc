@@ -17,7 +17,7 @@ namespace tidepool::feed {
 namespace {
 
 bool exists(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return ::lstat(path.c_str(), &found) == 0;
 }
 
@@ -27,12 +27,14 @@ class BaseRepair {
 
   void run() {
     if (!exists(concat(base_, "/", kRegistryName)) && names_in(feeds_directory(base_)).empty()) {
-      throw FeedError(Fault::kBaseNotFound, "there is neither registry.bin nor a feed in ", base_, ": is that the directory that the feeds were created in?");
+      throw FeedError(Fault::kBaseNotFound, "there is neither registry.bin nor a feed in ", base_,
+                      ": is that the directory that the feeds were created in?");
     }
     shm::FileLock lock;
     if (!steps_.dry()) lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
     registry();
-    if (!wanted_alone().empty() && lists_.feeds.find(wanted_alone()) == lists_.feeds.end() && !exists(concat(feeds_directory(base_), "/", wanted_alone()))) {
+    if (!wanted_alone().empty() && lists_.feeds.find(wanted_alone()) == lists_.feeds.end() &&
+        !exists(concat(feeds_directory(base_), "/", wanted_alone()))) {
       throw FeedError(Fault::kFeedNotFound, "there is no feed ", wanted_alone(), " in ", base_);
     }
     directories();
@@ -46,7 +48,8 @@ class BaseRepair {
         if (error.fault() == Fault::kWriterBusy || error.fault() == Fault::kBusy) {
           steps_.report().skipped.push_back(concat(name, ": ", error.what()));
         } else if (steps_.report().actions.empty() || steps_.report().actions.back().failure.empty()) {
-          steps_.report().actions.push_back({.what = "repair", .feed = name, .path = feed.directory, .why = "", .failure = error.what()});
+          steps_.report().actions.push_back(
+              {.what = "repair", .feed = name, .path = feed.directory, .why = "", .failure = error.what()});
         }
       }
     }
@@ -74,7 +77,8 @@ class BaseRepair {
     lists_ = lists_of(scan, base_);
     const bool damaged = std::any_of(scan.bad.begin(), scan.bad.end(), [](const LogScan::Bad& bad) { return !bad.lost; });
     if (!damaged && scan.mark == 0 && scan.reserved_zero) return;
-    const std::string why = damaged ? concat(scan.bad.size(), " of its entries are damaged: written again without them") : "its header has bytes that are none of its";
+    const std::string why = damaged ? concat(scan.bad.size(), " of its entries are damaged: written again without them")
+                                    : "its header has bytes that are none of its";
     steps_.step({.what = "rewrite-registry", .path = path, .why = why}, [&] {
       RegistryLog::Identity identity = scan.identity;
       ++identity.generation;
@@ -112,22 +116,33 @@ class BaseRepair {
       ++bases[feed->base_id];
       found.push_back(std::move(*feed));
     }
-    if (found.empty()) throw FeedError(Fault::kCorrupt, scan.problem, "; and no directory in ", feeds_directory(base_), " says which feed it is");
-    base_id_ = std::max_element(bases.begin(), bases.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+    if (found.empty())
+      throw FeedError(Fault::kCorrupt, scan.problem, "; and no directory in ", feeds_directory(base_), " says which feed it is");
+    base_id_ =
+        std::max_element(bases.begin(), bases.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
     std::erase_if(found, [&](const FeedInfo& feed) { return feed.base_id != base_id_; });
-    std::sort(found.begin(), found.end(), [](const FeedInfo& a, const FeedInfo& b) { return a.created_wall_ns < b.created_wall_ns; });
-    RegistryLog::Identity identity{.magic = kGlobalMagic, .entry_bytes = kGlobalEntryBytes, .base_id = base_id_, .generation = realtime_ns(), .created_wall_ns = realtime_ns()};
+    std::sort(found.begin(), found.end(),
+              [](const FeedInfo& a, const FeedInfo& b) { return a.created_wall_ns < b.created_wall_ns; });
+    RegistryLog::Identity identity{.magic = kGlobalMagic,
+                                   .entry_bytes = kGlobalEntryBytes,
+                                   .base_id = base_id_,
+                                   .generation = realtime_ns(),
+                                   .created_wall_ns = realtime_ns()};
     std::vector<std::byte> bytes = RegistryLog::empty(identity);
     for (size_t i = 0; i < found.size(); ++i) {
-      const auto entry = RegistryLog::entry(identity, static_cast<uint16_t>(GlobalEntry::kCreated), i, found[i].created_wall_ns, encode_feed(found[i]));
+      const auto entry = RegistryLog::entry(identity, static_cast<uint16_t>(GlobalEntry::kCreated), i, found[i].created_wall_ns,
+                                            encode_feed(found[i]));
       bytes.insert(bytes.end(), entry.begin(), entry.end());
       lists_.feeds.insert_or_assign(found[i].name, found[i]);
     }
     RegistryLog::set_count(bytes, found.size());
-    steps_.step({.what = "rebuild-registry", .path = path, .why = concat(scan.problem, ": from the directories of ", found.size(), " feeds")}, [&] {
-      copy_aside(path);
-      write_file_atomically(files_, base_, kRegistryName, bytes, 0640);
-    });
+    steps_.step({.what = "rebuild-registry",
+                 .path = path,
+                 .why = concat(scan.problem, ": from the directories of ", found.size(), " feeds")},
+                [&] {
+                  copy_aside(path);
+                  write_file_atomically(files_, base_, kRegistryName, bytes, 0640);
+                });
   }
 
   // Directories that no entry names, and what was never finished.
@@ -135,7 +150,8 @@ class BaseRepair {
     for (const std::string& name : names_in(feeds_directory(base_))) {
       const std::string path = concat(feeds_directory(base_), "/", name);
       if (name.starts_with(".tmp-") && wanted_alone().empty()) {
-        steps_.step({.what = "remove-leftover", .path = path, .why = "the making of a feed was never finished"}, [&] { remove_tree(files_, path); });
+        steps_.step({.what = "remove-leftover", .path = path, .why = "the making of a feed was never finished"},
+                    [&] { remove_tree(files_, path); });
       } else if (is_feed_name(name) && wanted(name) && lists_.feeds.find(name) == lists_.feeds.end()) {
         orphan(name, path);
       }
@@ -145,36 +161,39 @@ class BaseRepair {
   void orphan(const std::string& name, const std::string& path) {
     std::string how;
     const auto feed = feed_of_directory(path, name, files_, how);
-    const bool taken = feed && std::any_of(lists_.feeds.begin(), lists_.feeds.end(), [&](const auto& entry) { return entry.second.id == feed->id; });
+    const bool taken = feed && std::any_of(lists_.feeds.begin(), lists_.feeds.end(),
+                                           [&](const auto& entry) { return entry.second.id == feed->id; });
     if (feed && !taken && feed->base_id == base_id_) {
       steps_.step({.what = "register-feed", .feed = name, .path = path, .why = concat("registry.bin does not name it; ", how)},
                   [&] { write_global(base_, GlobalEntry::kCreated, *feed, files_); });
       lists_.feeds.insert_or_assign(name, *feed);
       return;
     }
-    const std::string why = !feed ? "nothing in it says which feed it is" : taken ? "a copy of a feed that has another name" : "a feed of another base";
-    steps_.step({.what = "quarantine-feed", .feed = name, .path = path, .why = why},
-                [&] {
-                  make_directory(files_, concat(base_, "/", kQuarantineName), 0750);
-                  const std::string to = concat(kQuarantineName, "/", name, ".", realtime_ns());
-                  note_damage(files_, base_, to.substr(to.find('/') + 1), {.feed = name, .by = "repair", .why = why});
-                  rename_file(files_, path, concat(base_, "/", to));
-                  sync_directory(files_, feeds_directory(base_));
-                });
+    const std::string why = !feed   ? "nothing in it says which feed it is"
+                            : taken ? "a copy of a feed that has another name"
+                                    : "a feed of another base";
+    steps_.step({.what = "quarantine-feed", .feed = name, .path = path, .why = why}, [&] {
+      make_directory(files_, concat(base_, "/", kQuarantineName), 0750);
+      const std::string to = concat(kQuarantineName, "/", name, ".", realtime_ns());
+      note_damage(files_, base_, to.substr(to.find('/') + 1), {.feed = name, .by = "repair", .why = why});
+      rename_file(files_, path, concat(base_, "/", to));
+      sync_directory(files_, feeds_directory(base_));
+    });
   }
 
   void one(const FeedInfo& feed) {
     if (feed.deleting) {
-      steps_.step({.what = "finish-delete", .feed = feed.name, .path = feed.directory, .why = "its delete was never finished"}, [&] {
-        const shm::FileLock lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
-        shm::FileLock writer;
-        shm::FileLock persister;
-        if (exists(feed.directory)) {
-          writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
-          persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
-        }
-        finish_delete(base_, feed, files_);
-      });
+      steps_.step(
+          {.what = "finish-delete", .feed = feed.name, .path = feed.directory, .why = "its delete was never finished"}, [&] {
+            const shm::FileLock lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
+            shm::FileLock writer;
+            shm::FileLock persister;
+            if (exists(feed.directory)) {
+              writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
+              persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
+            }
+            finish_delete(base_, feed, files_);
+          });
       return;
     }
     if (steps_.dry()) {
@@ -198,8 +217,10 @@ class BaseRepair {
 }  // namespace
 
 std::string text_of(const RepairAction& action) {
-  const std::string records = action.end_seq > action.first_seq ? concat(" (records ", action.first_seq, " to ", action.end_seq, ")") : "";
-  return concat(action.what, " ", action.path, records, ": ", action.why, action.failure.empty() ? "" : concat(": FAILED: ", action.failure));
+  const std::string records =
+      action.end_seq > action.first_seq ? concat(" (records ", action.first_seq, " to ", action.end_seq, ")") : "";
+  return concat(action.what, " ", action.path, records, ": ", action.why,
+                action.failure.empty() ? "" : concat(": FAILED: ", action.failure));
 }
 
 bool RepairReport::failed() const noexcept {

@@ -18,14 +18,17 @@ namespace tidepool::feed {
 namespace {
 
 bool exists(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return ::lstat(path.c_str(), &found) == 0;
 }
 
 class FeedRepair {
  public:
   FeedRepair(const FeedInfo& feed, RepairSteps& steps)
-      : feed_(feed), steps_(steps), files_(steps.files()), verify_{.progress = steps.options().progress, .files = steps.options().files} {}
+      : feed_(feed),
+        steps_(steps),
+        files_(steps.files()),
+        verify_{.progress = steps.options().progress, .files = steps.options().files} {}
 
   void run() {
     if (!exists(feed_.directory)) return;
@@ -58,15 +61,17 @@ class FeedRepair {
     feed_.schema = *schema;
     if (ignored_.findings.empty()) return;
     const Finding finding = ignored_.findings.back();
-    steps_.step(action("rewrite-schema", finding.path, concat(finding.found, ": from a chunk")),
-                [&] { write_file_atomically(files_, feed_.directory, kSchemaName, feed_.schema.encode(), feed_.options.file_mode); });
+    steps_.step(action("rewrite-schema", finding.path, concat(finding.found, ": from a chunk")), [&] {
+      write_file_atomically(files_, feed_.directory, kSchemaName, feed_.schema.encode(), feed_.options.file_mode);
+    });
   }
 
   void definition() {
     std::string why;
     const auto found = read_definition(files_, feed_.directory, why);
     if (found && found->base_id == feed_.base_id && encode_feed(*found) == encode_feed(feed_)) return;
-    steps_.step(action("rewrite-definition", path(kDefinitionName), found ? "it is not what registry.bin says" : why), [&] { write_definition(files_, feed_.directory, feed_); });
+    steps_.step(action("rewrite-definition", path(kDefinitionName), found ? "it is not what registry.bin says" : why),
+                [&] { write_definition(files_, feed_.directory, feed_); });
   }
 
   // ---- the registry -----------------------------------------------------------------------------------------------------------
@@ -86,7 +91,8 @@ class FeedRepair {
       scan.header_readable = false;
       scan.entries.clear();
     }
-    const bool lost = !scan.problem.empty() || std::any_of(scan.bad.begin(), scan.bad.end(), [](const LogScan::Bad& bad) { return !bad.lost; });
+    const bool lost =
+        !scan.problem.empty() || std::any_of(scan.bad.begin(), scan.bad.end(), [](const LogScan::Bad& bad) { return !bad.lost; });
     std::vector<FeedRecord> records = records_of(scan);
     std::string why = scan.problem;
     if (why.empty() && lost) why = concat(scan.bad.size(), " of its entries are damaged");
@@ -95,7 +101,12 @@ class FeedRepair {
     if (why.empty()) why = plan.why;
     lists_ = FeedRegistry::of_records(feed_, plan.records);
     if (!why.empty()) {
-      RegistryLog::Identity identity{.magic = kFeedMagic, .entry_bytes = kFeedEntryBytes, .base_id = feed_.base_id, .feed_id = feed_.id, .generation = realtime_ns(), .created_wall_ns = realtime_ns()};
+      RegistryLog::Identity identity{.magic = kFeedMagic,
+                                     .entry_bytes = kFeedEntryBytes,
+                                     .base_id = feed_.base_id,
+                                     .feed_id = feed_.id,
+                                     .generation = realtime_ns(),
+                                     .created_wall_ns = realtime_ns()};
       if (scan.header_readable) {
         identity = scan.identity;
         ++identity.generation;
@@ -153,13 +164,15 @@ class FeedRepair {
     const bool stored = feed_.options.storage != Storage::kMemory;
     for (const ChunkInfo& info : lists().chunks()) {
       if (info.state == ChunkState::kOpen || (info.state == ChunkState::kSealed && stored)) {
-        found.push_back(action("finish-chunk", path(chunk_name(info.ordinal)), "its writer has ended: kept as far as its commit word, or its checksums, say"));
+        found.push_back(action("finish-chunk", path(chunk_name(info.ordinal)),
+                               "its writer has ended: kept as far as its commit word, or its checksums, say"));
       } else if (info.state == ChunkState::kAbandoned && (exists(path(chunk_name(info.ordinal))))) {
         found.push_back(action("remove-chunk", path(chunk_name(info.ordinal)), "it never held a record"));
       }
     }
     for (const SegmentInfo& segment : lists().segments()) {
-      if (segment.status == SegmentStatus::kOpen) found.push_back(action("close-segment", path(kFeedRegistryName), concat("segment ", segment.id, " was never closed")));
+      if (segment.status == SegmentStatus::kOpen)
+        found.push_back(action("close-segment", path(kFeedRegistryName), concat("segment ", segment.id, " was never closed")));
     }
     std::vector<std::string> places{feed_.directory};
     if (const auto live = trusted_live_directory(feed_)) places.push_back(*live);
@@ -167,16 +180,19 @@ class FeedRepair {
     for (const std::string& place : places) {
       for (const std::string& name : names_in(place)) {
         const auto ordinal = ordinal_of(name);
-        if (name.starts_with(".tmp-")) found.push_back(action("remove-leftover", concat(place, "/", name), "it was never finished"));
+        if (name.starts_with(".tmp-"))
+          found.push_back(action("remove-leftover", concat(place, "/", name), "it was never finished"));
         if (!ordinal || lists().chunk(*ordinal) != nullptr || !seen.insert(*ordinal).second) continue;
-        found.push_back(action(name.ends_with(".idx") ? "remove-index" : "adopt-chunk", concat(place, "/", name), "no entry names it: taken in, put aside or removed as it says of itself"));
+        found.push_back(action(name.ends_with(".idx") ? "remove-index" : "adopt-chunk", concat(place, "/", name),
+                               "no entry names it: taken in, put aside or removed as it says of itself"));
       }
     }
     if (found.empty()) return;
     for (size_t i = 0; i + 1 < found.size(); ++i) steps_.step(found[i], [] {});
     steps_.step(found.back(), [&] {
       const RecoveryReport report = recover_feed(feed_, *open_, files_);
-      for (const std::string& name : names_in(feed_.directory)) {  // indexes whose chunk recovery has removed, or that never had one
+      for (const std::string& name :
+           names_in(feed_.directory)) {  // indexes whose chunk recovery has removed, or that never had one
         const auto ordinal = ordinal_of(name);
         if (ordinal && name.ends_with(".idx") && !exists(path(chunk_name(*ordinal)))) unlink_file(files_, path(name));
       }
@@ -195,7 +211,8 @@ class FeedRepair {
   void put_aside(const ChunkInfo& info, const std::string& why) {
     steps_.step(action("quarantine-chunk", info, why), [&] {
       if (info.state != ChunkState::kQuarantined) put(FeedEntry::kChunkQuarantined, info, "damaged");
-      quarantine_file(files_, feed_.directory, chunk_name(info.ordinal), {.feed = feed_.name, .by = "repair", .why = why, .first_seq = info.first_seq, .end_seq = info.end_seq()});
+      quarantine_file(files_, feed_.directory, chunk_name(info.ordinal),
+                      {.feed = feed_.name, .by = "repair", .why = why, .first_seq = info.first_seq, .end_seq = info.end_seq()});
       unlink_file(files_, path(index_name(info.ordinal)));
     });
   }
@@ -220,13 +237,19 @@ class FeedRepair {
     if (const Finding* missing = with("chunk-missing")) {
       steps_.step(action("mark-missing", info, missing->found), [&] {
         put(FeedEntry::kChunkQuarantined, info, "missing");
-        note_damage(files_, feed_.directory, concat(chunk_name(info.ordinal), ".missing"), {.feed = feed_.name, .by = "repair", .why = "the file was not there", .first_seq = info.first_seq, .end_seq = info.end_seq()});
+        note_damage(files_, feed_.directory, concat(chunk_name(info.ordinal), ".missing"),
+                    {.feed = feed_.name,
+                     .by = "repair",
+                     .why = "the file was not there",
+                     .first_seq = info.first_seq,
+                     .end_seq = info.end_seq()});
         unlink_file(files_, path(index_name(info.ordinal)));
       });
       return;
     }
     for (const char* what : {"chunk-header", "chunk-foreign"}) {
-      if (const Finding* finding = with(what)) return put_aside(info, concat("expected ", finding->expected, ", found ", finding->found));
+      if (const Finding* finding = with(what))
+        return put_aside(info, concat("expected ", finding->expected, ", found ", finding->found));
     }
     bool damaged = false;
     for (const Finding& finding : findings) {
@@ -238,19 +261,23 @@ class FeedRepair {
       note.first_seq = finding.first_seq;
       note.end_seq = finding.end_seq;
       steps_.step(note, [&] {
-        note_damage(files_, feed_.directory, what, {.feed = feed_.name, .by = "repair", .why = note.why, .first_seq = finding.first_seq, .end_seq = finding.end_seq});
+        note_damage(
+            files_, feed_.directory, what,
+            {.feed = feed_.name, .by = "repair", .why = note.why, .first_seq = finding.first_seq, .end_seq = finding.end_seq});
       });
     }
     if (damaged) return;  // what cannot be vouched for is not written over
     for (const char* what : {"chunk-footer", "chunk-bounds", "chunk-activation", "chunk-schema", "chunk-table", "chunk-reserved"}) {
       const Finding* finding = with(what);
       if (finding == nullptr) continue;
-      steps_.step(action("mend-chunk", info, concat(what, ": expected ", finding->expected, ", found ", finding->found)), [&] { mend_chunk(feed_, info, files_); });
+      steps_.step(action("mend-chunk", info, concat(what, ": expected ", finding->expected, ", found ", finding->found)),
+                  [&] { mend_chunk(feed_, info, files_); });
       break;
     }
     // Without a footer the index was not looked at.
     if (const Finding* finding = with("index"); finding != nullptr || with("chunk-footer") != nullptr) {
-      const std::string why = finding != nullptr ? concat("expected ", finding->expected, ", found ", finding->found) : "its chunk was mended";
+      const std::string why =
+          finding != nullptr ? concat("expected ", finding->expected, ", found ", finding->found) : "its chunk was mended";
       steps_.step(action("rebuild-index", path(index_name(info.ordinal)), why), [&] { rebuild_index(feed_, info, files_); });
     }
   }
@@ -260,7 +287,8 @@ class FeedRepair {
     const auto due = expired_files(feed_, files_, steps_.options().grace_ns, SystemClock::instance());
     for (const ExpiredFile& file : due) {
       if (!file.due) continue;
-      steps_.step(action("remove-expired", path(file.name), "its chunk is expired, and the time of grace is over"), [&] { unlink_file(files_, path(file.name)); });
+      steps_.step(action("remove-expired", path(file.name), "its chunk is expired, and the time of grace is over"),
+                  [&] { unlink_file(files_, path(file.name)); });
     }
   }
 

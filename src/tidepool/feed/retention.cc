@@ -24,7 +24,10 @@ constexpr uint64_t kDriftNs = 60 * kNsPerSecond;
 uint64_t distance(uint64_t a, uint64_t b) noexcept { return a > b ? a - b : b - a; }
 
 uint64_t ns_of(ClockUnit unit, uint64_t value) noexcept {
-  const uint64_t factor = unit == ClockUnit::kNs ? 1 : unit == ClockUnit::kUs ? kNsPerUs : unit == ClockUnit::kMs ? kNsPerMs : kNsPerSecond;
+  const uint64_t factor = unit == ClockUnit::kNs   ? 1
+                          : unit == ClockUnit::kUs ? kNsPerUs
+                          : unit == ClockUnit::kMs ? kNsPerMs
+                                                   : kNsPerSecond;
   return value > ~uint64_t{0} / factor ? ~uint64_t{0} : value * factor;
 }
 
@@ -56,13 +59,15 @@ std::vector<ExpiredFile> expired_files(const FeedInfo& feed, Files& files, uint6
     const ChunkInfo* info = lists.chunk(ordinal);
     if (info == nullptr || info->state != ChunkState::kExpired) continue;
     const uint64_t mine = ordinal;
-    const auto at = std::find_if(records.rbegin(), records.rend(), [&](const FeedRecord& r) { return r.type == FeedEntry::kChunkExpired && r.ordinal == mine; });
+    const auto at = std::find_if(records.rbegin(), records.rend(),
+                                 [&](const FeedRecord& r) { return r.type == FeedEntry::kChunkExpired && r.ordinal == mine; });
     // Since another boot nobody can have it mapped.
     const bool same_boot = at != records.rend() && at->boot_id == this_boot_id() && at->boot_id != kNoId;
     const uint64_t now_ns = clock.monotonic_ns();
-    struct stat file {};
+    struct stat file{};
     if (::stat(concat(feed.directory, "/", name).c_str(), &file) != 0) continue;
-    found.push_back({name, static_cast<uint64_t>(file.st_size), !same_boot || now_ns - std::min(now_ns, at->monotonic_ns) >= grace_ns});
+    found.push_back(
+        {name, static_cast<uint64_t>(file.st_size), !same_boot || now_ns - std::min(now_ns, at->monotonic_ns) >= grace_ns});
   }
   return found;
 }
@@ -74,7 +79,9 @@ FeedRetention::FeedRetention(const FeedInfo& feed, const RetentionOptions& optio
 
 std::string FeedRetention::name_of(const ChunkInfo& chunk) const { return concat(feed_.directory, "/", chunk_name(chunk.ordinal)); }
 
-FeedRetention::Anchor FeedRetention::now() const { return {options_.clock->realtime_ns(), options_.clock->monotonic_ns(), this_boot_id()}; }
+FeedRetention::Anchor FeedRetention::now() const {
+  return {options_.clock->realtime_ns(), options_.clock->monotonic_ns(), this_boot_id()};
+}
 
 // What F-127 leaves: durable, not the newest, nothing older in the way.
 std::vector<const ChunkInfo*> FeedRetention::candidates() {
@@ -85,7 +92,9 @@ std::vector<const ChunkInfo*> FeedRetention::candidates() {
     if (chunk.state == ChunkState::kPersisted) found.push_back(&chunk);
   }
   const auto& all = registry_.chunks();
-  const auto newest = std::find_if(all.rbegin(), all.rend(), [](const ChunkInfo& c) { return c.state == ChunkState::kSealed || c.state == ChunkState::kPersisted; });
+  const auto newest = std::find_if(all.rbegin(), all.rend(), [](const ChunkInfo& c) {
+    return c.state == ChunkState::kSealed || c.state == ChunkState::kPersisted;
+  });
   if (!found.empty() && newest != all.rend() && found.back()->ordinal == newest->ordinal) found.pop_back();
   return found;
 }
@@ -100,7 +109,8 @@ uint64_t FeedRetention::kept_bytes() {
 }
 
 // How many of the candidates, from the oldest on, are too old (F-126).
-std::vector<const ChunkInfo*> FeedRetention::old_ones(const std::vector<const ChunkInfo*>& candidates, uint64_t age_ns, RetentionReport& report) const {
+std::vector<const ChunkInfo*> FeedRetention::old_ones(const std::vector<const ChunkInfo*>& candidates, uint64_t age_ns,
+                                                      RetentionReport& report) const {
   std::vector<const ChunkInfo*> old;
   const uint64_t now_ns = options_.clock->realtime_ns();
   for (const ChunkInfo* chunk : candidates) {
@@ -131,7 +141,8 @@ bool FeedRetention::time_moved_plausibly(std::string& why) {
   if (before.boot_id != here.boot_id) {  // an entry of this boot tells the two clocks as well
     const LogScan scan = scan_log(*options_.files, concat(feed_.directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes);
     for (const FeedRecord& record : records_of(scan)) {
-      if (record.boot_id == here.boot_id && record.monotonic_ns != 0) before = {record.wall_ns, record.monotonic_ns, record.boot_id};
+      if (record.boot_id == here.boot_id && record.monotonic_ns != 0)
+        before = {record.wall_ns, record.monotonic_ns, record.boot_id};
     }
   }
   if (here.boot_id == kNoId || before.boot_id != here.boot_id || before.monotonic_ns > here.monotonic_ns) {
@@ -141,15 +152,18 @@ bool FeedRetention::time_moved_plausibly(std::string& why) {
   const uint64_t moved_ns = here.monotonic_ns - before.monotonic_ns;
   const uint64_t wall_ns = here.wall_ns - before.wall_ns;
   if (here.wall_ns >= before.wall_ns && distance(wall_ns, moved_ns) <= kDriftNs + moved_ns / 100) return true;
-  why = concat("the wall clock has stepped: ", moved_ns / kNsPerSecond, " s have passed, it says ",
-               here.wall_ns >= before.wall_ns ? concat(wall_ns / kNsPerSecond) : concat("-", (before.wall_ns - here.wall_ns) / kNsPerSecond), " s");
+  why = concat(
+      "the wall clock has stepped: ", moved_ns / kNsPerSecond, " s have passed, it says ",
+      here.wall_ns >= before.wall_ns ? concat(wall_ns / kNsPerSecond) : concat("-", (before.wall_ns - here.wall_ns) / kNsPerSecond),
+      " s");
   return false;
 }
 
 // An hour ago a run was stopped for the same reason, and the clocks have moved together since.
 bool FeedRetention::confirmed(const std::string& why, RetentionReport& report) {
   const Anchor here = now();
-  const bool known = suspect_.boot_id == here.boot_id && here.boot_id != kNoId && suspect_.monotonic_ns <= here.monotonic_ns && suspect_.wall_ns <= here.wall_ns;
+  const bool known = suspect_.boot_id == here.boot_id && here.boot_id != kNoId && suspect_.monotonic_ns <= here.monotonic_ns &&
+                     suspect_.wall_ns <= here.wall_ns;
   const uint64_t moved_ns = known ? here.monotonic_ns - suspect_.monotonic_ns : 0;
   const bool together = known && distance(here.wall_ns - suspect_.wall_ns, moved_ns) <= kDriftNs + moved_ns / 100;
   if (together && moved_ns >= kConfirmNs) {
@@ -161,7 +175,8 @@ bool FeedRetention::confirmed(const std::string& why, RetentionReport& report) {
     suspect_ = here;
     state_changed_ = true;
   }
-  report.warnings.push_back(concat("feed ", feed_.name, ": more than half of it would go by age, and ", why, ": nothing goes until a run an hour later confirms it, or by force"));
+  report.warnings.push_back(concat("feed ", feed_.name, ": more than half of it would go by age, and ", why,
+                                   ": nothing goes until a run an hour later confirms it, or by force"));
   return false;
 }
 
@@ -202,7 +217,8 @@ std::vector<const ChunkInfo*> FeedRetention::unpinned(const std::vector<const Ch
 
 std::vector<FeedRetention::Candidate> FeedRetention::removable(RetentionReport& report) {
   std::vector<Candidate> found;
-  for (const ChunkInfo* chunk : unpinned(candidates(), report)) found.push_back({chunk->ordinal, chunk->bytes, chunk->sealed_wall_ns});
+  for (const ChunkInfo* chunk : unpinned(candidates(), report))
+    found.push_back({chunk->ordinal, chunk->bytes, chunk->sealed_wall_ns});
   return found;
 }
 
@@ -241,7 +257,8 @@ std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const Retent
   std::vector<const ChunkInfo*> wanted;
   if (limits.age_ns != 0) {
     wanted = old_ones(all, limits.age_ns, report);
-    const auto kept = static_cast<size_t>(std::count_if(registry_.chunks().begin(), registry_.chunks().end(), [](const ChunkInfo& c) { return c.settled() && c.readable(); }));
+    const auto kept = static_cast<size_t>(std::count_if(registry_.chunks().begin(), registry_.chunks().end(),
+                                                        [](const ChunkInfo& c) { return c.settled() && c.readable(); }));
     std::string why;
     stopped_ = 2 * wanted.size() > kept && !options_.force && !time_moved_plausibly(why) && !confirmed(why, report);
     if (stopped_) wanted.clear();
@@ -251,7 +268,10 @@ std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const Retent
   size_t chunks = all.size() + 1;
   std::vector<const char*> reasons;
   for (size_t i = 0; i < all.size(); ++i, --chunks) {
-    const char* why = i < old ? "age" : limits.bytes != 0 && bytes > limits.bytes ? "bytes" : limits.chunks != 0 && chunks > limits.chunks ? "chunks" : nullptr;
+    const char* why = i < old                                        ? "age"
+                      : limits.bytes != 0 && bytes > limits.bytes    ? "bytes"
+                      : limits.chunks != 0 && chunks > limits.chunks ? "chunks"
+                                                                     : nullptr;
     if (why == nullptr) break;
     if (i >= old) wanted.push_back(all[i]);
     reasons.push_back(why);
@@ -259,9 +279,11 @@ std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const Retent
   }
   const auto free = unpinned(wanted, report);
   if (free.size() < wanted.size()) {
-    report.warnings.push_back(concat("feed ", feed_.name, ": ", wanted.size() - free.size(), " chunks from record ", wanted[free.size()]->first_seq, " on are kept by a pin"));
+    report.warnings.push_back(concat("feed ", feed_.name, ": ", wanted.size() - free.size(), " chunks from record ",
+                                     wanted[free.size()]->first_seq, " on are kept by a pin"));
   } else if (limits.bytes != 0 && bytes > limits.bytes) {
-    report.warnings.push_back(concat("feed ", feed_.name, ": ", bytes, " bytes stay, ", limits.bytes, " are its limit: the rest is its newest chunk, or not yet durable"));
+    report.warnings.push_back(concat("feed ", feed_.name, ": ", bytes, " bytes stay, ", limits.bytes,
+                                     " are its limit: the rest is its newest chunk, or not yet durable"));
   }
   std::vector<std::pair<uint64_t, const char*>> chosen;
   for (size_t i = 0; i < free.size(); ++i) chosen.emplace_back(free[i]->ordinal, reasons[i]);
@@ -287,7 +309,8 @@ void FeedRetention::run(const RetentionLimits& limits, RetentionReport& report) 
   const auto chosen = choose(limits, report);
   for (size_t begin = 0, end = 0; begin < chosen.size(); begin = end) {  // runs of one reason
     std::vector<uint64_t> ordinals;
-    for (end = begin; end < chosen.size() && chosen[end].second == chosen[begin].second; ++end) ordinals.push_back(chosen[end].first);
+    for (end = begin; end < chosen.size() && chosen[end].second == chosen[begin].second; ++end)
+      ordinals.push_back(chosen[end].first);
     expire(ordinals, chosen[begin].second, report);
   }
   remove_due(report);
@@ -301,14 +324,16 @@ void FeedRetention::load_state() {
   const File file = File::open_if_there(*options_.files, concat(feed_.directory, "/", kStateName), O_RDONLY);
   std::vector<std::byte> bytes(kStateBytes);
   if (!file || file.read(bytes, 0).size() != kStateBytes || load<uint64_t>(bytes.data()) != kStateMagic) return;
-  if (crc32c(Bytes(bytes).first(kStateBytes - 4)) != load<uint32_t>(bytes.data() + kStateBytes - 4)) return;  // as if there were none
+  if (crc32c(Bytes(bytes).first(kStateBytes - 4)) != load<uint32_t>(bytes.data() + kStateBytes - 4))
+    return;  // as if there were none
   last_ = {load<uint64_t>(bytes.data() + 16), load<uint64_t>(bytes.data() + 24), load<Id>(bytes.data() + 32)};
   suspect_ = {load<uint64_t>(bytes.data() + 48), load<uint64_t>(bytes.data() + 56), load<Id>(bytes.data() + 64)};
 }
 
 void FeedRetention::save_state() {
   const Anchor here = now();
-  const bool due = last_.boot_id != here.boot_id || here.monotonic_ns - std::min(here.monotonic_ns, last_.monotonic_ns) >= kStateEveryNs;
+  const bool due =
+      last_.boot_id != here.boot_id || here.monotonic_ns - std::min(here.monotonic_ns, last_.monotonic_ns) >= kStateEveryNs;
   if (!due && !state_changed_) return;
   if (!stopped_) last_ = here;  // a step that is not confirmed must not become what the next run compares with
   std::vector<std::byte> bytes(kStateBytes);

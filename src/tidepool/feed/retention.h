@@ -22,16 +22,16 @@ namespace tidepool::feed {
 // Limits; 0: none.
 struct RetentionLimits {
   uint64_t age_ns = 0;
-  uint64_t bytes = 0;   // of records
+  uint64_t bytes = 0;  // of records
   uint64_t chunks = 0;
 };
 
 inline constexpr uint64_t kGraceNs = 60 * kNsPerSecond;
 
 struct RetentionOptions {
-  uint64_t grace_ns = kGraceNs;           // between EXPIRED and the end of the files (F-128)
-  bool dry_run = false;                   // say exactly what a run would do, and do nothing
-  bool force = false;                     // whatever the clocks say (F-129)
+  uint64_t grace_ns = kGraceNs;  // between EXPIRED and the end of the files (F-128)
+  bool dry_run = false;  // say exactly what a run would do, and do nothing
+  bool force = false;  // whatever the clocks say (F-129)
   const tidepool::Clock* clock = &SystemClock::instance();
   Files* files = &Files::system();
 };
@@ -54,7 +54,7 @@ struct RetentionReport {
   uint64_t feeds = 0;
   std::vector<ExpiredChunk> expired;
   std::vector<RemovedFile> removed;
-  uint64_t waiting = 0;               // files of expired chunks that stay for their time of grace
+  uint64_t waiting = 0;  // files of expired chunks that stay for their time of grace
   uint64_t waiting_bytes = 0;
   std::vector<std::string> warnings;  // what was kept against a limit, and why; broken pins
 };
@@ -98,7 +98,8 @@ class FeedRetention {
   std::vector<std::pair<uint64_t, const char*>> choose(const RetentionLimits& limits, RetentionReport& report);
   void remove_due(RetentionReport& report);
   std::vector<const ChunkInfo*> unpinned(const std::vector<const ChunkInfo*>& wanted, RetentionReport& report);
-  std::vector<const ChunkInfo*> old_ones(const std::vector<const ChunkInfo*>& candidates, uint64_t age_ns, RetentionReport& report) const;
+  std::vector<const ChunkInfo*> old_ones(const std::vector<const ChunkInfo*>& candidates, uint64_t age_ns,
+                                         RetentionReport& report) const;
   std::vector<const ChunkInfo*> candidates();
   bool time_moved_plausibly(std::string& why);
   bool confirmed(const std::string& why, RetentionReport& report);
@@ -118,10 +119,10 @@ class FeedRetention {
 
 struct PruneOptions {
   RetentionOptions run{};
-  std::string feed{};             // empty: all of the base
-  RetentionLimits limits{};       // instead of the feed's own, where not 0
-  uint64_t quota_bytes = 0;       // of all feeds together
-  uint64_t min_free_bytes = 0;    // of the base's file system
+  std::string feed{};  // empty: all of the base
+  RetentionLimits limits{};  // instead of the feed's own, where not 0
+  uint64_t quota_bytes = 0;  // of all feeds together
+  uint64_t min_free_bytes = 0;  // of the base's file system
   std::function<uint64_t(const std::string& directory)> free_bytes{};  // a seam for tests; empty: ask the system
 };
 

@@ -227,7 +227,12 @@ TEST_F(RetentionTest, WhatHasNoTimeIsKeptAndTold) {  // F-126
 
 TEST_F(RetentionTest, APinHoldsUntilItsLimits) {  // F-130, F-127, F-85
   const FeedInfo feed = fill();
-  pin_feed(base(), "trades", {.name = "replay", .seq = 3 * kChunkRows + 5, .created_wall_ns = clock.wall_ns, .expires_wall_ns = clock.wall_ns + 10 * kHourNs, .bytes_max = 5 * kChunkBytes});
+  pin_feed(base(), "trades",
+           {.name = "replay",
+            .seq = 3 * kChunkRows + 5,
+            .created_wall_ns = clock.wall_ns,
+            .expires_wall_ns = clock.wall_ns + 10 * kHourNs,
+            .bytes_max = 5 * kChunkBytes});
   RetentionReport report = run(feed, {.chunks = 6});
   EXPECT_EQ(expired_to(report), 3 * kChunkRows);
   ASSERT_EQ(report.warnings.size(), 1u);
@@ -250,7 +255,8 @@ TEST_F(RetentionTest, APinHoldsUntilItsLimits) {  // F-130, F-127, F-85
 
 TEST_F(RetentionTest, APinsTimeEndsAndADamagedPinHoldsEverything) {  // F-130
   const FeedInfo feed = fill();
-  pin_feed(base(), "trades", {.name = "old", .seq = 0, .created_wall_ns = clock.wall_ns, .expires_wall_ns = clock.wall_ns + kHourNs});
+  pin_feed(base(), "trades",
+           {.name = "old", .seq = 0, .created_wall_ns = clock.wall_ns, .expires_wall_ns = clock.wall_ns + kHourNs});
   EXPECT_TRUE(run(feed, {.chunks = 6}).expired.empty());
   clock.pass(2 * kHourNs);
   EXPECT_EQ(run(feed, {.chunks = 6}).expired.size(), 4u);
@@ -269,11 +275,14 @@ TEST_F(RetentionTest, APinTakesTheRightToWrite) {  // F-130, X-21, rulings F-o
       ASSERT_EQ(::chmod(base().c_str(), 0755), 0);
       ASSERT_EQ(::chmod((base() + "/feeds").c_str(), 0755), 0);
       ASSERT_EQ(::chmod((base() + "/feeds/trades").c_str(), 0755), 0);
-      for (const std::string& path : {base() + "/registry.bin", base() + "/feeds/trades/schema.bin", base() + "/feeds/trades/feed_registry.bin"}) ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+      for (const std::string& path :
+           {base() + "/registry.bin", base() + "/feeds/trades/schema.bin", base() + "/feeds/trades/feed_registry.bin"})
+        ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
       ASSERT_EQ(::setegid(65534), 0);
       ASSERT_EQ(::seteuid(65534), 0);
       expect_fault(Fault::kPermission, "right to write", [&] { pin_feed(base(), "trades", {.name = "mine", .seq = 0}); });
-      EXPECT_TRUE(verify_feed(base(), "trades", {.blocks = false}).count(Severity::kDamage) > 0) << "chunks that it may not read are told";
+      EXPECT_TRUE(verify_feed(base(), "trades", {.blocks = false}).count(Severity::kDamage) > 0)
+          << "chunks that it may not read are told";
       ASSERT_EQ(::seteuid(0), 0);
       ASSERT_EQ(::setegid(0), 0);
     });
@@ -373,7 +382,8 @@ TEST_F(RetentionTest, ACompactionThatDiedIsHarmless) {  // F-27
   const FeedInfo feed = fill();
   auto reader = read({.from = At::oldest()});
   // Killed after the mark and before the new file had the name.
-  RegistryLog::open(Files::system(), base() + "/feeds/trades/feed_registry.bin", kFeedMagic, kFeedEntryBytes, true).set_mark(RegistryLog::Mark::kReplaced);
+  RegistryLog::open(Files::system(), base() + "/feeds/trades/feed_registry.bin", kFeedMagic, kFeedEntryBytes, true)
+      .set_mark(RegistryLog::Mark::kReplaced);
   expect_rows(reader, 0, 10 * kChunkRows);
   auto writer = FeedWriter::open(base(), "trades");
   append(writer, 10 * kChunkRows, 12 * kChunkRows);

@@ -39,8 +39,12 @@ class FaultyFiles : public SystemFiles {
   }
   int sync_data(int fd) noexcept override { return refuse("sync", path_of(fd)) ? -1 : SystemFiles::sync_data(fd); }
   int unlink(const std::string& path) noexcept override { return refuse("unlink", path) ? -1 : SystemFiles::unlink(path); }
-  int make_directory(const std::string& path, mode_t mode) noexcept override { return refuse("mkdir", path) ? -1 : SystemFiles::make_directory(path, mode); }
-  int rename(const std::string& from, const std::string& to) noexcept override { return refuse("rename", to) ? -1 : SystemFiles::rename(from, to); }
+  int make_directory(const std::string& path, mode_t mode) noexcept override {
+    return refuse("mkdir", path) ? -1 : SystemFiles::make_directory(path, mode);
+  }
+  int rename(const std::string& from, const std::string& to) noexcept override {
+    return refuse("rename", to) ? -1 : SystemFiles::rename(from, to);
+  }
   void* map(int fd, size_t bytes, bool writable) noexcept override {
     return refuse("map", path_of(fd)) ? nullptr : SystemFiles::map(fd, bytes, writable);
   }

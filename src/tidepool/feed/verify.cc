@@ -19,25 +19,34 @@ LogScan scan_base(const std::string& base, Files& files) {
     return scan_log(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes);
   } catch (const FeedError& error) {
     if (error.fault() != Fault::kFeedNotFound) throw;
-    throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base, ": is that the directory that the feeds were created in? `repair` rebuilds a lost one");
+    throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base,
+                    ": is that the directory that the feeds were created in? `repair` rebuilds a lost one");
   }
 }
 
 void check_global(const std::string& base, const LogScan& scan, const GlobalLists& lists, VerifyReport& report) {
   const std::string path = concat(base, "/", kRegistryName);
   for (const LogScan::Bad& bad : scan.bad) {
-    tell(report, bad.lost ? Severity::kNote : Severity::kRepairable, "registry-entry", path, concat("entry ", bad.position, ": ", bad.expected), bad.found);
+    tell(report, bad.lost ? Severity::kNote : Severity::kRepairable, "registry-entry", path,
+         concat("entry ", bad.position, ": ", bad.expected), bad.found);
   }
-  for (const uint64_t position : lists.unknown) tell(report, Severity::kNote, "registry-step", path, concat("entry ", position, ": of a kind that this program knows"), "another");
-  if (scan.torn != 0) tell(report, Severity::kNote, "registry-torn", path, concat(scan.count, " entries"), concat("behind them ", scan.torn, " that were never finished"));
-  if (scan.mark != 0) tell(report, Severity::kRepairable, "registry-mark", path, "a registry that is in force", concat("a mark (", scan.mark, ") that it was replaced"));
+  for (const uint64_t position : lists.unknown)
+    tell(report, Severity::kNote, "registry-step", path, concat("entry ", position, ": of a kind that this program knows"),
+         "another");
+  if (scan.torn != 0)
+    tell(report, Severity::kNote, "registry-torn", path, concat(scan.count, " entries"),
+         concat("behind them ", scan.torn, " that were never finished"));
+  if (scan.mark != 0)
+    tell(report, Severity::kRepairable, "registry-mark", path, "a registry that is in force",
+         concat("a mark (", scan.mark, ") that it was replaced"));
   if (!scan.reserved_zero) tell(report, Severity::kRepairable, "registry-reserved", path, "zeros in the header", "other bytes");
   for (const std::string& name : names_in(feeds_directory(base))) {
     const std::string at = concat(feeds_directory(base), "/", name);
     if (name.starts_with(".tmp-")) {
       tell(report, Severity::kRepairable, "leftover", at, "nothing", "a feed whose making was never finished");
     } else if (lists.feeds.find(name) == lists.feeds.end()) {
-      tell(report, is_feed_name(name) ? Severity::kRepairable : Severity::kNote, "orphan-feed", at, "an entry in registry.bin", "none");
+      tell(report, is_feed_name(name) ? Severity::kRepairable : Severity::kNote, "orphan-feed", at, "an entry in registry.bin",
+           "none");
     }
   }
 }
@@ -54,8 +63,10 @@ std::string_view severity_name(Severity severity) noexcept {
 }
 
 std::string text_of(const Finding& finding) {
-  const std::string records = finding.end_seq > finding.first_seq ? concat(": records ", finding.first_seq, " to ", finding.end_seq) : "";
-  return concat(severity_name(finding.severity), " ", finding.what, ": ", finding.path, records, ": expected ", finding.expected, ", found ", finding.found);
+  const std::string records =
+      finding.end_seq > finding.first_seq ? concat(": records ", finding.first_seq, " to ", finding.end_seq) : "";
+  return concat(severity_name(finding.severity), " ", finding.what, ": ", finding.path, records, ": expected ", finding.expected,
+                ", found ", finding.found);
 }
 
 bool VerifyReport::sound() const noexcept {
@@ -63,14 +74,16 @@ bool VerifyReport::sound() const noexcept {
 }
 
 uint64_t VerifyReport::count(Severity severity) const noexcept {
-  return static_cast<uint64_t>(std::count_if(findings.begin(), findings.end(), [&](const Finding& finding) { return finding.severity == severity; }));
+  return static_cast<uint64_t>(
+      std::count_if(findings.begin(), findings.end(), [&](const Finding& finding) { return finding.severity == severity; }));
 }
 
 VerifyReport verify_base(const std::string& base, const VerifyOptions& options) {
   VerifyReport report;
   const LogScan scan = scan_base(base, *options.files);
   if (!scan.problem.empty()) {
-    tell(report, scan.fault == Fault::kUnsupportedVersion ? Severity::kDamage : Severity::kRepairable, "registry-header", concat(base, "/", kRegistryName), "the header of the registry", scan.problem);
+    tell(report, scan.fault == Fault::kUnsupportedVersion ? Severity::kDamage : Severity::kRepairable, "registry-header",
+         concat(base, "/", kRegistryName), "the header of the registry", scan.problem);
     return report;
   }
   const GlobalLists lists = lists_of(scan, base);
