@@ -73,7 +73,7 @@ void IndexBuilder::note(uint64_t clock, size_t k, IndexEntry& entry, bool first)
   entry.highest[k] = all.max;
 }
 
-bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
+bool IndexBuilder::fold(const std::byte* data, uint64_t end, uint64_t begin) {
   if (header_.layout == Layout::kRows) {
     const uint32_t bytes = header_.record_bytes;
     for (; position_ + bytes <= end; position_ += bytes) {
@@ -85,7 +85,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
         entries_.push_back(entry);
       }
       IndexEntry& entry = entries_.back();
-      for (size_t k = 0; k < header_.clocks; ++k) note(load<uint64_t>(data + position_ + 8 * k), k, entry, first);
+      for (size_t k = 0; k < header_.clocks; ++k) note(load<uint64_t>(data + (position_ - begin) + 8 * k), k, entry, first);
       ++entry.count;
       entry.length += bytes;
       ++records_;
@@ -93,7 +93,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
     return true;
   }
   while (position_ < end) {
-    const auto head = decode_frame(data + position_, end - position_, first_seq_ + records_, header_.align_log2);
+    const auto head = decode_frame(data + (position_ - begin), end - position_, first_seq_ + records_, header_.align_log2);
     if (!head) return false;
     const uint64_t payload_at = frame_payload_offset(head->meta_bytes, header_.align_log2);
     const uint64_t span = frame_span(head->meta_bytes, head->length - payload_at, header_.align_log2);
@@ -103,7 +103,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
     entry.count = 1;
     entry.offset = position_;
     entry.length = head->length;
-    entry.payload_crc = crc32c({data + position_ + payload_at, head->length - payload_at});
+    entry.payload_crc = crc32c({data + (position_ - begin) + payload_at, head->length - payload_at});
     entry.stream_epoch = head->stream_epoch;
     entry.stream_seq = head->stream_seq;
     for (size_t k = 0; k < header_.clocks; ++k) note(head->clocks[k], k, entry, true);

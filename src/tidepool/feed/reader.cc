@@ -561,7 +561,12 @@ class FeedReader::Impl {
       }
       if (next_first != ~uint64_t{0} && next_first > seq) {
         place.kind = Place::Kind::kGap;
-        place.gap = {seq, next_first, seq < registry_.floor_seq() ? cause_below_floor() : quarantined(seq) ? GapCause::kDamaged : cause_below_floor(), {}};
+        place.gap = {seq, next_first, quarantined(seq) != nullptr ? GapCause::kDamaged : cause_below_floor(), {}};
+        return place;
+      }
+      if (const ChunkInfo* chunk = quarantined(seq)) {  // the last one there is: whoever waits behind it would wait for ever
+        place.kind = Place::Kind::kGap;
+        place.gap = {seq, chunk->end_seq(), GapCause::kDamaged, concat(chunk_name(chunk->ordinal), " is in quarantine")};
         return place;
       }
       if (seq < registry_.floor_seq()) {
@@ -573,10 +578,14 @@ class FeedReader::Impl {
     return {};
   }
 
-  bool quarantined(uint64_t seq) const noexcept {
-    return std::any_of(registry_.chunks().begin(), registry_.chunks().end(), [&](const ChunkInfo& chunk) {
-      return chunk.state == ChunkState::kQuarantined && seq >= chunk.first_seq && seq < chunk.end_seq();
-    });
+  const ChunkInfo* quarantined(uint64_t seq) const noexcept {
+    const auto& chunks = registry_.chunks();
+    for (auto chunk = chunks.rbegin(); chunk != chunks.rend(); ++chunk) {
+      if (chunk->count == 0) continue;
+      if (chunk->end_seq() <= seq) break;  // all before it end before it
+      if (chunk->state == ChunkState::kQuarantined && seq >= chunk->first_seq) return &*chunk;
+    }
+    return nullptr;
   }
 
   // ---- the follower ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,9 @@
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
 #include "tidepool/feed/blob.h"
+#include "tidepool/feed/housekeeper.h"
 #include "tidepool/feed/index.h"
+#include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/shm_use.h"
 #include "tidepool/shm/directory.h"
 #include "tidepool/shm/doorbell.h"
@@ -147,6 +149,8 @@ class FeedWriter::Impl {
     lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
     const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
     if (locked.id == feed_.id) feed_ = locked;
+    // What a daemon is just taking to disk for a dead writer it finishes first (F-63).
+    const auto persister = lock_within(feed_.directory, kPersisterLockName, options.text, 30 * kNsPerSecond, Fault::kWriterBusy);
     registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
     registry_.settle();
     registry_.refresh();
@@ -952,6 +956,7 @@ class FeedWriter::Impl {
       put(sealed, false);
     }
     gather_segment_bounds(chunk);
+    ++finished_;
     uint64_t backlog = 0;
     {
       const std::scoped_lock lock(mutex_);
@@ -1037,9 +1042,11 @@ class FeedWriter::Impl {
   void persist() {
     while (true) {
       bool worked = false;
+      uint64_t finished = 0;
       try {
         const std::scoped_lock persisting(persist_mutex_);
         worked = round(false);
+        finished = finished_;
       } catch (const FeedError& error) {
         log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
         happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
@@ -1048,6 +1055,7 @@ class FeedWriter::Impl {
         trouble_ = error.what();
         fail(AppendStatus::kIoError);
       }
+      housekeeper_.poll(finished);
       std::unique_lock lock(mutex_);
       if (stopping_) return;
       if (failure_ == AppendStatus::kIoError) {
@@ -1208,12 +1216,14 @@ class FeedWriter::Impl {
 
   std::mutex persist_mutex_;  // taken first; guards what follows
   std::deque<std::shared_ptr<LiveChunk>> window_;  // finished, still in shared memory
+  uint64_t finished_ = 0;                          // chunks
   uint64_t segment_id_ = 0;
   uint64_t segment_first_ = 0;
   uint64_t segment_end_ = 0;
   bool segment_open_ = false;
   ClockBounds segment_bounds_[kClocksMax];
 
+  Housekeeper housekeeper_{feed_, *options_.clock, files_};  // the persister's
   std::thread helper_;
   std::thread persister_;
 };

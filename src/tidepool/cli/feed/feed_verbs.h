@@ -25,7 +25,13 @@ struct Context;
   verb(health)                    \
   verb(delete)                    \
   verb(segments)                  \
-  verb(datasets)
+  verb(datasets)                  \
+  verb(verify)                    \
+  verb(repair)                    \
+  verb(prune)                     \
+  verb(persistd)                  \
+  verb(pin)                       \
+  verb(unpin)
 // clang-format on
 
 #define TIDEPOOL_DECLARE_FEED_VERB(name) void add_feed_##name(CLI::App& group, Context& context);
