@@ -27,8 +27,8 @@ ATOMICS_ALLOWED = {
     "client/conductor.h": "inbox_full_: spares the conductor a lock in each cycle",
     "client/conductor.cc": "inbox_full_",
     "client/attach.cc": "the counter of correlation ids",
-    "feed/reader.cc": "cancel(): a flag that another thread of this process sets",
-    "feed/writer.cc": "the counter of callbacks that threw, from the writer's threads",
+    "feed/reader_impl.h": "cancel(): a flag that another thread of this process sets",
+    "feed/writer_impl.h": "the counter of callbacks that threw, from the writer's threads",
     "feed/event_feed.h": "the counter of dropped events, from the threads of any number of writers",
 }
 ATOMIC = re.compile(r"\bmemory_order|\bstd::atomic|#\s*include\s*<(?:std)?atomic(?:\.h)?>|\b__atomic_|\b__sync_|\batomic_(?:thread|signal)_fence")

@@ -37,13 +37,17 @@ inline void run_python(const std::string& arguments, std::string& text) {
   ASSERT_EQ(::pclose(pipe), 0) << text;
 }
 
-// By Python: every checksum of every file holds, and the feed has exactly the records [0, count).
-inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+// By Python: every checksum of every file holds, and the feed has exactly the records [first, end).
+inline void expect_python_range(const std::string& base, const std::string& name, uint64_t first, uint64_t end, bool live) {
   std::string text;
   run_python(concat(live ? "--live " : "", base, " ", name), text);
   if (::testing::Test::HasFatalFailure()) return;
-  ASSERT_EQ(number_after(text, "count"), count) << text;
-  ASSERT_EQ(number_after(text, "next_seq"), count) << text;
+  ASSERT_EQ(number_after(text, "first_seq"), first) << text;
+  ASSERT_EQ(number_after(text, "count") + number_after(text, "quarantined"), end - first) << text;
+  ASSERT_EQ(number_after(text, "next_seq"), end) << text;
+}
+inline void expect_python(const std::string& base, const std::string& name, uint64_t count, bool live) {
+  expect_python_range(base, name, 0, count, live);
 }
 
 // By Python: so many payloads, each of which is what its row says.

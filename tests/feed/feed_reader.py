@@ -81,7 +81,7 @@ def feeds(base):
         name = entry[136:136 + u16(entry, 132)].decode("ascii")
         feed = {"name": name, "id": entry[24:40], "base_id": header[16:32], "storage": entry[40], "layout": entry[41],
                 "clocks": entry[42], "record_bytes": u32(entry, 112), "schema_hash": u64(entry, 104), "schema_id": max(1, u32(entry, 116)),
-                "shm_root": entry[264:264 + u16(entry, 134)].decode(), "directory": Path(base) / "feeds" / name}
+                "shm_root": entry[264:264 + u16(entry, 134)].decode(), "directory": Path(base) / "feeds" / name, "entry": entry}
         if kind in (1, 2):
             found[name] = feed
         elif kind == 4 and name in found and found[name]["id"] == feed["id"]:
@@ -316,6 +316,10 @@ def read_feed(base, name, live=False):
     if header[32:48] != feed["id"]:
         raise Damaged("the registry is of another feed")
     feed["versions"] = versions(feed)
+    definition = (feed["directory"] / "definition.bin").read_bytes()
+    if (len(definition) != 512 or crc32c(definition[4:]) != u32(definition, 0) or definition[24:384] != feed["entry"][24:384]
+            or definition[384:400] != feed["base_id"]):
+        complaints.append("definition.bin is not what registry.bin says")
     chunks, epochs, losses, segments = {}, [], [], []
     for _, entry in entries:
         kind, epoch, ordinal = u16(entry, 4), u64(entry, 24), u64(entry, 32)
@@ -331,9 +335,13 @@ def read_feed(base, name, live=False):
             losses.append((u64(entry, 40), u64(entry, 48)))
     live_directory = Path(feed["shm_root"]) / "tidepool-{}-{}-{}".format(feed["base_id"].hex(), feed["id"].hex(), os.stat(feed["directory"]).st_ino)
     boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
-    digest, count, next_seq, first, shown = hashlib.sha256(), 0, None, None, []
+    digest, count, next_seq, first, shown, quarantined = hashlib.sha256(), 0, None, None, [], 0
     for ordinal in sorted(chunks):
         info = chunks[ordinal]
+        if info["state"] == 8 and info.get("count"):  # in quarantine: a gap, and told
+            first = info["first_seq"] if first is None else first
+            quarantined += info["count"]
+            next_seq = info["first_seq"] + info["count"]
         if info["state"] not in (3, 4, 5):
             continue
         file_name = f"{ordinal:016x}.data"
@@ -385,7 +393,7 @@ def read_feed(base, name, live=False):
             if len(shown) < 3:
                 shown.append((seq, clocks, record[:32].hex()))
         info["records"], info["chunk"] = records, chunk
-    return {"feed": name, "first_seq": first or 0, "next_seq": next_seq or 0, "count": count, "sha256": digest.hexdigest(), "epochs": epochs, "losses": losses,
+    return {"feed": name, "first_seq": first or 0, "next_seq": next_seq or 0, "count": count, "quarantined": quarantined, "sha256": digest.hexdigest(), "epochs": epochs, "losses": losses,
             "segments": segments, "first": shown, "complaints": complaints, "chunks": chunks}
 
 

@@ -92,8 +92,9 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
   } else {
     chunk->checked_to_ = ~uint64_t{0};  // without a footer it was checked just now
   }
-  const uint64_t mapped_end = disk.header.data_offset + disk.verified_end;
   const uint64_t size_now = file.size();
+  // With nothing verified in it the file may end anywhere behind its first page.
+  const uint64_t mapped_end = disk.verified_end == 0 ? std::min<uint64_t>(size_now, disk.header.data_offset) : disk.header.data_offset + disk.verified_end;
   if (size_now < mapped_end) {
     // The recovery of a next writer takes an unsealed chunk's unverified end away (F-52): what is left is examined again.
     if (looks <= 1) throw FeedError(Fault::kCorrupt, disk_path, " was cut to ", size_now, " bytes each time that it was opened: expected ", mapped_end);

@@ -60,6 +60,7 @@ struct Activation {
   uint64_t first_seq = 0;
   uint64_t wall_ns = 0;
 };
+inline constexpr size_t kWordDurableAt = 392;  // of ChunkWords::durable()
 inline constexpr size_t kActivationAt = 448;
 inline constexpr size_t kActivationBytes = 32;
 std::array<std::byte, kActivationBytes> encode(const Activation& activation, const ChunkHeader& header);
@@ -83,7 +84,7 @@ class ChunkWords {
   shm::PublishedFlag state() const noexcept { return shm::PublishedFlag(page_ + 384); }
   // Bit k: clock k went backwards in this chunk. Set before the record is committed.
   shm::PublishedFlag unordered() const noexcept { return shm::PublishedFlag(page_ + 388); }
-  shm::PublishedWord durable() const noexcept { return shm::PublishedWord(page_ + 392); }  // bytes that survive a power cut
+  shm::PublishedWord durable() const noexcept { return shm::PublishedWord(page_ + kWordDurableAt); }  // bytes that survive a power cut
   const std::byte* page() const noexcept { return page_; }
 
  private:

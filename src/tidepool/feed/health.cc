@@ -13,16 +13,16 @@
 namespace tidepool::feed {
 namespace {
 
-Grade worst(const std::vector<Finding>& findings) noexcept {
+Grade worst(const std::vector<HealthFinding>& findings) noexcept {
   Grade grade = Grade::kOk;
-  for (const Finding& finding : findings) grade = std::max(grade, finding.grade);
+  for (const HealthFinding& finding : findings) grade = std::max(grade, finding.grade);
   return grade;
 }
 
 std::string seconds(uint64_t ns) { return concat(ns / kNsPerSecond, ".", (ns / (100 * kNsPerMs)) % 10, " s"); }
 
 // A check that throws has failed by itself; the others still run (F-136).
-void attempt(std::vector<Finding>& findings, const char* check, const std::function<void()>& body) {
+void attempt(std::vector<HealthFinding>& findings, const char* check, const std::function<void()>& body) {
   try {
     body();
   } catch (const std::exception& error) {
@@ -221,7 +221,7 @@ class FeedDoctor {
   FeedHealth health_;
 };
 
-void check_room(std::vector<Finding>& findings, const char* check, const std::string& path, uint64_t least, Room& room) {
+void check_room(std::vector<HealthFinding>& findings, const char* check, const std::string& path, uint64_t least, Room& room) {
   attempt(findings, check, [&] {
     room = room_of(path);
     if (room.free_bytes < least)

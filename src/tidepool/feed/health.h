@@ -23,7 +23,7 @@ enum class Grade : uint8_t {
 };
 std::string_view grade_name(Grade grade) noexcept;  // "ok", "warning", "bad", "unknown"
 
-struct Finding {
+struct HealthFinding {
   Grade grade = Grade::kOk;
   std::string check;  // "writer", "lag", "age", "chunks", "clocks", "disk", "shared memory", "registry", ...
   std::string text;
@@ -76,7 +76,7 @@ struct FeedHealth {
   uint64_t quarantined = 0;
   uint64_t losses = 0;
   WriterCounters counters;
-  std::vector<Finding> findings;
+  std::vector<HealthFinding> findings;
   Grade grade() const noexcept;  // the worst
 };
 
@@ -87,7 +87,7 @@ struct BaseHealth {
   uint64_t shm_bytes = 0;  // of this base
   std::vector<std::string> shm_of_nobody;  // live directories that no feed of the base has: cleaning up removes them (F-68)
   std::vector<FeedHealth> feeds;
-  std::vector<Finding> findings;  // of the base itself
+  std::vector<HealthFinding> findings;  // of the base itself
   Grade grade() const noexcept;
 };
 

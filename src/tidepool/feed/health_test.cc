@@ -27,8 +27,8 @@ class Health : public test::FeedTest {
     return limits;
   }
   FeedHealth look(const HealthLimits& asked = limits()) const { return check_feed(base(), "trades", asked); }
-  static bool finds(const std::vector<Finding>& findings, Grade grade, std::string_view check, std::string_view fragment) {
-    return std::any_of(findings.begin(), findings.end(), [&](const Finding& finding) {
+  static bool finds(const std::vector<HealthFinding>& findings, Grade grade, std::string_view check, std::string_view fragment) {
+    return std::any_of(findings.begin(), findings.end(), [&](const HealthFinding& finding) {
       return finding.grade == grade && finding.check == check && finding.text.find(fragment) != std::string::npos;
     });
   }

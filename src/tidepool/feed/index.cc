@@ -90,7 +90,7 @@ void IndexBuilder::note(const std::byte* first_clock, uint64_t stride, uint64_t 
   entry.highest[k] = all.max;
 }
 
-bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
+bool IndexBuilder::fold(const std::byte* data, uint64_t end, uint64_t begin) {
   if (header_.layout == Layout::kRows) {
     const uint32_t bytes = header_.record_bytes;
     while (position_ + bytes <= end) {
@@ -103,7 +103,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
       }
       IndexEntry& entry = entries_.back();
       const uint64_t count = std::min(rows_per_entry_ - in_entry, (end - position_) / bytes);
-      for (size_t k = 0; k < header_.clocks; ++k) note(data + position_ + 8 * k, bytes, count, k, entry);
+      for (size_t k = 0; k < header_.clocks; ++k) note(data + (position_ - begin) + 8 * k, bytes, count, k, entry);
       entry.count += static_cast<uint32_t>(count);
       entry.length += count * bytes;
       position_ += count * bytes;
@@ -112,7 +112,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
     return true;
   }
   while (position_ < end) {
-    const auto head = decode_frame(data + position_, end - position_, first_seq_ + records_, header_.align_log2);
+    const auto head = decode_frame(data + (position_ - begin), end - position_, first_seq_ + records_, header_.align_log2);
     if (!head) return false;
     const uint64_t payload_at = frame_payload_offset(head->meta_bytes, header_.align_log2);
     const uint64_t span = frame_span(head->meta_bytes, head->length - payload_at, header_.align_log2);
@@ -121,7 +121,7 @@ bool IndexBuilder::fold(const std::byte* data, uint64_t end) {
     entry.first_seq = head->seq;
     entry.offset = position_;
     entry.length = head->length;
-    entry.payload_crc = crc32c({data + position_ + payload_at, head->length - payload_at});
+    entry.payload_crc = crc32c({data + (position_ - begin) + payload_at, head->length - payload_at});
     entry.stream_epoch = head->stream_epoch;
     entry.stream_seq = head->stream_seq;
     for (size_t k = 0; k < header_.clocks; ++k) note(reinterpret_cast<const std::byte*>(&head->clocks[k]), 8, 1, k, entry);

@@ -40,7 +40,8 @@ class IndexBuilder {
   IndexBuilder(const ChunkHeader& header, uint64_t first_seq);
 
   // Look at the records in [position(), end) of the data area. False: frames that are no frames; position() is where.
-  bool fold(const std::byte* data, uint64_t end);
+  // data[0] is byte `begin` of the data area.
+  bool fold(const std::byte* data, uint64_t end, uint64_t begin = 0);
   uint64_t position() const noexcept { return position_; }
   uint64_t records() const noexcept { return records_; }
   const std::vector<IndexEntry>& entries() const noexcept { return entries_; }  // the last one may still grow (rows)

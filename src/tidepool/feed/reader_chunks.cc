@@ -171,7 +171,10 @@ FeedReader::Impl::Place FeedReader::Impl::locate(uint64_t seq) {
     const uint64_t floor = registry_.floor_seq();
     if (next_first != ~uint64_t{0} && next_first > seq) {
       place.kind = Place::Kind::kGap;
-      place.gap = {seq, next_first, seq >= floor && quarantined(seq) ? GapCause::kDamaged : cause_below_floor(), {}};
+      place.gap = {seq, next_first, quarantined(seq) != nullptr ? GapCause::kDamaged : cause_below_floor(), {}};
+    } else if (const ChunkInfo* chunk = quarantined(seq)) {  // the last one there is: whoever waits behind it would wait for ever
+      place.kind = Place::Kind::kGap;
+      place.gap = {seq, chunk->end_seq(), GapCause::kDamaged, concat(chunk_name(chunk->ordinal), " is in quarantine")};
     } else if (seq < floor) {
       place.kind = Place::Kind::kGap;
       place.gap = {seq, floor, cause_below_floor(), {}};
@@ -181,10 +184,14 @@ FeedReader::Impl::Place FeedReader::Impl::locate(uint64_t seq) {
   return {};
 }
 
-bool FeedReader::Impl::quarantined(uint64_t seq) const noexcept {
-  return std::any_of(registry_.chunks().begin(), registry_.chunks().end(), [&](const ChunkInfo& chunk) {
-    return chunk.state == ChunkState::kQuarantined && seq >= chunk.first_seq && seq < chunk.end_seq();
-  });
+const ChunkInfo* FeedReader::Impl::quarantined(uint64_t seq) const noexcept {
+  const auto& chunks = registry_.chunks();
+  for (auto chunk = chunks.rbegin(); chunk != chunks.rend(); ++chunk) {
+    if (chunk->count == 0) continue;
+    if (chunk->end_seq() <= seq) break;  // all before it end before it
+    if (chunk->state == ChunkState::kQuarantined && seq >= chunk->first_seq) return &*chunk;
+  }
+  return nullptr;
 }
 
 uint64_t FeedReader::Impl::first_seq() {

@@ -238,7 +238,7 @@ void FeedReader::Impl::wait(uint64_t timeout_ns, Try&& look, Item& event) {
 }
 
 bool FeedReader::Impl::told_to_stop(Item& event) {
-  if (!stop_->asked.load(std::memory_order_relaxed)) [[likely]] return false;
+  if (!stop_->maybe()) [[likely]] return false;
   stop_->asked.store(false);
   event = {};
   event.kind = Item::Kind::kCancelled;

@@ -73,7 +73,7 @@ class FeedReader::Impl {
   Place locate(uint64_t seq);
   Place locate_in(const ChunkInfo& info, uint64_t seq);
   Place locate_in_open(uint64_t seq, uint64_t& next_first, bool& vanished);
-  bool quarantined(uint64_t seq) const noexcept;
+  const ChunkInfo* quarantined(uint64_t seq) const noexcept;
 
   // the follower: reader_follow.cc
   void give(Item& item, const Chunk& chunk, uint64_t index);
@@ -124,6 +124,7 @@ class FeedReader::Impl {
   // Shared with who cancels.
   struct Stop {
     std::atomic<bool> asked{false};
+    bool maybe() const noexcept { return asked.load(std::memory_order_relaxed); }  // what it guards is itself
     std::mutex mutex;
     std::string live_directory;
   };

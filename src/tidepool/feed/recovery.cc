@@ -7,7 +7,10 @@
 #include <set>
 
 #include "tidepool/base/clock.h"
-#include "tidepool/feed/index.h"
+#include "tidepool/feed/chunk_scan.h"
+#include "tidepool/feed/crc32c.h"
+#include "tidepool/feed/quarantine.h"
+#include "tidepool/feed/registry_parts.h"
 
 namespace tidepool::feed {
 namespace {
@@ -79,11 +82,16 @@ class Recovery {
   void sweep_and_list(const std::string& directory, std::set<uint64_t>& ordinals) {
     for (const std::string& name : names_in(directory)) {
       if (name.starts_with(".tmp-")) {
-        unlink_file(files_, concat(directory, "/", name));
+        sweep(concat(directory, "/", name));
       } else if (const auto ordinal = ordinal_of(name)) {
         ordinals.insert(*ordinal);
       }
     }
+  }
+
+  void sweep(const std::string& path) {
+    if (files_.unlink(path) == 0 || errno == ENOENT) return;
+    remove_tree(files_, path);
   }
 
   // Its live object, if it is this feed's, this boot's, and the one that the registry means.
@@ -166,7 +174,7 @@ class Recovery {
       if (error.fault() != Fault::kCorrupt) throw;
       disk.reset();
       report_.remarks.push_back(error.what());
-      quarantine(ordinal);
+      quarantine(ordinal, error.what());
     }
     ChunkInfo info = known != nullptr ? *known : ChunkInfo{};
     if (known == nullptr) {
@@ -196,10 +204,8 @@ class Recovery {
     }
   }
 
-  void quarantine(uint64_t ordinal) {
-    const std::string directory = concat(feed_.directory, "/quarantine");
-    make_directory(files_, directory, 0750);
-    rename_file(files_, disk_path(ordinal), concat(directory, "/", chunk_name(ordinal), ".", realtime_ns()));
+  void quarantine(uint64_t ordinal, std::string why) {
+    quarantine_file(files_, feed_.directory, chunk_name(ordinal), {.feed = feed_.name, .by = "recovery", .why = std::move(why)});
   }
 
   void from_memory(ChunkInfo info, LiveObject& object, std::optional<DiskChunk>& disk) {
@@ -252,17 +258,8 @@ class Recovery {
       object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
       put(FeedEntry::kChunkSealed, info, &summary);
     } else {
-      if (!disk) {
-        Bytes schema(object.mapping.data() + header.schema_offset, header.schema_bytes);
-        ChunkFile file = ChunkFile::create(files_, feed_.directory, header, schema, feed_.options.file_mode, false);
-        finish(file, *object.activation, data, summary, false);
-      } else if (!disk->footer) {
-        // What is durable stays where it is; a power cut right now must not cost it.
-        const uint64_t end = std::min(disk->verified_end, summary.bytes);
-        if (end < disk->verified_end) throw FeedError(Fault::kCorrupt, disk_path(info.ordinal), " holds more than was ever committed: run verify");
-        ChunkFile file = ChunkFile::resume(files_, disk_path(info.ordinal), header, end, disk->verified_records, disk->table, disk->generation);
-        finish(file, *object.activation, data, summary, in_place);
-      }
+      if (disk && summary.bytes < std::min(disk->verified_end, committed)) return from_disk(info, *disk);  // damaged in memory, not there
+      store(object, disk, data, summary);
       write_index(header, index);
       put(FeedEntry::kChunkSealed, info, &summary, false);
       put(FeedEntry::kChunkPersisted, info, &summary);
@@ -273,9 +270,44 @@ class Recovery {
     report_.chunks.push_back(told);
   }
 
-  static void finish(ChunkFile& file, const Activation& activation, const std::byte* data, const ChunkSummary& summary, bool in_place) {
+  // The records of a live object into its file. What was reported durable stays where it is: a power cut right now must not cost
+  // it. What comes behind is written again even if it seems to be there: a sync that failed leaves pages that look right and will
+  // never be written.
+  void store(LiveObject& object, const std::optional<DiskChunk>& disk, const std::byte* data, const ChunkSummary& summary) {
+    const ChunkHeader& header = object.header;
+    const Bytes schema(object.mapping.data() + header.schema_offset, feed_.options.storage == Storage::kTiered ? header.schema_bytes : 0);
+    if (!disk) {
+      ChunkFile file = ChunkFile::create(files_, feed_.directory, header, schema, feed_.options.file_mode, false);
+      return finish(file, *object.activation, data, summary);
+    }
+    const uint64_t end = std::min({disk->verified_end, object.words.durable().load(), summary.bytes});
+    std::vector<uint32_t> table(disk->table.begin(), disk->table.begin() + static_cast<ptrdiff_t>(end / header.block_bytes));
+    if (const uint64_t tail = end % header.block_bytes; tail != 0) table.push_back(crc32c({data + end - tail, tail}));
+    try {
+      ChunkFile file = ChunkFile::resume(files_, disk_path(header.ordinal), header, end, 0, std::move(table), disk->generation);
+      finish(file, *object.activation, data, summary);
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kIo || schema.empty()) throw;
+      report_.remarks.push_back(concat(error.what(), ": written anew elsewhere"));
+      rewrite(object, schema, data, summary);
+    }
+  }
+
+  // The file is not to be trusted: another one in its place, whole and synced before it has the name.
+  void rewrite(LiveObject& object, Bytes schema, const std::byte* data, const ChunkSummary& summary) {
+    const std::string aside = concat(feed_.directory, "/.tmp-rewrite");
+    remove_tree(files_, aside);
+    make_directory(files_, aside, 0750);
+    ChunkFile file = ChunkFile::create(files_, aside, object.header, schema, feed_.options.file_mode, false);
+    finish(file, *object.activation, data, summary);
+    rename_file(files_, concat(aside, "/", chunk_name(object.header.ordinal)), disk_path(object.header.ordinal));
+    sync_directory(files_, feed_.directory);
+    remove_tree(files_, aside);
+  }
+
+  static void finish(ChunkFile& file, const Activation& activation, const std::byte* data, const ChunkSummary& summary) {
     file.activate(activation);
-    file.take(data, summary.bytes, in_place);
+    file.take(data, summary.bytes, false);
     file.seal(summary);
   }
 
@@ -303,17 +335,16 @@ class Recovery {
     }
     if (!report_.clean) report_.loss = true;
     if (!disk.activation || disk.verified_end == 0) {
-      if (disk.activation) quarantine(info.ordinal);  // may hold records that nothing vouches for
+      if (disk.activation) quarantine(info.ordinal, "it may hold records, and nothing vouches for any of them");
       return abandon(info, disk.activation.has_value());
     }
     const File file = File::open(files_, disk_path(info.ordinal), O_RDONLY);
-    const Mapping mapping = Mapping::of(file, disk.header.data_offset + disk.verified_end, false);
     IndexBuilder index(disk.header, disk.activation->first_seq);
-    index.fold(mapping.data() + disk.header.data_offset, disk.verified_end);
+    fold_file(file, disk.header, disk.verified_end, index);
     ChunkSummary summary = index.summary();
     summary.sealed_wall_ns = realtime_ns();
     if (summary.count == 0 || summary.bytes != disk.verified_end) {
-      quarantine(info.ordinal);
+      quarantine(info.ordinal, "its checksums are right, its records are not");
       put(FeedEntry::kChunkQuarantined, info, nullptr);
       report_.loss = true;
       return;

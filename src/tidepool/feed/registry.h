@@ -73,8 +73,9 @@ struct FeedInfo {
   bool deleting = false;
   std::string directory;   // <base>/feeds/<name>
 
-  // That version; nullptr: unknown.
+  // That version; nullptr: unknown. Before the versions are loaded only the newest is known.
   const Schema* version(uint32_t version_id) const noexcept {
+    if (versions.empty()) return version_id == schema_id && schema.hash() == schema_hash ? &schema : nullptr;
     return version_id >= 1 && version_id <= versions.size() ? &versions[version_id - 1] : nullptr;
   }
   // A chunk of that version and hash can be one of this feed's.
@@ -234,6 +235,8 @@ struct LossInfo {
 class FeedRegistry {
  public:
   static FeedRegistry open(const FeedInfo& feed, Files& files, bool writable);
+  // The lists that these entries make, without a file: what a registry would say. append() and refresh() are not for it.
+  static FeedRegistry of_records(const FeedInfo& feed, const std::vector<FeedRecord>& records);
 
   bool has_news() const noexcept { return log_.has_news(); }
   // True if anything was new. Opens the newer generation of a superseded log. Throws FeedError kFeedReplaced or kFeedDeleted when
@@ -255,8 +258,12 @@ class FeedRegistry {
   // Under the feed's append lock, which this takes for the call (2 s at most). Throws.
   void append(const FeedRecord& record, bool sync);
   void settle();
+  // Forget what no reader or writer needs any more, when that is most of it (F-27): the file is replaced by one of the next
+  // generation, and whoever has the old one goes over to it. False: there was little to forget.
+  bool compact(uint64_t entries_min = 4096);
 
  private:
+  void follow();
   void take(const RegistryLog::Entry& entry);
   void take_mark(const FeedRecord& record);
   ChunkInfo& chunk_slot(uint64_t ordinal);

@@ -17,9 +17,9 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr size_t kIdentityBytes = 124;  // then their checksum
-constexpr size_t kCountAt = 256;
-constexpr size_t kSupersededAt = 320;
+constexpr size_t kIdentityBytes = kLogIdentityBytes;
+constexpr size_t kCountAt = kLogCountAt;
+constexpr size_t kSupersededAt = kLogMarkAt;
 constexpr size_t kEntriesAtOnce = 4096;
 
 bool all_zero(Bytes bytes) noexcept {
@@ -77,6 +77,19 @@ std::vector<std::byte> RegistryLog::empty(const Identity& identity) {
   return bytes;
 }
 
+std::vector<std::byte> RegistryLog::entry(const Identity& identity, uint16_t type, uint64_t position, uint64_t wall_ns, Bytes body) {
+  std::vector<std::byte> bytes(identity.entry_bytes);
+  store(bytes.data() + 4, type);
+  store(bytes.data() + 6, uint16_t{1});
+  store(bytes.data() + 8, position);
+  store(bytes.data() + 16, wall_ns);
+  std::memcpy(bytes.data() + kEntryHeadBytes, body.data(), std::min(body.size(), bytes.size() - kEntryHeadBytes));
+  store(bytes.data(), crc32c(Bytes(bytes).subspan(4)));
+  return bytes;
+}
+
+void RegistryLog::set_count(std::vector<std::byte>& log, uint64_t count) { store(log.data() + kCountAt, count); }
+
 RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable) {
   RegistryLog log;
   log.file_ = File::open(files, path, writable ? O_RDWR : O_RDONLY);
@@ -106,9 +119,18 @@ bool RegistryLog::has_news() const noexcept {
   return shm::PublishedWord(header + kCountAt).load() != seen_count_ || superseded();
 }
 
-bool RegistryLog::superseded() const noexcept {
+RegistryLog::Mark RegistryLog::mark() const noexcept {
   const std::byte* header = header_.data();
-  return shm::PublishedFlag(header + kSupersededAt).load() != 0;
+  switch (shm::PublishedFlag(header + kSupersededAt).load()) {
+    case 0: return Mark::kNone;
+    case 1: return Mark::kGone;
+    default: return Mark::kReplaced;  // also what no program wrote: look, and go on if it is not so
+  }
+}
+
+uint64_t RegistryLog::count() const noexcept {
+  const std::byte* header = header_.data();
+  return shm::PublishedWord(header + kCountAt).load();
 }
 
 size_t RegistryLog::refresh(const Taker& taker) {
@@ -180,19 +202,13 @@ void RegistryLog::settle() {
 uint64_t RegistryLog::append(uint16_t type, uint64_t wall_ns, Bytes body, bool sync) {
   shm::PublishedWord count(header_.data() + kCountAt);
   const uint64_t position = count.load();
-  std::vector<std::byte> bytes(identity_.entry_bytes);
-  store(bytes.data() + 4, type);
-  store(bytes.data() + 6, uint16_t{1});
-  store(bytes.data() + 8, position);
-  store(bytes.data() + 16, wall_ns);
-  std::memcpy(bytes.data() + kEntryHeadBytes, body.data(), std::min(body.size(), bytes.size() - kEntryHeadBytes));
-  store(bytes.data(), crc32c(Bytes(bytes).subspan(4)));
+  const auto bytes = entry(identity_, type, position, wall_ns, body);
   file_.write(bytes, kLogHeaderBytes + position * identity_.entry_bytes);
   if (sync) file_.sync();
   count.publish(position + 1);
   return position;
 }
 
-void RegistryLog::mark_superseded() noexcept { shm::PublishedFlag(header_.data() + kSupersededAt).publish(1); }
+void RegistryLog::set_mark(Mark mark) noexcept { shm::PublishedFlag(header_.data() + kSupersededAt).publish(static_cast<uint32_t>(mark)); }
 
 }  // namespace tidepool::feed

@@ -29,6 +29,9 @@ inline constexpr uint64_t kFeedMagic = 0x31474552464C5054;    // "TPLFREG1"
 inline constexpr size_t kLogHeaderBytes = 4096;
 inline constexpr size_t kGlobalEntryBytes = 512;
 inline constexpr size_t kFeedEntryBytes = 256;
+inline constexpr size_t kLogIdentityBytes = 124;  // then their checksum
+inline constexpr size_t kLogCountAt = 256;
+inline constexpr size_t kLogMarkAt = 320;
 inline constexpr size_t kEntryHeadBytes = 24;  // crc, type, version, position, wall clock; the body follows
 
 class RegistryLog {
@@ -52,8 +55,11 @@ class RegistryLog {
     std::function<void(uint64_t position, std::string_view why)> damaged;
   };
 
-  // The bytes of an empty log.
+  // The bytes of an empty log; and of one entry, at its position.
   static std::vector<std::byte> empty(const Identity& identity);
+  static std::vector<std::byte> entry(const Identity& identity, uint16_t type, uint64_t position, uint64_t wall_ns, Bytes body);
+  // The bytes of a log's first page with as many entries behind it.
+  static void set_count(std::vector<std::byte>& log, uint64_t count);
   // Throws FeedError: kFeedNotFound (no file), kCorrupt (shorter than a header, checksum, another magic), kUnsupportedVersion.
   static RegistryLog open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable);
 
@@ -66,8 +72,15 @@ class RegistryLog {
 
   // More has been published than refresh() has taken, or the log was superseded: two loads from memory.
   bool has_news() const noexcept;
-  // A newer generation lies under the path: open it (F-27).
-  bool superseded() const noexcept;
+  // A newer generation, or none, lies under the path, or soon will: look there (F-27).
+  bool superseded() const noexcept { return mark() != Mark::kNone; }
+  enum class Mark : uint32_t {
+    kNone = 0,
+    kGone = 1,      // the feed is being deleted
+    kReplaced = 2,  // a newer generation is put in its place; if none comes, who did that has died and this one is in force
+  };
+  Mark mark() const noexcept;
+  uint64_t count() const noexcept;  // published
   // Hand on what is new since the last call, in order. The first call takes what is in the file, later ones what was published.
   size_t refresh(const Taker& taker);
 
@@ -76,7 +89,7 @@ class RegistryLog {
   // Under the log's lock, at open for writing: nothing that was published by a boot that is gone is believed; the count is put
   // right.
   void settle();
-  void mark_superseded() noexcept;
+  void set_mark(Mark mark) noexcept;
 
  private:
   File file_;

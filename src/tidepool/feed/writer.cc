@@ -7,6 +7,7 @@
 
 #include "tidepool/base/process.h"
 #include "tidepool/feed/blob.h"
+#include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/writer_impl.h"
 #include "tidepool/shm/directory.h"
 
@@ -67,6 +68,8 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
   const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
   if (locked.id == feed_.id) feed_ = locked;
+  // What a daemon is just taking to disk for a dead writer it finishes first (F-63).
+  const auto persister = lock_within(feed_.directory, kPersisterLockName, options.text, 30 * kNsPerSecond, Fault::kWriterBusy);
   registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
   registry_.settle();
   registry_.refresh();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tidepool/base/log.h"
+#include "tidepool/feed/housekeeper.h"
 #include "tidepool/feed/live_chunk.h"
 #include "tidepool/feed/segment_log.h"
 #include "tidepool/feed/writer.h"
@@ -189,8 +190,10 @@ class FeedWriter::Impl {
 
   std::mutex persist_mutex_;    // guards what follows
   std::deque<std::shared_ptr<LiveChunk>> window_;  // finished, still in shared memory
+  uint64_t finished_ = 0;                          // chunks
   SegmentLog segments_;
 
+  Housekeeper housekeeper_{feed_, *options_.clock, files_};  // the persister's
   std::thread helper_;
   std::thread persister_;
 };

@@ -72,9 +72,11 @@ void FeedWriter::Impl::mark(uint64_t seq, uint32_t code, const std::string& text
 void FeedWriter::Impl::persist() {
   while (true) {
     uint64_t worked = 0;
+    uint64_t finished = 0;
     try {
       const std::scoped_lock persisting(persist_mutex_);
       worked = round(false);
+      finished = finished_;
     } catch (const FeedError& error) {
       log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
       happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
@@ -83,6 +85,7 @@ void FeedWriter::Impl::persist() {
       trouble_ = error.what();
       fail(AppendStatus::kIoError);
     }
+    housekeeper_.poll(finished);
     Lock lock(mutex_);
     if (stopping_) return;
     if (failure_ == AppendStatus::kIoError) {
@@ -211,6 +214,7 @@ void FeedWriter::Impl::finish(LiveChunk& chunk) {
     put(sealed, false);
   }
   segments_.gather(chunk);
+  ++finished_;
   uint64_t backlog = 0;
   {
     const std::scoped_lock lock(mutex_);

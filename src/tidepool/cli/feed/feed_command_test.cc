@@ -428,7 +428,7 @@ TEST_F(FeedCommandTest, InspectShowsEveryKindOfFileAndTellsDamage) {  // F-149
       EXPECT_EQ(one["entries"][0]["type"], "epoch opened");
     }
   }
-  EXPECT_THAT(kinds, testing::UnorderedElementsAre("registry of a base", "registry of a feed", "chunk", "index", "schema"));
+  EXPECT_THAT(kinds, testing::UnorderedElementsAre("registry of a base", "registry of a feed", "definition", "chunk", "index", "schema"));
   // A flipped bit of the data, and a file that is none.
   std::string bytes = read_file(chunk);
   const uint64_t data_offset = feed::ChunkHeader::decode(std::as_bytes(std::span(bytes)).first(4096), chunk).data_offset;

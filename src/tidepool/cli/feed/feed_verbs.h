@@ -26,6 +26,12 @@ struct Context;
   verb(delete)                    \
   verb(segments)                  \
   verb(datasets)                  \
+  verb(verify)                    \
+  verb(repair)                    \
+  verb(prune)                     \
+  verb(persistd)                  \
+  verb(pin)                       \
+  verb(unpin)                     \
   verb(bench)
 // clang-format on
 

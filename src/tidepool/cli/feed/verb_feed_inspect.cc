@@ -15,6 +15,7 @@
 #include "tidepool/feed/chunk.h"
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/index.h"
+#include "tidepool/feed/registry_parts.h"
 
 namespace tidepool::cli {
 namespace {
@@ -264,6 +265,26 @@ void inspect_small(uint64_t magic, Bytes bytes, Found& found) {
                    : ordered_json{{"ordinal", word(copy)}, {"first_seq", word(copy + 8)}, {"capacity", word(copy + 16)}};
 }
 
+// It begins with its checksum, so it goes by its name. False: not called that.
+bool inspect_definition(const std::string& path, Found& found) {
+  const size_t slash = path.rfind('/');
+  if (path.substr(slash == std::string::npos ? 0 : slash + 1) != feed::kDefinitionName) return false;
+  found.object["kind"] = "definition";
+  std::string why;
+  const auto definition = feed::read_definition(Files::system(), slash == std::string::npos ? "." : path.substr(0, slash), why);
+  if (!definition) {
+    found.damage.push_back(why);
+    return true;
+  }
+  found.object.update({{"feed", definition->name},
+                       {"id", feed::hex(definition->id)},
+                       {"base_id", feed::hex(definition->base_id)},
+                       {"storage", feed::storage_name(definition->options.storage)},
+                       {"schema_id", definition->schema_id},
+                       {"record_bytes", definition->record_bytes}});
+  return true;
+}
+
 Found inspect(const std::string& path, const InspectArgs& args) {
   Found found;
   found.object["path"] = path;
@@ -285,7 +306,9 @@ Found inspect(const std::string& path, const InspectArgs& args) {
       case kLiveMagic:
         inspect_small(magic, read_whole(File::open(Files::system(), path, O_RDONLY), uint64_t{8} << 20), found);
         break;
-      default: found.object["kind"] = "unknown"; found.damage.push_back("no file of a feed begins like this");
+      default:
+        if (inspect_definition(path, found)) break;
+        found.object["kind"] = "unknown"; found.damage.push_back("no file of a feed begins like this");
     }
   } catch (const feed::FeedError& error) {
     if (error.fault() == feed::Fault::kPermission) throw;

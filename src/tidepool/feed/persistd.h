@@ -1,0 +1,82 @@
+#pragma once
+// The persister of a base: takes what dead writers left in shared memory to disk, at once and not only when the next writer comes, so
+// that a power cut finds it there (F-63, F-67); and prunes, every 15 minutes (F-131). A living writer persists by itself.
+//
+// One a base, by a held lock; a second is refused and told who the first is. It never stops because writers are away. Killed at any
+// point it leaves what it found: the next one, the next writer or repair goes on. A feed that fails does not stop the others.
+//
+// Thread safety: one thread polls. Its heartbeat has a thread of its own.
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "tidepool/feed/retention.h"
+
+namespace tidepool::feed {
+
+struct PersistdOptions {
+  uint64_t retention_every_ns = 900 * kNsPerSecond;  // 0: no retention
+  RetentionOptions retention{};
+  std::string text = "tidepool feed persistd";  // what others read who find the base served
+  Files* files = &Files::system();
+};
+
+// What it has done, and does; in <base>/persistd.bin for anybody to read.
+struct PersistdStatus {
+  uint64_t pid = 0;
+  uint64_t start_ticks = 0;
+  uint64_t heartbeat_ns = 0;  // CLOCK_MONOTONIC; beats every 100 ms
+  uint64_t feeds = 0;  // that it looks at
+  uint64_t drained_feeds = 0;
+  uint64_t drained_chunks = 0;
+  uint64_t drained_records = 0;
+  uint64_t failures = 0;
+};
+
+class Persistd {
+ public:
+  // Throws FeedError kBaseNotFound, kBusy naming who serves it, kPermission.
+  static std::unique_ptr<Persistd> open(const std::string& base, const PersistdOptions& options = {});
+  ~Persistd();
+  Persistd(const Persistd&) = delete;
+  Persistd& operator=(const Persistd&) = delete;
+
+  // Look at every feed once. True: something was taken to disk.
+  bool poll();
+  PersistdStatus status() const;
+  const std::string& trouble() const noexcept { return trouble_; }  // the last failure; empty: none
+
+ private:
+  struct Watch;
+  Persistd(const std::string& base, const PersistdOptions& options);
+  bool look(const FeedInfo& info, Watch& watch);
+  bool drain(const FeedInfo& info, Watch& watch);
+  void prune();
+  void beat();
+  void count(size_t at, uint64_t more);
+
+  std::string base_;
+  PersistdOptions options_;
+  Files& files_;
+  shm::FileLock lock_;
+  Mapping page_;
+  std::unique_ptr<GlobalRegistry> registry_;
+  uint64_t registry_inode_ = 0;
+  std::map<Id, Watch> watches_;
+  uint64_t prune_at_ns_ = 0;
+  std::string trouble_;
+  std::mutex mutex_;  // guards stopping_
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread heart_;
+};
+
+// nullopt: nobody serves the base now.
+std::optional<PersistdStatus> persistd_of(const std::string& base, Files& files = Files::system());
+
+}  // namespace tidepool::feed

@@ -1,0 +1,65 @@
+#include "tidepool/feed/quarantine.h"
+
+#include <sys/stat.h>
+
+#include <ctime>
+#include <span>
+
+#include "tidepool/base/clock.h"
+#include "tidepool/base/log.h"
+#include "tidepool/feed/registry_parts.h"
+
+namespace tidepool::feed {
+namespace {
+
+std::string utc_text(uint64_t wall_ns) {
+  const auto seconds = static_cast<time_t>(wall_ns / kNsPerSecond);
+  tm parts{};
+  char text[32];
+  if (::gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+    return "unknown";
+  return text;
+}
+
+std::string text_of(const std::string& what, const QuarantineNote& note, uint64_t wall_ns) {
+  return concat("what: ", what, "\nwhy: ", note.why, "\nwhen: ", utc_text(wall_ns), "\nby: ", note.by,
+                "\nfeed: ", note.feed.empty() ? "-" : note.feed,
+                "\nrecords: ", note.end_seq > note.first_seq ? concat(note.first_seq, " to ", note.end_seq) : "unknown", "\n");
+}
+
+}  // namespace
+
+bool quarantine_file(Files& files, const std::string& directory, const std::string& name, const QuarantineNote& note) {
+  const std::string aside = concat(directory, "/", kQuarantineName);
+  const uint64_t now_ns = realtime_ns();
+  const std::string to = concat(name, ".", now_ns);
+  try {
+    make_directory(files, aside, 0750);
+    // The note first: a file in quarantine without one would be a riddle.
+    const std::string text = text_of(name, note, now_ns);
+    write_file_atomically(files, aside, concat(to, ".note"), std::as_bytes(std::span(text)), 0640);
+    rename_file(files, concat(directory, "/", name), concat(aside, "/", to));
+    sync_directory(files, directory);
+    return true;
+  } catch (const FeedError& error) {
+    if (error.fault() == Fault::kFeedNotFound) return true;  // somebody did it before
+    if (error.fault() != Fault::kNoSpace) throw;
+    log(LogLevel::kWarn, "feed", "cannot put ", directory, "/", name, " aside: ", error.what());
+    return false;
+  }
+}
+
+bool has_note(const std::string& directory, const std::string& what) {
+  struct stat found{};
+  return ::lstat(concat(directory, "/", kQuarantineName, "/", what, ".note").c_str(), &found) == 0;
+}
+
+void note_damage(Files& files, const std::string& directory, const std::string& what, const QuarantineNote& note) {
+  if (has_note(directory, what)) return;
+  const std::string aside = concat(directory, "/", kQuarantineName);
+  make_directory(files, aside, 0750);
+  const std::string text = text_of(what, note, realtime_ns());
+  write_file_atomically(files, aside, concat(what, ".note"), std::as_bytes(std::span(text)), 0640);
+}
+
+}  // namespace tidepool::feed
