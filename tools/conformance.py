@@ -126,6 +126,15 @@ def verdict(lines: list) -> str:
     return "open"
 
 
+def fuzz_runs(path: Path) -> list:
+    out = ["", "## Long runs of the fuzzers", "", "| fuzzer | date | seconds | executions | found |", "|---|---|---|---|---|"]
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            fuzzer, date, seconds, executions, found = line.split("\t")
+            out.append(f"| `{fuzzer}` | {date} | {seconds} | {int(executions):,} | {found} |")
+    return out
+
+
 def page(table: dict) -> str:
     out = ["# Conformance", "",
            "Which requirement is proven by which test. Made by `tools/conformance.py` from `docs/conformance.tsv`; a test holds that every",
@@ -170,6 +179,8 @@ def main() -> int:
     table, complaints = read_table(source)
     complaints += check_tests(table, tests(root))
     text = page(table)
+    if (root / "docs" / "fuzz-runs.tsv").exists():
+        text += "\n".join(fuzz_runs(root / "docs" / "fuzz-runs.tsv")) + "\n"
     if "--check" in sys.argv:
         if not target.exists() or target.read_text() != text:
             complaints.append("docs/conformance.md is not what docs/conformance.tsv says: run tools/conformance.py")

@@ -69,7 +69,7 @@ class Tools(Case):
         path = os.path.dirname(shm.parse_uri(old["headerRegionUri"])[0])
         for name in [path] + [os.path.join(path, each) for each in os.listdir(path)]:
             os.utime(name, (time.time() - 3600, time.time() - 3600))
-        result = self.stage.run("gc", "--json", "--base-dir", self.stage.base).wait(None).result()
+        result = self.stage.run("gc", "--keep", "0", "--json", "--base-dir", self.stage.base).wait(None).result()
         actions = {(each["path"].split("/stranger/")[-1], each["action"]) for each in result["entries"] if each["kind"] == "epoch"}
         self.assertIn(("10009/5", "remove"), actions, result)
         self.assertEqual({path for path, action in actions if action == "remove"}, {"10009/5"})

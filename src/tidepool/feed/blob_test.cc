@@ -254,7 +254,6 @@ TEST_F(Blobs, AreDurableBeforeTheirRows) {  // F-122, G-3
   // Every row that a sync has made durable has durable payloads: asked at each sync of a row's file.
   class Watching : public SystemFiles {
    public:
-    std::function<void(const std::string&, int fd)> on_sync;
     int open(const std::string& path, int flags, mode_t mode) noexcept override {
       const int fd = SystemFiles::open(path, flags, mode);
       const std::scoped_lock lock(mutex_);
@@ -263,17 +262,25 @@ TEST_F(Blobs, AreDurableBeforeTheirRows) {  // F-122, G-3
     }
     int sync_data(int fd) noexcept override {
       std::string path;
+      std::function<void(const std::string&, int)> tell;
       {
         const std::scoped_lock lock(mutex_);
         path = paths_[fd];
+        tell = on_sync_;
       }
-      if (on_sync) on_sync(path, fd);
+      if (tell) tell(path, fd);
       return SystemFiles::sync_data(fd);
+    }
+
+    void watch(std::function<void(const std::string&, int)> on_sync) {
+      const std::scoped_lock lock(mutex_);
+      on_sync_ = std::move(on_sync);
     }
 
    private:
     std::mutex mutex_;
     std::map<int, std::string> paths_;
+    std::function<void(const std::string&, int)> on_sync_;
   };
   Watching files;
   auto writer = BlobWriter::open(base(), "shots", {.files = &files});
@@ -281,7 +288,7 @@ TEST_F(Blobs, AreDurableBeforeTheirRows) {  // F-122, G-3
   const auto images_durable = [&] { return FeedReader::open(base(), "shots.blob.image").durable_seq(); };
   std::atomic<int> asked{0};
   std::atomic<bool> good{true};
-  files.on_sync = [&](const std::string& path, int fd) {
+  files.watch([&](const std::string& path, int fd) {
     if (path.find("/shots/") == std::string::npos || !path.ends_with(".data")) return;
     ++asked;
     // What this sync is about to make durable, by the file's own words.
@@ -294,7 +301,7 @@ TEST_F(Blobs, AreDurableBeforeTheirRows) {  // F-122, G-3
     }
     // Every row has an image but for every seventh.
     if (images_durable() < end - (end + 6) / 7) good = false;
-  };
+  });
   append(writer, 0, 30);
   writer.sync();
   EXPECT_EQ(images.durable_seq(), 30u - 5);
@@ -303,7 +310,7 @@ TEST_F(Blobs, AreDurableBeforeTheirRows) {  // F-122, G-3
   EXPECT_GT(asked, 1);
   EXPECT_TRUE(good);
   EXPECT_EQ(images.durable_seq(), 100u - 15);
-  files.on_sync = nullptr;
+  files.watch(nullptr);
 }
 
 TEST_F(Blobs, GoWithTheirRowsAndNotBefore) {  // F-123

@@ -375,7 +375,7 @@ TEST_F(RetentionTest, ARegistryIsCompactedUnderItsReadersAndItsWriter) {  // F-2
   EXPECT_TRUE(verify_base(base()).sound());
   auto again = FeedWriter::open(base(), "trades");
   EXPECT_EQ(again.recovery().next_seq, 43 * kChunkRows);
-  EXPECT_GT(again.recovery().highest_ordinal, 43u);
+  EXPECT_GE(again.recovery().highest_ordinal, 43u);  // and the one that was prepared, if it was before the close
 }
 
 TEST_F(RetentionTest, ACompactionThatDiedIsHarmless) {  // F-27

@@ -416,7 +416,7 @@ std::string with_parameter(const std::string& channel, const std::string& key, c
     if (std::string_view(channel).substr(at, end - at).starts_with(key + "=")) return channel;
     at = end + 1;
   }
-  const bool ends_open = channel.back() == '?' || channel.back() == '|';
+  const bool ends_open = question == channel.size() - 1 || channel.back() == '|';  // a value may end in '?'
   return concat(channel, ends_open ? "" : "|", key, "=", value);
 }
 

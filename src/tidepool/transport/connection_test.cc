@@ -735,6 +735,7 @@ TEST(ConnectionDeathOfDriverTest, GivesUpAddingWhenTheMediaDriverDoesNotAnswer) 
 }
 
 TEST(WithParameterTest, AddsAParameterOnceOnly) {
+  EXPECT_EQ(with_parameter("aeron:udp?endpoint=h:?", "tether", "false"), "aeron:udp?endpoint=h:?|tether=false");
   EXPECT_EQ(with_parameter("aeron:ipc", "tether", "false"), "aeron:ipc?tether=false");
   EXPECT_EQ(with_parameter("aeron:ipc?term-length=4m", "tether", "false"), "aeron:ipc?term-length=4m|tether=false");
   EXPECT_EQ(with_parameter("aeron:ipc?tether=true", "tether", "false"), "aeron:ipc?tether=true");

@@ -8,7 +8,7 @@
 
 namespace tidepool::cli {
 
-using ordered_json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 // {"layout", "record_bytes", "aligned", "payload_align", "clocks": [...], "fields": [...]}
 ordered_json schema_json(const feed::Schema& schema);

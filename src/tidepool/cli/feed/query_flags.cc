@@ -57,9 +57,7 @@ feed::RecordRange range_of(const RangeFlags& flags, feed::FeedReader& reader, co
 void add_style_flags(CLI::App& verb, StyleFlags& flags, const std::string& formats) {
   verb.add_option("--format", flags.format, formats)->type_name("FORMAT");
   verb.add_option("--columns", flags.columns, "these fields only, in this order")->type_name("A,B")->delimiter(',');
-  verb.add_option("--ts-fmt", flags.ts_fmt, "clocks as epoch (plain numbers), local, utc, or in a zone such as Europe/Berlin")
-      ->type_name("FMT")
-      ->capture_default_str();
+  add_time_flag(verb, flags.ts_fmt);
   verb.add_flag("--no-header", flags.no_header, "no first line of names (csv, text)");
   verb.add_flag("--seq", flags.seq, "the record's number first, as \"seq\" (csv, jsonl, text)");
   verb.add_flag("--unsigned-text", flags.unsigned_text, "jsonl: integers beyond 2^53 as strings");

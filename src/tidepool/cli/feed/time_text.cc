@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
@@ -166,6 +167,12 @@ uint64_t TimeFormat::parse_time(const std::string& text, const feed::Clock& cloc
   const auto ns = civil->offset_minutes || utc ? feed::utc_ns(*civil) : local_ns(*civil);
   if (!ns) throw refuse("it is before 1970 or after 2554");
   return in_unit(*ns);
+}
+
+void add_time_flag(CLI::App& verb, std::string& format) {
+  verb.add_option("--ts-fmt", format, "clocks as epoch (plain numbers), local, utc, or in a zone such as Europe/Berlin")
+      ->type_name("FMT")
+      ->capture_default_str();
 }
 
 uint64_t parse_duration_ns(const std::string& text, const std::string& what) {

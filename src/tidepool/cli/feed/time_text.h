@@ -7,6 +7,10 @@
 
 #include "tidepool/feed/schema.h"
 
+namespace CLI {
+class App;
+}
+
 namespace tidepool::cli {
 
 // --ts-fmt: epoch (the plain number), local, utc, or a zone of the time zone database ("Europe/Berlin"). Sets the process's time
@@ -30,6 +34,9 @@ class TimeFormat {
   enum class Kind : uint8_t { kEpoch, kLocal, kUtc, kZone };
   Kind kind_ = Kind::kEpoch;
 };
+
+// --ts-fmt, kept in `format` for TimeFormat::parse().
+void add_time_flag(CLI::App& verb, std::string& format);
 
 // "250ms", "5m", "2h", "1d", "90s", "1.5h", and bare seconds. Throws UsageError naming `what`.
 uint64_t parse_duration_ns(const std::string& text, const std::string& what);

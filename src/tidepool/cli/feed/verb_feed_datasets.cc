@@ -12,7 +12,7 @@
 #include "tidepool/cli/feed/describe.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
-#include "tidepool/cli/feed/zone_text.h"
+#include "tidepool/cli/feed/time_text.h"
 #include "tidepool/cli/text.h"
 
 namespace tidepool::cli {
@@ -63,12 +63,14 @@ std::vector<feed::Split> folds_of(const DatasetsArgs& args, const std::optional<
   return {};
 }
 
-std::string span_text(const feed::Interval& interval, const TimeText& time) {
-  return fmt::format("{} to {}  ({})", time.of_ns(interval.from), time.of_ns(interval.to), format_ns(interval.duration()));
+constexpr feed::Clock kWall{.domain = feed::ClockDomain::kWall};
+
+std::string span_text(const feed::Interval& interval, const TimeFormat& time) {
+  return fmt::format("{} to {}  ({})", time.text(interval.from, kWall), time.text(interval.to, kWall), format_ns(interval.duration()));
 }
 
 void print_dataset(std::FILE* out, const DatasetManifest& manifest, const feed::Dataset& dataset, size_t show_top,
-                   const TimeText& time) {
+                   const TimeFormat& time) {
   for (const feed::DatasetFeed& feed : dataset.feeds) {
     fmt::print(out, "{}: {}\n", feed.ref.text(), format_count(feed.usable.size(), "span"));
     for (const std::string& remark : feed.remarks) fmt::print(out, "  {}\n", remark);
@@ -127,7 +129,7 @@ Exit run_verify(const Context& context, const std::string& path) {
 Exit run_datasets(const Context& context, const DatasetsArgs& args) {
   if (!args.verify.empty()) return run_verify(context, args.verify);
   if (args.feeds.empty()) throw UsageError("which feeds? Name them, or --verify a manifest");
-  const TimeText time(args.time);
+  const TimeFormat time = TimeFormat::parse(args.time);
   DatasetManifest manifest;
   manifest.sources = sources_of(args);
   manifest.status_filter = args.status;

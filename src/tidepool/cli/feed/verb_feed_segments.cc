@@ -9,7 +9,7 @@
 #include "tidepool/cli/feed/describe.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
-#include "tidepool/cli/feed/zone_text.h"
+#include "tidepool/cli/feed/time_text.h"
 #include "tidepool/feed/segments.h"
 #include "tidepool/feed/values.h"
 
@@ -65,29 +65,29 @@ ordered_json range_json(const std::optional<feed::SuggestedRange>& range, const 
 }
 
 void print_segments(std::FILE* out, const std::vector<feed::Segment>& segments, const feed::Schema& schema, size_t clock,
-                    const TimeText& time) {
+                    const TimeFormat& time) {
   for (const feed::Segment& segment : segments) {
     const feed::ClockBounds& bounds = segment.clocks[clock];
     const std::string end = segment.end_seq == feed::kUnknownCount ? "?" : std::to_string(segment.end_seq);
     fmt::print(out, "{:>6}  {:<13} records {} to {}", segment.id == 0 ? "-" : std::to_string(segment.id),
                feed::segment_status_name(segment.status), segment.first_seq, end);
     if (bounds.min <= bounds.max) {
-      fmt::print(out, "  {} {} to {}", schema.clock_name(clock), time.of_clock(bounds.min, schema.clock(clock)),
-                 time.of_clock(bounds.max, schema.clock(clock)));
+      fmt::print(out, "  {} {} to {}", schema.clock_name(clock), time.text(bounds.min, schema.clock(clock)),
+                 time.text(bounds.max, schema.clock(clock)));
     }
     fmt::print(out, "{}{}\n", segment.clipped ? "  (held more once)" : "", segment.reason.empty() ? "" : "  " + segment.reason);
   }
 }
 
 void print_range(std::FILE* out, const std::optional<feed::SuggestedRange>& range, const feed::Schema& schema, size_t clock,
-                 const TimeText& time) {
+                 const TimeFormat& time) {
   if (!range) {
     fmt::print(out, "no usable segment\n");
     return;
   }
   const auto text = [&](const feed::Interval& interval) {
-    return fmt::format("{} to {}", time.of_clock(interval.from, schema.clock(clock)),
-                       time.of_clock(interval.to, schema.clock(clock)));
+    return fmt::format("{} to {}", time.text(interval.from, schema.clock(clock)),
+                       time.text(interval.to, schema.clock(clock)));
   };
   fmt::print(out, "suggested range of {}: {}\n", schema.clock_name(clock), text(range->whole));
   for (const feed::Interval& gap : range->gaps) fmt::print(out, "  gap {}\n", text(gap));
@@ -96,7 +96,7 @@ void print_range(std::FILE* out, const std::optional<feed::SuggestedRange>& rang
 
 Exit run_segments(const Context& context, const SegmentsArgs& args) {
   const feed::SegmentFilter filter = feed::segment_filter_named(args.status);
-  const TimeText time(args.time);
+  const TimeFormat time = TimeFormat::parse(args.time);
   feed::FeedReader reader = feed::FeedReader::open(args.target.base, args.target.name);
   const feed::Schema& schema = reader.feed().schema;
   const size_t clock = args.clock.empty() ? 0 : schema.clock_named(args.clock);
