@@ -464,6 +464,18 @@ void FeedCheck::sequence(const FeedRegistry& lists) {
   }
 }
 
+// A writer makes its next chunk ready ahead, without an entry: what it left when it was killed holds nothing and harms nobody.
+bool FeedCheck::only_prepared(const std::string& path, uint64_t ordinal) {
+  if (!path.ends_with(".data")) return false;
+  try {
+    const DiskChunk disk = examine_chunk(File::open(files_, path, O_RDONLY), false);
+    return disk.header.feed_id == feed_.id && disk.header.ordinal == ordinal && !disk.activation && !disk.footer &&
+           disk.verified_end == 0;
+  } catch (const FeedError&) {
+    return false;
+  }
+}
+
 void FeedCheck::strays(const FeedRegistry& lists) {
   const char* const known[] = {kSchemaName,        kDefinitionName,    kFeedRegistryName, kWriterLockName,  kAppendLockName,
                                kPersisterLockName, kRetentionLockName, kPinsName,         "retention.state"};
@@ -471,7 +483,9 @@ void FeedCheck::strays(const FeedRegistry& lists) {
     const std::string path = concat(feed_.directory, "/", name);
     if (const auto ordinal = ordinal_of(name)) {
       const ChunkInfo* info = lists.chunk(*ordinal);
-      if (info == nullptr) {
+      if (info == nullptr && only_prepared(path, *ordinal)) {
+        tell(Severity::kNote, "chunk-prepared", path, "a writer that begins it", "made ready, and never begun").ordinal = *ordinal;
+      } else if (info == nullptr) {
         tell(Severity::kRepairable, name.ends_with(".idx") ? "orphan-index" : "orphan-chunk", path, "an entry of the registry",
              "none")
             .ordinal = *ordinal;

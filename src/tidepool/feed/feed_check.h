@@ -36,6 +36,7 @@ class FeedCheck {
   void chunks(const FeedRegistry& lists);
   void chunk(const ChunkInfo& info);
   void sequence(const FeedRegistry& lists);
+  bool only_prepared(const std::string& path, uint64_t ordinal);
   void strays(const FeedRegistry& lists);
 
  private:
