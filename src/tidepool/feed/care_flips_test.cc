@@ -16,7 +16,7 @@ namespace {
 
 using test::row_of;
 
-constexpr uint64_t kRows = 150;  // two chunks of 128 and 22
+constexpr uint64_t kFlipRows = 150;  // two chunks of 128 and 22
 
 class CareFlips : public test::FeedTest {
  protected:
@@ -24,7 +24,7 @@ class CareFlips : public test::FeedTest {
     auto small = options(Storage::kTiered);
     small.chunk_bytes = 4096;
     auto writer = FeedWriter::create(base(), "trades", test::row_schema(), small);
-    append(writer, 0, kRows);
+    append(writer, 0, kFlipRows);
     writer.close();
     directory = base() + "/feeds/trades";
     for (const std::string& path : files()) whole[path] = shm::test::read_file(path);
@@ -64,7 +64,7 @@ class CareFlips : public test::FeedTest {
       ASSERT_FALSE(finding.expected.empty()) << what << ": " << text_of(finding);
       ASSERT_FALSE(finding.found.empty()) << what << ": " << text_of(finding);
       ASSERT_LE(finding.first_seq, finding.end_seq) << what;
-      ASSERT_LE(finding.end_seq, kRows) << what;
+      ASSERT_LE(finding.end_seq, kFlipRows) << what;
       named |= finding.path == path;
     }
     ASSERT_TRUE(named) << what << ": another file than the damaged one is named";
@@ -97,7 +97,7 @@ class CareFlips : public test::FeedTest {
         ASSERT_EQ(std::memcmp(item.bytes.data(), &expected, sizeof expected), 0) << what;
         next = item.seq + 1;
       }
-      ASSERT_EQ(next, kRows) << what;
+      ASSERT_EQ(next, kFlipRows) << what;
     } catch (const FeedError& error) {
       ASSERT_EQ(error.fault(), Fault::kUnsupportedVersion) << what << ": " << error.what();
     }
@@ -184,7 +184,7 @@ TEST_F(CareFlips, AFailingDiskStopsARepairAndTheNextOneFinishes) {  // F-134, X-
       ASSERT_FALSE(report.failed()) << what;
       ASSERT_TRUE(report.left.sound()) << what;
       auto reader = read({.from = At::oldest(), .stop_when_inactive = true});
-      expect_rows(reader, 0, kRows);
+      expect_rows(reader, 0, kFlipRows);
       ASSERT_EQ(reader.next().kind, Item::Kind::kEnded) << what;
     }
   }

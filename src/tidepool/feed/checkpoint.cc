@@ -10,7 +10,7 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr uint64_t kMagic = 0x31504B4843465054;  // "TPFCHKP1"
+constexpr uint64_t kCheckpointMagic = 0x31504B4843465054;  // "TPFCHKP1"
 
 std::string directory_of(const std::string& given) {
   if (!given.empty()) return given;
@@ -38,7 +38,7 @@ std::optional<Checkpoint> read(Files& files, const std::string& path) {
 std::array<std::byte, Checkpoint::kBytes> Checkpoint::encode() const {
   std::array<std::byte, kBytes> bytes{};
   std::byte* at = bytes.data();
-  store(at, kMagic);
+  store(at, kCheckpointMagic);
   store(at + 8, kMajor);
   store(at + 16, base_id);
   store(at + 32, feed_id);
@@ -54,7 +54,7 @@ std::array<std::byte, Checkpoint::kBytes> Checkpoint::encode() const {
 std::optional<Checkpoint> Checkpoint::decode(Bytes bytes) noexcept {
   if (bytes.size() < kBytes) return std::nullopt;
   const std::byte* at = bytes.data();
-  if (tidepool::load<uint64_t>(at) != kMagic || tidepool::load<uint16_t>(at + 8) != kMajor) return std::nullopt;
+  if (tidepool::load<uint64_t>(at) != kCheckpointMagic || tidepool::load<uint16_t>(at + 8) != kMajor) return std::nullopt;
   if (crc32c(bytes.first(kBytes - 4)) != tidepool::load<uint32_t>(at + kBytes - 4)) return std::nullopt;
   Checkpoint checkpoint;
   checkpoint.base_id = tidepool::load<Id>(at + 16);

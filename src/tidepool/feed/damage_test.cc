@@ -14,7 +14,7 @@ namespace {
 
 using test::row_of;
 
-constexpr uint64_t kRows = 100;
+constexpr uint64_t kDamageRows = 100;
 
 class Damage : public test::FeedTest {
  protected:
@@ -22,7 +22,7 @@ class Damage : public test::FeedTest {
     auto small = options(Storage::kTiered);
     small.chunk_bytes = 4096;
     auto writer = FeedWriter::create(base(), "trades", test::row_schema(), small);
-    append(writer, 0, kRows);
+    append(writer, 0, kDamageRows);
     writer.close();
     directory = base() + "/feeds/trades";
   }
@@ -47,13 +47,13 @@ class Damage : public test::FeedTest {
         } else if (item.kind == Item::Kind::kGap) {
           ASSERT_EQ(item.gap.from, next) << what;
           ASSERT_GT(item.gap.to, next) << what;
-          ASSERT_LE(item.gap.to, kRows) << what;
+          ASSERT_LE(item.gap.to, kDamageRows) << what;
           next = item.gap.to;
           told = true;
         } else {
           ASSERT_TRUE(item.kind == Item::Kind::kEnded || item.kind == Item::Kind::kDeleted) << what;
           if (item.kind == Item::Kind::kDeleted) told = true;
-          ASSERT_TRUE(next == kRows || told) << what << ": ends silently at " << next;
+          ASSERT_TRUE(next == kDamageRows || told) << what << ": ends silently at " << next;
           return;
         }
       }
@@ -137,27 +137,27 @@ TEST_F(Damage, ADamagedBlockCostsItsRowsAndNoOthers) {  // X-9, F-104, F-135
 
 TEST_F(Damage, AMissingChunkIsAGapAndALostIndexNothing) {  // X-23, F-34, F-104
   auto writer = FeedWriter::open(base(), "trades");
-  append(writer, kRows, kRows + 50);
+  append(writer, kDamageRows, kDamageRows + 50);
   writer.close();
   for (const std::string& name : names_in(directory)) {
     if (name.ends_with(".idx")) std::filesystem::remove(directory + "/" + name);
   }
   auto reader = read({.from = At::oldest()});
-  expect_rows(reader, 0, kRows + 50);
+  expect_rows(reader, 0, kDamageRows + 50);
   std::filesystem::remove(directory + "/" + chunk_name(1));
   auto other = read({.from = At::oldest()});
   const Item gap = other.next();
   ASSERT_EQ(gap.kind, Item::Kind::kGap);
   EXPECT_EQ(gap.gap.cause, GapCause::kMissing);
-  EXPECT_EQ(gap.gap.to, kRows);
-  expect_rows(other, kRows, kRows + 50);
+  EXPECT_EQ(gap.gap.to, kDamageRows);
+  expect_rows(other, kDamageRows, kDamageRows + 50);
 }
 
 TEST_F(Damage, ALostSchemaFileIsReadFromAChunk) {  // F-17
   std::filesystem::remove(directory + "/schema.bin");
   auto reader = read({.from = At::oldest()});
   EXPECT_EQ(reader.feed().schema, test::row_schema());
-  expect_rows(reader, 0, kRows);
+  expect_rows(reader, 0, kDamageRows);
 }
 
 TEST_F(Damage, NewerFormatsAreRefusedByName) {

@@ -15,7 +15,7 @@ constexpr size_t kHeaderBytes = 128;
 constexpr size_t kEntryBytes = 128;
 constexpr uint64_t kFeedsMax = 16'383;
 constexpr uint64_t kChunksMax = 1'048'576;
-constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr size_t kDeepwaterReadBytes = size_t{1} << 20;
 
 std::vector<std::byte> read_part(const UserFile& file, uint64_t offset, uint64_t bytes) {
   std::vector<std::byte> out(static_cast<size_t>(offset >= file.size() ? 0 : std::min(bytes, file.size() - offset)));
@@ -86,7 +86,7 @@ class Msgpack {
   size_t at_ = 0;
 };
 
-constexpr std::string_view kTypes[] = {"_",     "char",   "bool",    "int8",  "uint8",  "int16",   "uint16", "float16",
+constexpr std::string_view kDeepwaterTypes[] = {"_",     "char",   "bool",    "int8",  "uint8",  "int16",   "uint16", "float16",
                                        "int32", "uint32", "float32", "int64", "uint64", "float64", "bytes"};
 constexpr uint64_t kTypeBytes[] = {1, 1, 1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 1};
 
@@ -112,16 +112,16 @@ Schema read_schema(const std::string& path) {
     if (in.array() != 4) corrupt("a field has four parts");
     const std::string name = in.text();
     const uint64_t type = in.number(), offset = in.number(), size = in.number();
-    if (type >= std::size(kTypes)) corrupt("field '", printable(name), "' is of the unknown type ", type);
+    if (type >= std::size(kDeepwaterTypes)) corrupt("field '", printable(name), "' is of the unknown type ", type);
     if (offset < at || offset > record_bytes || size > record_bytes - offset || size == 0 || size % kTypeBytes[type] != 0) {
       corrupt("field '", printable(name), "' lies at ", offset, " with ", size, " bytes, which it cannot");
     }
     pad_to(offset);
     const uint64_t elements = size / kTypeBytes[type];
     const bool counted = type == 0 || type == 14;
-    fields.push_back({name.empty() ? concat("_pad", at) : name, counted         ? concat(kTypes[type], size)
-                                                                : elements == 1 ? std::string(kTypes[type])
-                                                                                : concat(kTypes[type], "[", elements, "]")});
+    fields.push_back({name.empty() ? concat("_pad", at) : name, counted         ? concat(kDeepwaterTypes[type], size)
+                                                                : elements == 1 ? std::string(kDeepwaterTypes[type])
+                                                                                : concat(kDeepwaterTypes[type], "[", elements, "]")});
     at = offset + size;
   }
   pad_to(record_bytes);
@@ -132,13 +132,13 @@ Schema read_schema(const std::string& path) {
 
 // ---- registries -------------------------------------------------------------------------------------------------------------
 
-struct GlobalEntry {
+struct DeepwaterEntry {
   std::string name;
   uint32_t chunk_bytes = 0, retention_hours = 0;
   uint16_t flags = 0, clock_level = 0;
 };
 
-std::vector<GlobalEntry> read_global(const std::string& base) {
+std::vector<DeepwaterEntry> read_global(const std::string& base) {
   const std::string path = base + "/registry/global_registry.bin";
   if (!std::filesystem::exists(path))
     throw FeedError(Fault::kBaseNotFound, "there is no ", path, ": is that the directory of a Deepwater base?");
@@ -148,7 +148,7 @@ std::vector<GlobalEntry> read_global(const std::string& base) {
   const uint64_t count = load<uint64_t>(bytes.data());
   if (count > (bytes.size() - kHeaderBytes) / kEntryBytes)
     throw FeedError(Fault::kCorrupt, path, ": it says ", count, " feeds and has no room for them");
-  std::vector<GlobalEntry> out;
+  std::vector<DeepwaterEntry> out;
   for (uint64_t i = 0; i < count; ++i) {
     const std::byte* at = bytes.data() + kHeaderBytes + i * kEntryBytes;
     const std::string_view name(reinterpret_cast<const char*>(at), 32);
@@ -236,7 +236,7 @@ class DeepwaterSource final : public RowSource {
     }
   }
   uint64_t without_zero_tail(uint64_t records) const {
-    const uint64_t at_once = std::max<uint64_t>(1, kReadBytes / record_bytes_);
+    const uint64_t at_once = std::max<uint64_t>(1, kDeepwaterReadBytes / record_bytes_);
     std::vector<std::byte> buffer;
     while (records > 0) {
       const uint64_t count = std::min(at_once, records);
@@ -262,16 +262,16 @@ class DeepwaterSource final : public RowSource {
 
 std::vector<std::string> deepwater_feeds(const std::string& base) {
   std::vector<std::string> out;
-  for (const GlobalEntry& entry : read_global(base)) out.push_back(entry.name);
+  for (const DeepwaterEntry& entry : read_global(base)) out.push_back(entry.name);
   return out;
 }
 
 DeepwaterFeed open_deepwater_feed(const std::string& base, const std::string& name) {
-  const std::vector<GlobalEntry> all = read_global(base);
-  const auto found = std::find_if(all.begin(), all.end(), [&](const GlobalEntry& entry) { return entry.name == name; });
+  const std::vector<DeepwaterEntry> all = read_global(base);
+  const auto found = std::find_if(all.begin(), all.end(), [&](const DeepwaterEntry& entry) { return entry.name == name; });
   if (found == all.end()) {
     std::string known;
-    for (const GlobalEntry& entry : all) known += concat(known.empty() ? "" : ", ", printable(entry.name, 32));
+    for (const DeepwaterEntry& entry : all) known += concat(known.empty() ? "" : ", ", printable(entry.name, 32));
     throw FeedError(Fault::kFeedNotFound, "the Deepwater base ", base, " has no feed ", printable(name, 32),
                     known.empty() ? "" : concat("; it has ", known));
   }

@@ -10,8 +10,8 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr size_t kIdentityBytes = 124;
-constexpr size_t kCountAt = 128;
+constexpr size_t kIndexIdentityBytes = 124;
+constexpr size_t kIndexCountAt = 128;
 
 std::vector<std::byte> encode_header(const ChunkHeader& header, uint64_t first_seq) {
   std::vector<std::byte> bytes(kIndexHeaderBytes);
@@ -27,7 +27,7 @@ std::vector<std::byte> encode_header(const ChunkHeader& header, uint64_t first_s
   store(at + 64, first_seq);
   store(at + 72, header.created_wall_ns);
   store(at + 80, static_cast<uint64_t>(header.layout == Layout::kRows ? rows_per_index_entry(header) : 1));
-  store(at + kIdentityBytes, crc32c(Bytes(bytes).first(kIdentityBytes)));
+  store(at + kIndexIdentityBytes, crc32c(Bytes(bytes).first(kIndexIdentityBytes)));
   return bytes;
 }
 
@@ -152,7 +152,7 @@ ChunkSummary IndexBuilder::summary() const {
 
 std::vector<std::byte> encode_index(const ChunkHeader& header, uint64_t first_seq, const std::vector<IndexEntry>& entries) {
   std::vector<std::byte> bytes = encode_header(header, first_seq);
-  store(bytes.data() + kCountAt, static_cast<uint64_t>(entries.size()));
+  store(bytes.data() + kIndexCountAt, static_cast<uint64_t>(entries.size()));
   bytes.resize(kIndexHeaderBytes + entries.size() * kIndexEntryBytes);
   for (size_t i = 0; i < entries.size(); ++i) encode_entry(entries[i], bytes.data() + kIndexHeaderBytes + i * kIndexEntryBytes);
   return bytes;
@@ -162,9 +162,9 @@ std::optional<std::vector<IndexEntry>> decode_index(Bytes file, const ChunkHeade
   if (file.size() < kIndexHeaderBytes) return std::nullopt;
   const auto expected = encode_header(header, first_seq);
   if (std::memcmp(file.data(), expected.data(), 8) != 0 || load<uint16_t>(file.data() + 8) != kMajor) return std::nullopt;
-  if (crc32c(file.first(kIdentityBytes)) != load<uint32_t>(file.data() + kIdentityBytes)) return std::nullopt;
-  if (std::memcmp(file.data() + 12, expected.data() + 12, kIdentityBytes - 12) != 0) return std::nullopt;
-  const uint64_t count = std::min<uint64_t>(load<uint64_t>(file.data() + kCountAt), (file.size() - kIndexHeaderBytes) / kIndexEntryBytes);
+  if (crc32c(file.first(kIndexIdentityBytes)) != load<uint32_t>(file.data() + kIndexIdentityBytes)) return std::nullopt;
+  if (std::memcmp(file.data() + 12, expected.data() + 12, kIndexIdentityBytes - 12) != 0) return std::nullopt;
+  const uint64_t count = std::min<uint64_t>(load<uint64_t>(file.data() + kIndexCountAt), (file.size() - kIndexHeaderBytes) / kIndexEntryBytes);
   std::vector<IndexEntry> entries;
   uint64_t seq = first_seq;
   uint64_t offset = 0;
@@ -210,7 +210,7 @@ void LiveIndex::add(const IndexBuilder& builder) {
   for (size_t i = written_; i < complete; ++i) encode_entry(builder.entries()[i], bytes.data() + (i - written_) * kIndexEntryBytes);
   file_.write(bytes, kIndexHeaderBytes + written_ * kIndexEntryBytes);
   written_ = complete;
-  shm::PublishedWord(page_.data() + kCountAt).publish(complete);
+  shm::PublishedWord(page_.data() + kIndexCountAt).publish(complete);
 }
 
 }  // namespace tidepool::feed

@@ -9,7 +9,7 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr uint64_t kForever = ~uint64_t{0};
+constexpr uint64_t kNoEnd = ~uint64_t{0};
 constexpr uint64_t kTurnNs = 2 * kNsPerMs;  // for each feed, while all are silent
 
 // One record, kept readable by its hold.
@@ -43,10 +43,10 @@ class Feed {
   // All is given, its end too.
   bool over() const noexcept { return ended_ && buffer_.empty() && !event_; }
   bool out_of_patience() const noexcept {
-    return options_->patience_ns != kForever && silent_since_ns_ != 0 && monotonic_ns() - silent_since_ns_ >= options_->patience_ns;
+    return options_->patience_ns != kNoEnd && silent_since_ns_ != 0 && monotonic_ns() - silent_since_ns_ >= options_->patience_ns;
   }
   uint64_t patience_left_ns() const noexcept {
-    if (options_->patience_ns == kForever || silent_since_ns_ == 0) return options_->patience_ns;
+    if (options_->patience_ns == kNoEnd || silent_since_ns_ == 0) return options_->patience_ns;
     const uint64_t silent_ns = monotonic_ns() - silent_since_ns_;
     return options_->patience_ns - std::min(silent_ns, options_->patience_ns);
   }
@@ -161,7 +161,7 @@ class MergedReader::Impl {
   MergedItem next(uint64_t timeout_ns) {
     given_ = {};
     const uint64_t begin_ns = monotonic_ns();
-    const uint64_t deadline_ns = timeout_ns > kForever - begin_ns ? kForever : begin_ns + timeout_ns;
+    const uint64_t deadline_ns = timeout_ns > kNoEnd - begin_ns ? kNoEnd : begin_ns + timeout_ns;
     for (;;) {
       for (size_t i = 0; i < feeds_.size(); ++i) {
         Feed& feed = *feeds_[i];

@@ -14,7 +14,7 @@ namespace {
 
 using test::expect_fault;
 
-struct Tick {
+struct MergedTick {
   uint64_t time;
   uint64_t value;
 };
@@ -22,7 +22,7 @@ struct Tick {
 class Merge : public test::FeedTest {
  protected:
   FeedWriter make_ticks(const std::string& name, Clock clock = {}, Storage storage = Storage::kTiered) const {
-    return FeedWriter::create(base(), name, schema_of<Tick>({{"time", &Tick::time}, {"value", &Tick::value}}).set_clock(0, clock),
+    return FeedWriter::create(base(), name, schema_of<MergedTick>({{"time", &MergedTick::time}, {"value", &MergedTick::value}}).set_clock(0, clock),
                               options(storage));
   }
   FeedRef ref(const std::string& name) const { return {"", base(), name, {}}; }
@@ -40,7 +40,7 @@ class Merge : public test::FeedTest {
       if (next.item.is_record()) {
         seen.push_back({next.feed, next.time_ns, next.item.seq});
         if (next.item.kind == Item::Kind::kRow) {
-          EXPECT_EQ(next.item.row<Tick>().value, next.item.seq + 1000 * next.feed);
+          EXPECT_EQ(next.item.row<MergedTick>().value, next.item.seq + 1000 * next.feed);
         }
         continue;
       }
@@ -61,7 +61,7 @@ TEST_F(Merge, GivesAllRecordsInTheOrderOfTimeThenFeedThenNumber) {  // F-103
     uint64_t time = 1000;
     for (uint64_t seq = 0; seq < 5000; ++seq) {
       time += random() % 3;  // often equal, within a feed and across
-      ASSERT_TRUE(writer.append(Tick{time, seq + 1000 * feed}));
+      ASSERT_TRUE(writer.append(MergedTick{time, seq + 1000 * feed}));
       if (time >= 1500 && time < 4500) expected.push_back({feed, time, seq});
     }
   }
@@ -80,7 +80,7 @@ TEST_F(Merge, GivesAllRecordsInTheOrderOfTimeThenFeedThenNumber) {  // F-103
 TEST_F(Merge, MixesRowsAndFramesAndUnits) {  // F-103, F-15
   {
     auto rows = make_ticks("rows", {.unit = ClockUnit::kUs});
-    for (uint64_t seq = 0; seq < 10; ++seq) ASSERT_TRUE(rows.append(Tick{seq, seq}));
+    for (uint64_t seq = 0; seq < 10; ++seq) ASSERT_TRUE(rows.append(MergedTick{seq, seq}));
     auto frames = FeedWriter::create(base(), "frames", Schema::frames(), options(Storage::kTiered));
     for (uint64_t seq = 0; seq < 10; ++seq) {
       FrameMeta meta;
@@ -107,12 +107,12 @@ TEST_F(Merge, FollowsWritersAndWaitsForTheSlowest) {  // F-103, F-82
   auto a = make_ticks("a");
   auto b = make_ticks("b");
   auto merged = MergedReader::follow({ref("a"), ref("b")});
-  ASSERT_TRUE(a.append(Tick{10, 0}));
-  ASSERT_TRUE(a.append(Tick{20, 1}));
+  ASSERT_TRUE(a.append(MergedTick{10, 0}));
+  ASSERT_TRUE(a.append(MergedTick{20, 1}));
   EXPECT_EQ(merged.next().item.kind, Item::Kind::kIdle) << "b may still have an earlier one";
   std::thread later([&] {
-    EXPECT_TRUE(b.append(Tick{15, 1000}));
-    EXPECT_TRUE(b.append(Tick{25, 1001}));
+    EXPECT_TRUE(b.append(MergedTick{15, 1000}));
+    EXPECT_TRUE(b.append(MergedTick{25, 1001}));
   });
   std::vector<uint64_t> times;
   for (int i = 0; i < 3; ++i) {
@@ -131,13 +131,13 @@ TEST_F(Merge, LosesPatienceWithASilentFeedAndMarksWhatComesLate) {  // F-103
   MergeOptions options;
   options.patience_ns = kNsPerMs;
   auto merged = MergedReader::follow({ref("a"), ref("b")}, options);
-  ASSERT_TRUE(a.append(Tick{10, 0}));
-  ASSERT_TRUE(a.append(Tick{20, 1}));
+  ASSERT_TRUE(a.append(MergedTick{10, 0}));
+  ASSERT_TRUE(a.append(MergedTick{20, 1}));
   const MergedItem first = merged.next(30 * kNsPerSecond);
   ASSERT_TRUE(first.item.is_record());
   EXPECT_EQ(first.time_ns, 10u);
   EXPECT_EQ(merged.next(30 * kNsPerSecond).time_ns, 20u);
-  ASSERT_TRUE(b.append(Tick{15, 1000}));
+  ASSERT_TRUE(b.append(MergedTick{15, 1000}));
   const MergedItem late = merged.next(30 * kNsPerSecond);
   ASSERT_TRUE(late.item.is_record());
   EXPECT_EQ(late.feed, 1u);
@@ -150,7 +150,7 @@ TEST_F(Merge, ReordersWithinAWindowAndNoFurther) {  // F-103, X-11
   {
     auto writer = make_ticks("loose");
     uint64_t seq = 0;
-    for (const uint64_t time : {100u, 130u, 110u, 120u, 200u, 150u, 300u, 90u}) ASSERT_TRUE(writer.append(Tick{time, seq++}));
+    for (const uint64_t time : {100u, 130u, 110u, 120u, 200u, 150u, 300u, 90u}) ASSERT_TRUE(writer.append(MergedTick{time, seq++}));
   }
   MergeOptions options;
   options.reorder_ns = 40;
@@ -174,8 +174,8 @@ TEST_F(Merge, TellsTheGapsOfEachFeedInTheirPlace) {  // F-103, F-104, X-9
     auto whole = FeedWriter::open(base(), "whole");
     auto holed = make_ticks("holed");
     for (uint64_t seq = 0; seq < 6000; ++seq) {
-      ASSERT_TRUE(whole.append(Tick{seq, seq}));
-      ASSERT_TRUE(holed.append(Tick{seq, seq + 1000}));
+      ASSERT_TRUE(whole.append(MergedTick{seq, seq}));
+      ASSERT_TRUE(holed.append(MergedTick{seq, seq + 1000}));
     }
   }
   ASSERT_EQ(::unlink((base() + "/feeds/holed/" + chunk_name(2)).c_str()), 0);
@@ -198,7 +198,7 @@ TEST_F(Merge, HoldsTheDataOfADatasetWindow) {  // F-116, F-103
   for (const std::string name : {"a", "b"}) {
     auto writer = make_ticks(name);
     const uint64_t feed = name == "a" ? 0 : 1;
-    for (uint64_t seq = 0; seq < 300; ++seq) ASSERT_TRUE(writer.append(Tick{100 * feed + seq, seq + 1000 * feed}));
+    for (uint64_t seq = 0; seq < 300; ++seq) ASSERT_TRUE(writer.append(MergedTick{100 * feed + seq, seq + 1000 * feed}));
   }
   const auto dataset = find_dataset({ref("a"), ref("b")});
   ASSERT_EQ(dataset.windows, (std::vector<Interval>{{100, 300}}));

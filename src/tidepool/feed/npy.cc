@@ -10,7 +10,7 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr std::string_view kMagic("\x93NUMPY", 6);
+constexpr std::string_view kNpyMagic("\x93NUMPY", 6);
 constexpr size_t kCountDigits = 20;  // room for any count, so that a header's size is known before the count is
 constexpr uint32_t kElementBytesMax = kRecordBytesMax;
 
@@ -210,7 +210,7 @@ std::string quoted(const std::string& name) {
 // '{...}' of the header, and where the data begin.
 std::string_view dictionary_of(Bytes beginning, uint64_t file_bytes, const std::string& path, uint64_t& data_offset) {
   const std::string_view all(reinterpret_cast<const char*>(beginning.data()), beginning.size());
-  if (all.size() < 10 || !all.starts_with(kMagic)) throw FeedError(Fault::kCorrupt, path, ": not an .npy file");
+  if (all.size() < 10 || !all.starts_with(kNpyMagic)) throw FeedError(Fault::kCorrupt, path, ": not an .npy file");
   const int major = static_cast<uint8_t>(all[6]);
   if (major < 1 || major > 3) throw FeedError(Fault::kUnsupportedVersion, path, ": .npy format ", major, " is not known here");
   const size_t head = major == 1 ? 10 : 12;
@@ -308,7 +308,7 @@ std::string npy_header(const std::vector<Field>& fields, uint64_t count, bool pl
   const size_t head = wide || unicode ? 12 : 10;
   dictionary.append((64 - (head + dictionary.size() + 1) % 64) % 64, ' ');
   dictionary += '\n';
-  std::string out(kMagic);
+  std::string out(kNpyMagic);
   out += static_cast<char>(unicode ? 3 : wide ? 2 : 1);
   out += '\0';
   const auto length = static_cast<uint32_t>(dictionary.size());

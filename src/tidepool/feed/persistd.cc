@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kLockName = "persistd.lock";
 constexpr const char* kPageName = "persistd.bin";
-constexpr uint64_t kMagic = 0x3144535245505054;  // "TPPERSD1"
+constexpr uint64_t kPersistdMagic = 0x3144535245505054;  // "TPPERSD1"
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kHeartbeatAt = 128;
 constexpr size_t kFeedsAt = 192;
@@ -59,7 +59,7 @@ Persistd::Persistd(const std::string& base, const PersistdOptions& options)
   lock_ = lock_within(base, kLockName, options.text, 0, Fault::kBusy);
   std::vector<std::byte> bytes(kPageBytes);
   const ProcessId self = this_process();
-  store(bytes.data(), kMagic);
+  store(bytes.data(), kPersistdMagic);
   store(bytes.data() + 8, kMajor);
   store(bytes.data() + 16, registry_->id());
   store(bytes.data() + 32, this_boot_id());
@@ -212,7 +212,7 @@ std::optional<PersistdStatus> persistd_of(const std::string& base, Files& files)
   if (!is_held(base, kLockName)) return std::nullopt;
   const File file = File::open_if_there(files, concat(base, "/", kPageName), O_RDONLY);
   std::vector<std::byte> page(kPageBytes);
-  if (!file || file.read(page, 0).size() != kPageBytes || load<uint64_t>(page.data()) != kMagic) return std::nullopt;
+  if (!file || file.read(page, 0).size() != kPageBytes || load<uint64_t>(page.data()) != kPersistdMagic) return std::nullopt;
   if (crc32c(Bytes(page).first(124)) != load<uint32_t>(page.data() + 124) || load<Id>(page.data() + 32) != this_boot_id())
     return std::nullopt;
   return status_of(page.data());

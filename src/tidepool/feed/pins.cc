@@ -11,8 +11,8 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr uint64_t kMagic = 0x314E495046545450;  // "PTTFPIN1"
-constexpr size_t kNameAt = 96;
+constexpr uint64_t kPinMagic = 0x314E495046545450;  // "PTTFPIN1"
+constexpr size_t kPinNameAt = 96;
 constexpr size_t kWhyAt = 232;
 constexpr size_t kWhyBytesMax = 256;
 
@@ -22,7 +22,7 @@ std::string directory_of(const FeedInfo& feed) { return concat(feed.directory, "
 std::vector<std::byte> encode(const FeedInfo& feed, const Pin& pin) {
   std::vector<std::byte> bytes(Pin::kBytes);
   std::byte* at = bytes.data();
-  store(at, kMagic);
+  store(at, kPinMagic);
   store(at + 8, kMajor);
   store(at + 10, kMinor);
   store(at + 16, feed.base_id);
@@ -34,7 +34,7 @@ std::vector<std::byte> encode(const FeedInfo& feed, const Pin& pin) {
   store(at + 80, static_cast<uint32_t>(pin.broken ? 1 : 0));
   store(at + 84, static_cast<uint16_t>(pin.name.size()));
   store(at + 86, static_cast<uint16_t>(std::min(pin.why.size(), kWhyBytesMax)));
-  std::memcpy(at + kNameAt, pin.name.data(), pin.name.size());
+  std::memcpy(at + kPinNameAt, pin.name.data(), pin.name.size());
   std::memcpy(at + kWhyAt, pin.why.data(), std::min(pin.why.size(), kWhyBytesMax));
   store(at + Pin::kBytes - 4, crc32c(Bytes(bytes).first(Pin::kBytes - 4)));
   return bytes;
@@ -42,13 +42,13 @@ std::vector<std::byte> encode(const FeedInfo& feed, const Pin& pin) {
 
 bool decode(Bytes bytes, const FeedInfo& feed, Pin& pin) {
   const std::byte* at = bytes.data();
-  if (bytes.size() != Pin::kBytes || load<uint64_t>(at) != kMagic || load<uint16_t>(at + 8) != kMajor) return false;
+  if (bytes.size() != Pin::kBytes || load<uint64_t>(at) != kPinMagic || load<uint16_t>(at + 8) != kMajor) return false;
   if (crc32c(bytes.first(Pin::kBytes - 4)) != load<uint32_t>(at + Pin::kBytes - 4)) return false;
   if (load<Id>(at + 32) != feed.id) return false;
   const auto name_bytes = load<uint16_t>(at + 84);
   const auto why_bytes = load<uint16_t>(at + 86);
   if (name_bytes > 128 || why_bytes > kWhyBytesMax) return false;
-  pin.name.assign(reinterpret_cast<const char*>(at + kNameAt), name_bytes);
+  pin.name.assign(reinterpret_cast<const char*>(at + kPinNameAt), name_bytes);
   if (!is_feed_name(pin.name)) return false;
   pin.why.assign(reinterpret_cast<const char*>(at + kWhyAt), why_bytes);
   pin.seq = load<uint64_t>(at + 48);

@@ -16,17 +16,12 @@
 namespace tidepool::feed {
 namespace {
 
-bool exists(const std::string& path) {
-  struct stat found{};
-  return ::lstat(path.c_str(), &found) == 0;
-}
-
 class BaseRepair {
  public:
   BaseRepair(const std::string& base, RepairSteps& steps) : base_(base), steps_(steps), files_(steps.files()) {}
 
   void run() {
-    if (!exists(concat(base_, "/", kRegistryName)) && names_in(feeds_directory(base_)).empty()) {
+    if (!path_exists(concat(base_, "/", kRegistryName)) && names_in(feeds_directory(base_)).empty()) {
       throw FeedError(Fault::kBaseNotFound, "there is neither registry.bin nor a feed in ", base_,
                       ": is that the directory that the feeds were created in?");
     }
@@ -34,7 +29,7 @@ class BaseRepair {
     if (!steps_.dry()) lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
     registry();
     if (!wanted_alone().empty() && lists_.feeds.find(wanted_alone()) == lists_.feeds.end() &&
-        !exists(concat(feeds_directory(base_), "/", wanted_alone()))) {
+        !path_exists(concat(feeds_directory(base_), "/", wanted_alone()))) {
       throw FeedError(Fault::kFeedNotFound, "there is no feed ", wanted_alone(), " in ", base_);
     }
     directories();
@@ -188,7 +183,7 @@ class BaseRepair {
             const shm::FileLock lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
             shm::FileLock writer;
             shm::FileLock persister;
-            if (exists(feed.directory)) {
+            if (path_exists(feed.directory)) {
               writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
               persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
             }
@@ -200,7 +195,7 @@ class BaseRepair {
       if (has_owner(feed)) throw FeedError(Fault::kWriterBusy, "somebody writes it");
       return repair_one(feed, steps_);
     }
-    if (!exists(feed.directory)) return;  // verify says so: there is nothing to make it from
+    if (!path_exists(feed.directory)) return;  // verify says so: there is nothing to make it from
     const shm::FileLock writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
     const shm::FileLock persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
     const shm::FileLock retention = lock_within(feed.directory, kRetentionLockName, "repair", kLockTimeoutNs, Fault::kBusy);

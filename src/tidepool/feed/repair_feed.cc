@@ -17,11 +17,6 @@
 namespace tidepool::feed {
 namespace {
 
-bool exists(const std::string& path) {
-  struct stat found{};
-  return ::lstat(path.c_str(), &found) == 0;
-}
-
 class FeedRepair {
  public:
   FeedRepair(const FeedInfo& feed, RepairSteps& steps)
@@ -31,7 +26,7 @@ class FeedRepair {
         verify_{.progress = steps.options().progress, .files = steps.options().files} {}
 
   void run() {
-    if (!exists(feed_.directory)) return;
+    if (!path_exists(feed_.directory)) return;
     FeedCheck check(feed_, verify_, ignored_);
     schema(check);
     definition();
@@ -118,7 +113,7 @@ class FeedRepair {
       }
       steps_.step(action("rebuild-registry", at, concat(why, ": from what of it is right, and from chunks")), [&] {
         const shm::FileLock lock = lock_within(feed_.directory, kAppendLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
-        if (lost && exists(at)) copy_aside(at);
+        if (lost && path_exists(at)) copy_aside(at);
         replace_feed_registry(files_, feed_.directory, identity, plan.records, feed_.options.file_mode);
       });
     } else if (scan.mark != 0) {
@@ -171,7 +166,7 @@ class FeedRepair {
       if (info.state == ChunkState::kOpen || (info.state == ChunkState::kSealed && stored)) {
         found.push_back(action("finish-chunk", path(chunk_name(info.ordinal)),
                                "its writer has ended: kept as far as its commit word, or its checksums, say"));
-      } else if (info.state == ChunkState::kAbandoned && (exists(path(chunk_name(info.ordinal))))) {
+      } else if (info.state == ChunkState::kAbandoned && (path_exists(path(chunk_name(info.ordinal))))) {
         found.push_back(action("remove-chunk", path(chunk_name(info.ordinal)), "it never held a record"));
       }
     }
@@ -199,7 +194,7 @@ class FeedRepair {
       for (const std::string& name :
            names_in(feed_.directory)) {  // indexes whose chunk recovery has removed, or that never had one
         const auto ordinal = ordinal_of(name);
-        if (ordinal && name.ends_with(".idx") && !exists(path(chunk_name(*ordinal)))) unlink_file(files_, path(name));
+        if (ordinal && name.ends_with(".idx") && !path_exists(path(chunk_name(*ordinal)))) unlink_file(files_, path(name));
       }
       static_cast<void>(report);
     });
@@ -208,7 +203,7 @@ class FeedRepair {
   // The entry says so, and the file is still where readers would look: somebody died in between.
   void quarantined_left() {
     for (const ChunkInfo& info : std::vector<ChunkInfo>(lists().chunks())) {
-      if (info.state != ChunkState::kQuarantined || !exists(path(chunk_name(info.ordinal)))) continue;
+      if (info.state != ChunkState::kQuarantined || !path_exists(path(chunk_name(info.ordinal)))) continue;
       put_aside(info, "it was to be put aside before");
     }
   }

@@ -1,10 +1,20 @@
 #pragma once
 // How repair does and tells its steps, and the two halves of it. Private to feed/.
 
+#include <sys/stat.h>
+
+#include <string>
+
 #include "tidepool/feed/feed_check.h"
 #include "tidepool/feed/repair.h"
 
 namespace tidepool::feed {
+
+// A link counts as what it is.
+inline bool path_exists(const std::string& path) {
+  struct stat found{};
+  return ::lstat(path.c_str(), &found) == 0;
+}
 
 class RepairSteps {
  public:

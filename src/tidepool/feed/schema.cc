@@ -12,7 +12,7 @@
 namespace tidepool::feed {
 namespace {
 
-constexpr uint64_t kMagic = 0x314D454843535054;  // "TPSCHEM1"
+constexpr uint64_t kSchemaMagic = 0x314D454843535054;  // "TPSCHEM1"
 constexpr uint16_t kVersion = 1;
 constexpr size_t kHeadBytes = 80;
 constexpr size_t kFieldHeadBytes = 20;
@@ -384,7 +384,7 @@ uint64_t Schema::hash() const noexcept {
 
 std::vector<std::byte> Schema::encode() const {
   std::vector<std::byte> out;
-  put(out, kMagic);
+  put(out, kSchemaMagic);
   put(out, kVersion);
   put(out, static_cast<uint16_t>(fields_.size()));
   put(out, record_bytes_);
@@ -422,7 +422,7 @@ std::vector<std::byte> Schema::encode() const {
 Schema Schema::decode(Bytes block) {
   const auto corrupt = [](std::string_view what) -> FeedError { return FeedError(Fault::kCorrupt, "schema block: ", what); };
   if (block.size() < kHeadBytes + 4) throw corrupt("shorter than its head");
-  if (load<uint64_t>(block.data()) != kMagic) throw corrupt("no magic");
+  if (load<uint64_t>(block.data()) != kSchemaMagic) throw corrupt("no magic");
   if (load<uint16_t>(block.data() + 8) != kVersion) throw FeedError(Fault::kUnsupportedVersion, "schema block of version ", load<uint16_t>(block.data() + 8), ", this program knows 1");
   const auto bytes = load<uint32_t>(block.data() + 20);
   if (bytes < kHeadBytes + 4 || bytes > block.size()) throw corrupt("cut off");
