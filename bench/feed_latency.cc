@@ -18,11 +18,11 @@ using feed::FeedReader;
 using feed::FeedWriter;
 using feed::Item;
 
-constexpr int kBatch = 64;
+constexpr int kFeedBatch = 64;
 
-class End {
+class FeedEnd {
  public:
-  End(const FeedLab& lab, const char* out, const char* in)
+  FeedEnd(const FeedLab& lab, const char* out, const char* in)
       : writer_(FeedWriter::open(lab.base(), out)), reader_(FeedReader::open(lab.base(), in, {.stalled_after_ns = 60 * kNsPerSecond})) {}
   void send() {
     row_.time = ++row_.number;
@@ -54,7 +54,7 @@ void futex_wait(Line& line, uint64_t seen) {
 
 // The other process answers whatever comes. A task ends by a last round that the leader sends.
 void answer(const FeedLab& lab, FeedPage& page) {
-  End end(lab, "back", "there");  // its threads are started before this one is pinned
+  FeedEnd end(lab, "back", "there");  // its threads are started before this one is pinned
   const Pinned pinned(1);
   Tasks tasks(page);
   uint64_t pinged = 0;
@@ -94,8 +94,8 @@ double window(Other& other, Task task, uint64_t window_ns, Round&& round) {
   const uint64_t start = monotonic_ns();
   uint64_t rounds = 0, now = start;
   do {
-    for (int i = 0; i < kBatch; ++i) round();
-    rounds += kBatch;
+    for (int i = 0; i < kFeedBatch; ++i) round();
+    rounds += kFeedBatch;
     now = monotonic_ns();
   } while (now - start < window_ns);
   return static_cast<double>(now - start) / 2 / static_cast<double>(rounds);
@@ -112,7 +112,7 @@ std::vector<Result> measure_feed_latency(const FeedBenchOptions& options, const 
   for (const char* name : {"there", "back"}) feed::create_feed(lab.base(), name, feed_row_schema(), lab.feed_options(feed::Storage::kTiered));
   Other other([&](FeedPage& page) { answer(lab, page); });
   FeedPage& page = other.page();
-  End end(lab, "there", "back");
+  FeedEnd end(lab, "there", "back");
   const Pinned pinned(0);
   uint64_t pings = 0;
   const auto feed_round = [&](uint64_t wait_ns) {

@@ -66,6 +66,12 @@ class CareCrash : public test::FeedTest {
     std::filesystem::remove_all(root.path());
     std::filesystem::create_directory(root.path());
   }
+  void expect_sound(const std::string& where) const {
+    const VerifyReport report = verify_base(base());
+    std::string text;
+    for (const Finding& finding : report.findings) text += concat(text_of(finding), "\n");
+    ASSERT_TRUE(report.sound()) << where << "\n" << text;
+  }
   // Rows [first, end), but for one gap [from, to), each once and whole; nothing else.
   void expect_feed(uint64_t first, uint64_t end, uint64_t from = 0, uint64_t to = 0) const {
     auto reader = read({.from = At::oldest(), .stop_when_inactive = true});
@@ -130,7 +136,7 @@ TEST_P(PersisterCrash, AtEveryStepLosesNothing) {  // F-63, F-64, F-67, F-156, G
     }
     expect_feed(0, kRows);
     test::expect_python(base(), "trades", kRows, false);
-    ASSERT_TRUE(verify_base(base()).sound()) << where;
+    expect_sound(where);
     ASSERT_FALSE(HasFatalFailure()) << where;
   }
   EXPECT_GT(ended, 25u) << "so many steps there are at least";

@@ -211,9 +211,10 @@ class FeedRepair {
   void put_aside(const ChunkInfo& info, const std::string& why) {
     steps_.step(action("quarantine-chunk", info, why), [&] {
       if (info.state != ChunkState::kQuarantined) put(FeedEntry::kChunkQuarantined, info, "damaged");
+      // The index first: while the chunk is in its place, a next run knows that this one did not finish.
+      unlink_file(files_, path(index_name(info.ordinal)));
       quarantine_file(files_, feed_.directory, chunk_name(info.ordinal),
                       {.feed = feed_.name, .by = "repair", .why = why, .first_seq = info.first_seq, .end_seq = info.end_seq()});
-      unlink_file(files_, path(index_name(info.ordinal)));
     });
   }
 
