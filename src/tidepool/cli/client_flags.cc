@@ -14,6 +14,7 @@
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/toml_file.h"
 #include "tidepool/services/driver/config.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::cli {
 namespace {
@@ -94,14 +95,14 @@ class Section {
   }
   void endpoint(const std::string& plane, client::Endpoint& out) {
     if (const auto channel = text(plane + "_channel"); out.channel.empty()) out.channel = channel;
-    if (const auto id = number(plane + "_stream_id", 1, kMaxAeronStream); id && out.stream_id == 0) out.stream_id = static_cast<int32_t>(*id);
+    if (const auto id = number(plane + "_stream_id", 1, wire::kMaxAeronStreamId); id && out.stream_id == 0) out.stream_id = static_cast<int32_t>(*id);
   }
 
   // CFG-20: channel and id, both or neither; "" and 0 are none.
   void request(const std::string& plane, client::Endpoint& out) {
     const ConfigValue* const channel = find(plane + "_channel");
     out.channel = text(plane + "_channel");
-    out.stream_id = static_cast<int32_t>(number(plane + "_stream_id", 0, kMaxAeronStream).value_or(0));
+    out.stream_id = static_cast<int32_t>(number(plane + "_stream_id", 0, wire::kMaxAeronStreamId).value_or(0));
     if (out.channel.empty() == (out.stream_id == 0)) return;
     const ConfigValue* const given = out.channel.empty() ? find(plane + "_stream_id") : channel;
     throw Error(Code::kInvalidArgument, given->origin(), ": ", name_, ".", plane, "_",
@@ -216,17 +217,17 @@ void discovery_endpoints(Section& section, const ConfigValue& file, const client
     return !value || value->empty();
   };
   if (const auto channel = section.text("discovery_channel"); request.channel.empty()) request.channel = channel;
-  if (const auto id = section.number("discovery_stream_id", 0, kMaxAeronStream); id && request.stream_id == 0) {
+  if (const auto id = section.number("discovery_stream_id", 0, wire::kMaxAeronStreamId); id && request.stream_id == 0) {
     request.stream_id = *id == 0 ? client::kDiscoveryOff : static_cast<int32_t>(*id);
   }
   if (const auto channel = section.text("discovery_response_channel"); response.channel.empty()) response.channel = channel;
-  if (const auto id = section.number("discovery_response_stream_id", 0, kMaxAeronStream); id && response.stream_id == 0) {
+  if (const auto id = section.number("discovery_response_stream_id", 0, wire::kMaxAeronStreamId); id && response.stream_id == 0) {
     response.stream_id = static_cast<int32_t>(*id);
   }
   Section service(file, "discovery", kNoEnvironment);
   const auto spelled = [&](const char* name, const char* alias) { return service.find(name) != nullptr ? name : alias; };
   const std::string channel = service.text(spelled("request_channel", "channel"));
-  const auto id = service.number(spelled("request_stream_id", "stream_id"), 1, kMaxAeronStream);
+  const auto id = service.number(spelled("request_stream_id", "stream_id"), 1, wire::kMaxAeronStreamId);
   if (request.channel.empty() && silent("CLIENT_DISCOVERY_CHANNEL")) request.channel = channel;
   if (request.stream_id == 0 && id && silent("CLIENT_DISCOVERY_STREAM_ID")) request.stream_id = static_cast<int32_t>(*id);
 }
@@ -266,8 +267,8 @@ client::Endpoint parse_endpoint(const std::string& flag, const std::string& text
   const std::string digits = colon == std::string::npos ? text : text.substr(colon + 1);
   char* end = nullptr;
   const unsigned long long id = std::strtoull(digits.c_str(), &end, 10);
-  if (digits.empty() || !std::isdigit(static_cast<unsigned char>(digits[0])) || *end != '\0' || id == 0 || id > kMaxAeronStream) {
-    throw UsageError(concat(flag, " is '", printable(text, 128), "': expected an Aeron stream id from 1 to ", kMaxAeronStream,
+  if (digits.empty() || !std::isdigit(static_cast<unsigned char>(digits[0])) || *end != '\0' || id == 0 || id > wire::kMaxAeronStreamId) {
+    throw UsageError(concat(flag, " is '", printable(text, 128), "': expected an Aeron stream id from 1 to ", wire::kMaxAeronStreamId,
                             ", or CHANNEL:ID such as aeron:ipc:31001"));
   }
   return {colon == std::string::npos ? channel : text.substr(0, colon), static_cast<int32_t>(id)};

@@ -16,7 +16,6 @@ class App;
 
 namespace tidepool::cli {
 
-inline constexpr uint64_t kMaxAeronStream = INT32_MAX;  // stream ids are positive here
 
 // Where the media driver is and which channel and Aeron stream each plane has. Empty and 0: not given.
 struct PlaneFlags {

@@ -15,6 +15,7 @@
 #include "tidepool/services/discovery/config.h"
 #include "tidepool/services/supervisor/config.h"
 #include "tidepool/transport/channel_uri.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::cli {
 namespace {
@@ -128,19 +129,19 @@ const std::vector<KeyRule>& client_rules() {
   static const std::vector<KeyRule> kRules = {
       {"aeron_dir", Kind::kText, 0, 0, "AERON_DIR, then Aeron's default"},
       {"control_channel", Kind::kChannel, 0, 0, "aeron:ipc?term-length=4m"},
-      {"control_stream_id", Kind::kNumber, 1, kMaxAeronStream, "1000"},
+      {"control_stream_id", Kind::kNumber, 1, wire::kMaxAeronStreamId, "1000"},
       {"announce_channel", Kind::kChannel, 0, 0, "control's"},
-      {"announce_stream_id", Kind::kNumber, 1, kMaxAeronStream, "control's"},
+      {"announce_stream_id", Kind::kNumber, 1, wire::kMaxAeronStreamId, "control's"},
       {"descriptor_channel", Kind::kChannel, 0, 0, "control's"},
-      {"descriptor_stream_id", Kind::kNumber, 1, kMaxAeronStream, "1100"},
+      {"descriptor_stream_id", Kind::kNumber, 1, wire::kMaxAeronStreamId, "1100"},
       {"qos_channel", Kind::kChannel, 0, 0, "control's"},
-      {"qos_stream_id", Kind::kNumber, 1, kMaxAeronStream, "1200"},
+      {"qos_stream_id", Kind::kNumber, 1, wire::kMaxAeronStreamId, "1200"},
       {"metadata_channel", Kind::kChannel, 0, 0, "control's"},
-      {"metadata_stream_id", Kind::kNumber, 1, kMaxAeronStream, "1300"},
+      {"metadata_stream_id", Kind::kNumber, 1, wire::kMaxAeronStreamId, "1300"},
       {"discovery_channel", Kind::kChannel, 0, 0, ""},
-      {"discovery_stream_id", Kind::kNumber, 0, kMaxAeronStream, "0"},
+      {"discovery_stream_id", Kind::kNumber, 0, wire::kMaxAeronStreamId, "0"},
       {"discovery_response_channel", Kind::kChannel, 0, 0, ""},
-      {"discovery_response_stream_id", Kind::kNumber, 0, kMaxAeronStream, "0"},
+      {"discovery_response_stream_id", Kind::kNumber, 0, wire::kMaxAeronStreamId, "0"},
       {"attach_timeout_ms", Kind::kNumber, 1, kMaxU32, "5000"},
       {"attach_retry_interval_ms", Kind::kNumber, 1, kMaxU32, "1000"},
       {"keepalive_interval_ms", Kind::kNumber, 1, kMaxU32, "1000"},
@@ -204,9 +205,9 @@ const std::vector<KeyRule>& consumer_rules() {
       {"qos_interval_ms", Kind::kNumber, 1, kMaxU32, "1000"},
       {"announce_freshness_ms", Kind::kNumber, 1, kMaxU32, "3000"},
       {"requested_descriptor_channel", Kind::kChannel, 0, 0, ""},
-      {"requested_descriptor_stream_id", Kind::kNumber, 0, kMaxAeronStream, "0"},
+      {"requested_descriptor_stream_id", Kind::kNumber, 0, wire::kMaxAeronStreamId, "0"},
       {"requested_control_channel", Kind::kChannel, 0, 0, ""},
-      {"requested_control_stream_id", Kind::kNumber, 0, kMaxAeronStream, "0"},
+      {"requested_control_stream_id", Kind::kNumber, 0, wire::kMaxAeronStreamId, "0"},
       {"mlock", Kind::kFlag, 0, 0, "false"},
   };
   return kRules;

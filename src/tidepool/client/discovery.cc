@@ -13,17 +13,17 @@
 #include "tidepool/control/dispatch.h"
 #include "tidepool/control/sender.h"
 #include "tidepool/transport/connection.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::client {
 namespace {
 
 constexpr int kFragmentsPerPoll = 10;
-constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;
 
 // DS-35, and what no publication could be made for: the control endpoint is a stranger's text.
 bool usable(const wire::DiscoveryResult& result) {
   return result.driver_control_channel.starts_with("aeron:") && result.driver_control_channel.size() <= 1024 &&
-         result.driver_control_stream_id != 0 && result.driver_control_stream_id <= kMaxAeronStreamId &&
+         result.driver_control_stream_id != 0 && result.driver_control_stream_id <= wire::kMaxAeronStreamId &&
          result.header_slot_bytes == wire::kSlotBytes && result.max_dims == 8 && !result.header_region_uri.empty() &&
          !result.pools.empty() && std::all_of(result.pools.begin(), result.pools.end(), [&](const wire::PoolEntry& pool) {
            return pool.nslots == result.header_nslots && !pool.region_uri.empty();

@@ -13,6 +13,7 @@
 #include "tidepool/client/endpoints.h"
 #include "tidepool/client/clock_discipline.h"
 #include "tidepool/transport/media_driver.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::client {
 namespace {
@@ -21,7 +22,6 @@ constexpr const char* kDefaultChannel = "aeron:ipc?term-length=4m";
 constexpr const char* kDiscoveryChannel = "aeron:ipc?term-length=1m";  // the protocol's own
 constexpr int32_t kDiscoveryStreamId = 7000;                           // rulings P-11
 constexpr int32_t kDiscoveryResponseStreamId = 7004;
-constexpr uint64_t kMaxAeronStreamId = 0x7FFFFFFF;
 
 [[noreturn]] void bad(const std::string& key, const std::string& value, std::string_view expected) {
   throw Error(Code::kInvalidArgument, key, " is '", printable(value), "': expected ", expected);
@@ -92,7 +92,7 @@ Endpoint endpoint(const Variables& variables, const std::string& plane, const En
   Endpoint out = option;
   if (out.channel.empty()) out.channel = variables.text(plane + "_CHANNEL").value_or(fallback.channel);
   if (out.stream_id == 0) {
-    out.stream_id = static_cast<int32_t>(variables.number(plane + "_STREAM_ID", 1, kMaxAeronStreamId).value_or(static_cast<uint64_t>(fallback.stream_id)));
+    out.stream_id = static_cast<int32_t>(variables.number(plane + "_STREAM_ID", 1, wire::kMaxAeronStreamId).value_or(static_cast<uint64_t>(fallback.stream_id)));
   }
   if (out.stream_id < 0) bad(plane + " stream id", std::to_string(out.stream_id), "1 to 2147483647");
   if (!out.channel.starts_with("aeron:") || out.channel.size() > wire::kMaxUriBytes) {
@@ -119,7 +119,7 @@ DiscoverySettings discovery_settings(const Endpoint& request, const Endpoint& re
   out.request.stream_id = request.stream_id;
   if (out.request.stream_id == 0) {
     out.request.stream_id =
-        static_cast<int32_t>(variables.number("DISCOVERY_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryStreamId));
+        static_cast<int32_t>(variables.number("DISCOVERY_STREAM_ID", 0, wire::kMaxAeronStreamId).value_or(kDiscoveryStreamId));
   }
   if (out.request.stream_id < kDiscoveryOff) bad("discovery stream id", std::to_string(out.request.stream_id), "1 to 2147483647");
   if (out.request.stream_id == kDiscoveryOff) out.request.stream_id = 0;
@@ -131,7 +131,7 @@ DiscoverySettings discovery_settings(const Endpoint& request, const Endpoint& re
   out.response.stream_id = response.stream_id;
   if (out.response.stream_id == 0) {
     out.response.stream_id = static_cast<int32_t>(
-        variables.number("DISCOVERY_RESPONSE_STREAM_ID", 0, kMaxAeronStreamId).value_or(kDiscoveryResponseStreamId));
+        variables.number("DISCOVERY_RESPONSE_STREAM_ID", 0, wire::kMaxAeronStreamId).value_or(kDiscoveryResponseStreamId));
     if (out.response.stream_id == 0) out.response.stream_id = kDiscoveryResponseStreamId;
   }
   if (out.response.stream_id < 0) bad("discovery response stream id", std::to_string(out.response.stream_id), "1 to 2147483647");
@@ -243,7 +243,7 @@ Endpoint request(const Variables& variables, const std::string& plane, const End
   Endpoint out = option;
   if (out.channel.empty() && out.stream_id == 0) {
     out.channel = variables.text("REQUESTED_" + plane + "_CHANNEL").value_or("");
-    out.stream_id = static_cast<int32_t>(variables.number("REQUESTED_" + plane + "_STREAM_ID", 0, kMaxAeronStreamId).value_or(0));
+    out.stream_id = static_cast<int32_t>(variables.number("REQUESTED_" + plane + "_STREAM_ID", 0, wire::kMaxAeronStreamId).value_or(0));
   }
   if (out.stream_id < 0) bad(concat(key, " stream id"), std::to_string(out.stream_id), "1 to 2147483647");
   if (out.channel.empty() != (out.stream_id == 0)) {

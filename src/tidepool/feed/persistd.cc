@@ -33,8 +33,11 @@ bool is_held(const std::string& directory, const char* name) {
   return shm::FileLock::holder(shm::Directory::open(directory), name).has_value();
 }
 
-bool is_unfinished(const ChunkInfo& chunk) noexcept {
-  return chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed;
+// Given up as empty, and whoever did so was killed before the file was gone, counts too.
+bool is_unfinished(const FeedInfo& feed, const ChunkInfo& chunk) {
+  if (chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed) return true;
+  struct stat found{};
+  return chunk.state == ChunkState::kAbandoned && ::lstat(concat(feed.directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) == 0;
 }
 
 }  // namespace
@@ -157,7 +160,8 @@ bool Persistd::look(const FeedInfo& info, Watch& watch) {
 bool Persistd::drain(const FeedInfo& info, Watch& watch) {
   {
     const FeedRegistry registry = FeedRegistry::open(info, files_, false);
-    if (std::none_of(registry.chunks().begin(), registry.chunks().end(), is_unfinished)) return false;
+    if (std::none_of(registry.chunks().begin(), registry.chunks().end(), [&](const ChunkInfo& chunk) { return is_unfinished(info, chunk); }))
+      return false;
   }
   const FeedInfo feed = find_feed(base_, info.name, files_);
   // Behind this lock no writer begins its recovery; one that lives has its own lock (F-63). So: ours first, then the look.

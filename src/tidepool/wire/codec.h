@@ -21,7 +21,6 @@ namespace tidepool::wire::detail {
 inline constexpr size_t kVarHeaderBytes = 4;
 inline constexpr size_t kGroupHeaderBytes = 4;
 inline constexpr size_t kPoolBlockBytes = 10;
-inline constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;  // W-11
 
 // Codecs take char* for reading and writing alike; a codec that decodes only reads.
 inline char* chars(Bytes bytes) noexcept { return const_cast<char*>(reinterpret_cast<const char*>(bytes.data())); }

@@ -24,6 +24,8 @@
 
 namespace tidepool::wire {
 
+inline constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;  // Aeron's ids are signed; those of messages are not (W-11)
+
 inline constexpr uint16_t kPoolSchemaId = 900;
 inline constexpr uint16_t kDriverSchemaId = 901;
 inline constexpr uint16_t kDiscoverySchemaId = 910;

@@ -222,8 +222,8 @@ size_t encode(const ConsumerHello& message, MutableBytes out) noexcept {
 
 std::string_view over_limit(const ConsumerConfig& message) noexcept {
   if (!detail::within(message.mode, Mode::stream, Mode::rate_limited)) return "mode";
-  if (message.descriptor_stream_id > detail::kMaxAeronStreamId) return "descriptorStreamId";
-  if (message.control_stream_id > detail::kMaxAeronStreamId) return "controlStreamId";
+  if (message.descriptor_stream_id > kMaxAeronStreamId) return "descriptorStreamId";
+  if (message.control_stream_id > kMaxAeronStreamId) return "controlStreamId";
   if (message.payload_fallback_uri.size() > kMaxUriBytes) return "payloadFallbackUri";
   if (message.descriptor_channel.size() > kMaxUriBytes) return "descriptorChannel";
   if (message.control_channel.size() > kMaxUriBytes) return "controlChannel";
@@ -246,7 +246,7 @@ DecodeStatus decode(Bytes message, ConsumerConfig& out) noexcept try {
   out.consumer_id = raw.consumerId();
   out.descriptor_stream_id = detail::aeron_stream_id(raw.descriptorStreamId());
   out.control_stream_id = detail::aeron_stream_id(raw.controlStreamId());
-  if (out.descriptor_stream_id > detail::kMaxAeronStreamId || out.control_stream_id > detail::kMaxAeronStreamId) {
+  if (out.descriptor_stream_id > kMaxAeronStreamId || out.control_stream_id > kMaxAeronStreamId) {
     return DecodeStatus::kMalformed;  // an assignment that cannot be subscribed to (W-11)
   }
   if (!detail::read_var(message, raw, &codec::ConsumerConfig::payloadFallbackUriLength,

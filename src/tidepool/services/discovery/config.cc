@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMaxU64 = std::numeric_limits<uint64_t>::max();
-constexpr uint64_t kMaxAeronStream = 0x7FFFFFFF;
 constexpr int32_t kDefaultMetadataStreamId = 1300;  // by convention (config.md 9)
 
 // Where one driver is, as far as the keys below `at` say; `fallback`: what they leave out, where something stands in for it.
@@ -35,14 +34,14 @@ void read_driver_endpoint(ConfigReader& in, const std::string& at, const DriverE
   };
   text("driver_instance_id", endpoint.instance_id, "the name of the driver, as in its instance_id");
   const bool announce_moved = text("announce_channel", endpoint.announce.channel, "the driver's announce channel");
-  in.read(at + ".announce_stream_id", endpoint.announce.stream_id, 1, kMaxAeronStream);
+  in.read(at + ".announce_stream_id", endpoint.announce.stream_id, 1, wire::kMaxAeronStreamId);
   need("announce_stream_id", endpoint.announce.stream_id != 0, "the driver's announce stream id");
   text("driver_control_channel", endpoint.control_channel, "the channel that attach requests go to");
-  in.read(at + ".driver_control_stream_id", endpoint.control_stream_id, 1, kMaxAeronStream);
+  in.read(at + ".driver_control_stream_id", endpoint.control_stream_id, 1, wire::kMaxAeronStreamId);
   need("driver_control_stream_id", endpoint.control_stream_id != 0, "the stream id that attach requests go to");
 
   const bool has_channel = in.read(at + ".metadata_channel", endpoint.metadata.channel);
-  const bool has_id = in.read(at + ".metadata_stream_id", endpoint.metadata.stream_id, 0, kMaxAeronStream);
+  const bool has_id = in.read(at + ".metadata_stream_id", endpoint.metadata.stream_id, 0, wire::kMaxAeronStreamId);
   if (has_channel && endpoint.metadata.channel.empty()) endpoint.metadata.stream_id = 0;  // config.md 4.1: empty or 0 is none
   if (endpoint.metadata.stream_id != 0 && !has_channel && (endpoint.metadata.channel.empty() || announce_moved)) {
     endpoint.metadata.channel = endpoint.announce.channel;
@@ -78,7 +77,7 @@ void read_streams(ConfigReader& in, const std::string& table, const std::string*
 void read_common(ConfigReader& in, const std::string& table, DiscoveryConfig& c) {
   const auto key = [&table](const char* name) { return concat(table, ".", name); };
   in.read_either(key("request_channel"), key("channel"), c.request.channel);
-  in.read_either(key("request_stream_id"), key("stream_id"), c.request.stream_id, 1, kMaxAeronStream);
+  in.read_either(key("request_stream_id"), key("stream_id"), c.request.stream_id, 1, wire::kMaxAeronStreamId);
   in.read(key("announce_period_ms"), c.announce_period_ms, 0, kMaxU32);
   if (c.announce_period_ms == 0) c.announce_period_ms = 1000;
   if (uint64_t expiry_ns = 0; in.read(key("expiry_ns"), expiry_ns, 0, kMaxU64 - 1)) c.expiry_ns = expiry_ns;
@@ -212,8 +211,8 @@ std::vector<ConfigProblem> check_discovery_config(const DiscoveryConfig& c, cons
     if (!value.starts_with("aeron:")) bad(key, concat("is ", in_quotes(value), ": expected aeron:ipc or aeron:udp, no spy"));
   };
   const auto stream_id = [&](const std::string& key, int64_t value) {
-    if (value <= 0 || value > static_cast<int64_t>(kMaxAeronStream))
-      bad(key, concat("is ", value, ": expected 1 to ", kMaxAeronStream));
+    if (value <= 0 || value > static_cast<int64_t>(wire::kMaxAeronStreamId))
+      bad(key, concat("is ", value, ": expected 1 to ", wire::kMaxAeronStreamId));
   };
   channel(prefix + "request_channel", c.request.channel);
   stream_id(prefix + "request_stream_id", c.request.stream_id);

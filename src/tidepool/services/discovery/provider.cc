@@ -13,13 +13,13 @@
 #include "tidepool/services/discovery/request_rate.h"
 #include "tidepool/services/discovery/responses.h"
 #include "tidepool/transport/media_driver.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::discovery {
 namespace {
 
 constexpr int kFragmentLimit = 10;  // DS-32
 constexpr int kCatchUpRounds = 100;
-constexpr uint32_t kMaxAeronStreamId = 0x7FFFFFFF;
 constexpr uint64_t kBackoffMinNs = 100 * kNsPerMs;
 constexpr uint64_t kBackoffMaxNs = 3200 * kNsPerMs;
 constexpr uint64_t kLookPeriodNs = kNsPerSecond;  // at the media driver's pid
@@ -171,7 +171,7 @@ struct Provider::Impl {
       return;
     }
     const bool stream_zero = request.response_stream_id == 0;
-    if (request.response_stream_id > kMaxAeronStreamId || (stream_zero && !config.answer_on_stream_zero)) {
+    if (request.response_stream_id > wire::kMaxAeronStreamId || (stream_zero && !config.answer_on_stream_zero)) {
       ++counts.requests_bad_stream;
       return;
     }

@@ -20,7 +20,6 @@ AttachVerdict wait() {
 
 constexpr uint8_t kNullMode = 255;
 
-bool is_role(uint8_t role) noexcept { return role == uint8_t(wire::Role::producer) || role == uint8_t(wire::Role::consumer); }
 bool is_mode(uint8_t mode) noexcept {
   return mode == uint8_t(wire::PublishMode::require_existing) || mode == uint8_t(wire::PublishMode::existing_or_create) ||
          mode == kNullMode;

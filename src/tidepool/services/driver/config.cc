@@ -16,12 +16,12 @@
 #include "tidepool/base/log.h"
 #include "tidepool/shm/region.h"
 #include "tidepool/transport/channel_uri.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::driver {
 namespace {
 
 constexpr uint32_t kMaxU32 = std::numeric_limits<uint32_t>::max();
-constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;
 constexpr uint32_t kMaxStreamId = kMaxU32 - 1;  // all ones is the protocol's null
 constexpr size_t kMaxInstanceIdBytes = 128;
 constexpr size_t kMaxNamespaceBytes = 255;
@@ -33,11 +33,11 @@ void read_driver(ConfigReader& in, DriverConfig& c) {
   in.read("driver.instance_id", c.instance_id);
   in.read("driver.aeron_dir", c.aeron_dir);
   in.read("driver.control_channel", c.control_channel);
-  in.read("driver.control_stream_id", c.control_stream_id, 1, kMaxAeronStream);
+  in.read("driver.control_stream_id", c.control_stream_id, 1, wire::kMaxAeronStreamId);
   in.read("driver.announce_channel", c.announce_channel);
-  in.read("driver.announce_stream_id", c.announce_stream_id, 1, kMaxAeronStream);
+  in.read("driver.announce_stream_id", c.announce_stream_id, 1, wire::kMaxAeronStreamId);
   in.read("driver.qos_channel", c.qos_channel);
-  in.read("driver.qos_stream_id", c.qos_stream_id, 1, kMaxAeronStream);
+  in.read("driver.qos_stream_id", c.qos_stream_id, 1, wire::kMaxAeronStreamId);
   in.read("driver.stream_id_range", c.stream_id_range);
   in.read("driver.descriptor_stream_id_range", c.descriptor_stream_id_range);
   in.read("driver.control_stream_id_range", c.control_stream_id_range);
@@ -201,7 +201,7 @@ void check_ranges(const DriverConfig& c, const Origins& origins, std::vector<Con
   for (const auto& [key, ranges] :
        {std::pair{kDescriptorRangeKey, &c.descriptor_stream_id_range}, std::pair{kControlRangeKey, &c.control_stream_id_range}}) {
     for (const auto& range : named(key, *ranges)) {
-      check_range(range, kMaxAeronStream, in_use, origins, problems);
+      check_range(range, wire::kMaxAeronStreamId, in_use, origins, problems);
       all.push_back(range);
     }
   }
@@ -382,7 +382,7 @@ void check_channels(const DriverConfig& c, const Origins& origins, std::vector<C
   for (const Use& use : uses) {
     if (use.stream_id <= 0)
       problems.push_back(
-          {use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", kMaxAeronStream)});
+          {use.stream_key, origin_of(origins, use.stream_key), concat("is ", use.stream_id, ": expected 1 to ", wire::kMaxAeronStreamId)});
     // An announce channel that was not given is the control channel: one complaint is enough.
     if (use.channel == &c.control_channel && use.channel_key != uses[0].channel_key) continue;
     if (auto fault = transport::channel_fault(*use.channel); !fault.empty())

@@ -19,6 +19,9 @@
 
 namespace tidepool::driver {
 
+// What a message may name: wire::Role as it is, since anything may arrive.
+inline bool is_role(uint8_t role) noexcept { return role == uint8_t(wire::Role::producer) || role == uint8_t(wire::Role::consumer); }
+
 // What a keepalive or a detach must say to mean a lease.
 struct LeaseIdentity {
   uint64_t lease_id = 0;

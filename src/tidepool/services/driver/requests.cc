@@ -14,7 +14,6 @@ using wire::ResponseCode;
 
 std::string within_limit(std::string_view text) { return std::string(text.substr(0, wire::kMaxErrorMessageBytes)); }
 
-bool is_role(uint8_t role) noexcept { return role == uint8_t(wire::Role::producer) || role == uint8_t(wire::Role::consumer); }
 
 // Takes as long for a near miss as for a far one: the time depends on what was received alone (D-47).
 bool equal_in_constant_time(std::string_view received, std::string_view secret) noexcept {

@@ -8,6 +8,7 @@
 #include "tidepool/base/id_ranges.h"
 #include "tidepool/base/log.h"
 #include "tidepool/transport/channel_uri.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::supervisor {
 namespace {
@@ -43,13 +44,13 @@ Inherited read_inherited(const ConfigValue& root, const Environment& environment
   SupervisorConfig& c = out.config;
   in.read("driver.aeron_dir", c.aeron_dir);
   in.read("driver.control_channel", c.control.channel);
-  in.read("driver.control_stream_id", c.control.stream_id, 1, kMaxAeronStream);
+  in.read("driver.control_stream_id", c.control.stream_id, 1, wire::kMaxAeronStreamId);
   c.announce = c.control;
   in.read("driver.announce_channel", c.announce.channel);
-  in.read("driver.announce_stream_id", c.announce.stream_id, 1, kMaxAeronStream);
+  in.read("driver.announce_stream_id", c.announce.stream_id, 1, wire::kMaxAeronStreamId);
   c.metadata.channel = c.control.channel;
   in.read("driver.qos_channel", c.qos.channel);
-  in.read("driver.qos_stream_id", c.qos.stream_id, 1, kMaxAeronStream);
+  in.read("driver.qos_stream_id", c.qos.stream_id, 1, wire::kMaxAeronStreamId);
   in.read("driver.stream_id_range", out.stream_ids);
   in.read("driver.descriptor_stream_id_range", c.consumers.descriptor_ids);
   in.read("driver.control_stream_id_range", c.consumers.control_ids);
@@ -72,15 +73,15 @@ void read_base(ConfigReader& in, const std::string& kind, std::vector<IdRange>& 
   const std::string base_key = concat("supervisor.per_consumer_", kind, "_base");
   const std::string count_key = concat("supervisor.per_consumer_", kind, "_range");
   uint32_t base = 0, count = 0;
-  in.read(base_key, base, 0, kMaxAeronStream);
-  in.read(count_key, count, 0, kMaxAeronStream);
+  in.read(base_key, base, 0, wire::kMaxAeronStreamId);
+  in.read(count_key, count, 0, wire::kMaxAeronStreamId);
   if (base == 0 && count == 0) return;
   if (base == 0 || count == 0) {
     const std::string& given = base == 0 ? count_key : base_key;
     return in.problem(base == 0 ? base_key : count_key, in.origin_of(given), concat("is missing: ", given, " needs it beside itself"));
   }
-  if (uint64_t{base} + count - 1 > kMaxAeronStream)
-    return in.problem(count_key, in.origin_of(count_key), concat("is ", count, ": expected the last id, base + range - 1, to be at most ", kMaxAeronStream));
+  if (uint64_t{base} + count - 1 > wire::kMaxAeronStreamId)
+    return in.problem(count_key, in.origin_of(count_key), concat("is ", count, ": expected the last id, base + range - 1, to be at most ", wire::kMaxAeronStreamId));
   out = {{base, base + count - 1}};
 }
 
@@ -102,7 +103,7 @@ void check_ids(ConfigReader& in, const SupervisorConfig& c, Inherited& inherited
   for (const auto& [kind, ranges] : {std::pair{"descriptor", &c.consumers.descriptor_ids}, std::pair{"control", &c.consumers.control_ids}}) {
     const auto mine = named(key_of(kind), *ranges);
     for (const NamedRange& range : mine) {
-      check_range(range, kMaxAeronStream, in_use, in.origins, problems);
+      check_range(range, wire::kMaxAeronStreamId, in_use, in.origins, problems);
       for (const NamedRange& other : others) check_disjoint(range, other, in.origins, problems);
     }
     others.insert(others.end(), mine.begin(), mine.end());
@@ -148,7 +149,7 @@ LoadedConfig load_supervisor_config(const ConfigValue& root, const Environment& 
 
   for (const auto& [name, endpoint] : {std::pair{"control", &c.control}, std::pair{"announce", &c.announce}, std::pair{"metadata", &c.metadata}, std::pair{"qos", &c.qos}}) {
     read_channel(in, concat("supervisor.", name, "_channel"), endpoint->channel);
-    in.read(concat("supervisor.", name, "_stream_id"), endpoint->stream_id, 1, kMaxAeronStream);
+    in.read(concat("supervisor.", name, "_stream_id"), endpoint->stream_id, 1, wire::kMaxAeronStreamId);
   }
   in.read("supervisor.consumer_stale_ms", c.consumer_stale_ms, kMinIntervalMs, kMaxU32);
   in.read("supervisor.liveness_timeout_ms", c.liveness_timeout_ms, kMinIntervalMs, kMaxU32);

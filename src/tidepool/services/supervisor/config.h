@@ -11,7 +11,6 @@
 
 namespace tidepool::supervisor {
 
-inline constexpr uint32_t kMaxAeronStream = 0x7FFFFFFF;  // W-11
 
 struct Endpoint {
   std::string channel = {};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tidepool/transport/channel_uri.h"
+#include "tidepool/wire/messages.h"
 
 namespace tidepool::supervisor {
 namespace {
@@ -68,7 +69,7 @@ void PerConsumer::decide(Plane& plane, const std::string& asked_channel, uint32_
                          uint32_t& id) {
   channel.clear();
   id = 0;
-  const bool asks = !asked_channel.empty() && asked_id != 0 && asked_id <= kMaxAeronStream && may_be_given(asked_channel);
+  const bool asks = !asked_channel.empty() && asked_id != 0 && asked_id <= wire::kMaxAeronStreamId && may_be_given(asked_channel);
   if (!asks) {
     if (had != 0) plane.release(had);
     return;
