@@ -6,6 +6,7 @@
 
 #include "tidepool/base/log.h"
 #include "tidepool/feed/attached_chunk.h"
+#include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/crc32c.h"
 
 namespace tidepool::feed {
@@ -14,7 +15,6 @@ namespace {
 constexpr std::string_view kWords[] = {"_chunk_id", "_offset", "_size", "_codec", "_schema_id", "_flags", "_crc"};
 constexpr std::string_view kCodecNames[] = {"raw", "msgpack", "json", "zstd", "npy"};
 constexpr size_t kColumnNameMax = 64;
-constexpr size_t kProblemsMax = 1000;
 constexpr size_t kChunksMapped = 4;  // of each column
 
 void check_column_name(std::string_view name) {
@@ -22,16 +22,6 @@ void check_column_name(std::string_view name) {
   if (!name.empty() && name.size() <= kColumnNameMax && std::all_of(name.begin(), name.end(), good)) return;
   throw FeedError(Fault::kInvalidSchema, "'", printable(name), "' is no name of a blob column: 1 to ", kColumnNameMax,
                   " letters, digits and '_'");
-}
-
-// Which feed a column's feed belongs to: one of another life of the name is not it.
-std::string owner_text(const Id& feed_id, std::string_view column) {
-  return concat("payloads of column ", column, " of feed ", hex(feed_id));
-}
-
-bool belongs_to(const FeedInfo& blobs, const Id& feed_id, std::string_view column) {
-  return blobs.layout == Layout::kFrames && !blobs.schema.fields().empty() &&
-         blobs.schema.fields()[0].description == owner_text(feed_id, column);
 }
 
 size_t index_of(const std::vector<BlobColumn>& columns, std::string_view name) {
@@ -59,7 +49,7 @@ FeedInfo find_column(const std::string& base, const FeedInfo& feed, const BlobCo
     throw FeedError(Fault::kFeedDamaged, "feed ", feed.name, " has a blob column ", column.name, " and there is no feed ", name,
                     ": create it again");
   }
-  if (!belongs_to(found, feed.id, column.name))
+  if (!is_column_of(found, feed.id, column.name))
     throw FeedError(Fault::kFeedDamaged, "feed ", name, " is not that of the blobs of ", feed.name);
   return found;
 }
@@ -134,7 +124,7 @@ bool has_blob_feeds(const std::string& base, const FeedInfo& feed, Files& files)
   const auto columns = blob_columns(feed.schema);
   return std::any_of(columns.begin(), columns.end(), [&](const BlobColumn& column) {
     try {
-      return belongs_to(find_feed(base, blob_feed_name(feed.name, column.name), files), feed.id, column.name);
+      return is_column_of(find_feed(base, blob_feed_name(feed.name, column.name), files), feed.id, column.name);
     } catch (const FeedError&) {
       return false;
     }
@@ -161,11 +151,11 @@ bool create_blob_feed(const std::string& base, const std::string& name, const Sc
       clock.order = ClockOrder::kLoose;  // the rows refuse what goes back
       schema.set_clock(k, clock);
     }
-    schema.describe(clocks.front(), owner_text(feed.id, column));
+    schema.describe(clocks.front(), blob_owner_text(feed.id, column));
     const std::string blob_name = blob_feed_name(name, column);
     const FeedOptions column_options = options_of_column(feed.options, blobs);
     try {
-      if (!belongs_to(find_feed(base, blob_name, files), feed.id, column))
+      if (!is_column_of(find_feed(base, blob_name, files), feed.id, column))
         delete_feed(base, blob_name, true, files);  // of an earlier life
     } catch (const FeedError& error) {
       if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kFeedDeleted) throw;
@@ -451,78 +441,5 @@ BlobReader BlobReader::open(const std::string& base, const std::string& name, Fi
 const std::vector<BlobColumn>& BlobReader::columns() const noexcept { return impl_->columns(); }
 size_t BlobReader::column(std::string_view name) const { return index_of(impl_->columns(), name); }
 Blob BlobReader::get(Bytes row, size_t column) { return impl_->get(row, column); }
-
-// ---- care ------------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-// Frames that no kept row refers to, of those that rows which are kept could refer to.
-uint64_t count_orphans(const std::string& base, const std::string& blob_name, uint64_t referred, uint64_t rows_floor,
-                       Files& files) {
-  uint64_t frames = 0;
-  auto blobs = FeedReader::open(base, blob_name, {.files = &files});
-  auto range = blobs.range_seq(0, ~uint64_t{0});
-  for (Batch piece; range.next(piece);) {
-    if (piece.kind != Item::Kind::kFrame) continue;
-    const Item frame = blobs.read(piece.first_seq);
-    if (frame.is_record() && frame.frame.stream_seq >= rows_floor) ++frames;
-  }
-  return frames > referred ? frames - referred : 0;
-}
-
-}  // namespace
-
-BlobCheck check_blobs(const std::string& base, const std::string& name, Files& files) {
-  BlobCheck check;
-  auto rows = FeedReader::open(base, name, {.files = &files});
-  auto blobs = BlobReader::open(base, name, files);
-  const auto note = [&](std::string text) {
-    ++check.bad;
-    if (check.problems.size() < kProblemsMax) check.problems.push_back(std::move(text));
-  };
-  std::vector<uint64_t> referred(blobs.columns().size());
-  auto range = rows.range_seq(0, ~uint64_t{0});
-  for (Batch piece; range.next(piece);) {
-    if (piece.kind != Item::Kind::kRow) continue;  // rows that cannot be read are another check's business
-    const size_t bytes = piece.rows.size() / piece.count;
-    for (uint64_t i = 0; i < piece.count; ++i) {
-      ++check.rows;
-      for (size_t column = 0; column < referred.size(); ++column) {
-        const Blob blob = blobs.get(piece.rows.subspan(i * bytes, bytes), column);
-        if (blob.status == Blob::Status::kNull) continue;
-        ++referred[column];
-        if (blob.status == Blob::Status::kOk) {
-          ++check.blobs;
-          check.bytes += blob.payload.size();
-        } else {
-          note(concat("row ", piece.first_seq + i, ", ", blobs.columns()[column].name, ": ", blob.problem));
-        }
-      }
-    }
-  }
-  for (size_t column = 0; column < referred.size(); ++column) {
-    try {
-      check.orphans +=
-          count_orphans(base, blob_feed_name(name, blobs.columns()[column].name), referred[column], rows.first_seq(), files);
-    } catch (const FeedError& error) {
-      note(concat("column ", blobs.columns()[column].name, ": ", error.what()));
-    }
-  }
-  return check;
-}
-
-uint64_t blob_floor_seq(const std::string& base, const std::string& name, std::string_view column, Files& files) {
-  auto rows = FeedReader::open(base, name, {.files = &files});
-  auto blobs = FeedReader::open(base, blob_feed_name(name, column), {.files = &files});
-  const uint64_t floor = rows.first_seq();
-  uint64_t kept = blobs.first_seq();
-  for (const ChunkInfo& chunk : std::vector<ChunkInfo>(blobs.chunks())) {
-    if (!chunk.readable() || !chunk.settled() || chunk.count == 0) continue;
-    const Item last = blobs.read(chunk.end_seq() - 1);  // numbers of rows only grow
-    if (!last.is_record() || last.frame.stream_seq >= floor) return kept;
-    kept = chunk.end_seq();
-  }
-  return kept;
-}
 
 }  // namespace tidepool::feed

@@ -146,7 +146,7 @@ class BlobReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// Every reference of every row that is kept, looked up (F-133).
+// Every reference of every row that is on disk, looked up by pread; `verify` tells it, too (F-133).
 struct BlobCheck {
   uint64_t rows = 0;
   uint64_t blobs = 0;

@@ -64,8 +64,9 @@ GlobalLists lists_of(const LogScan& scan, const std::string& base) {
       known->second = *feed;
     } else if (same && type == GlobalEntry::kDeleting) {
       known->second.deleting = true;
-    } else if (same) {
-      lists.feeds.erase(known);
+    } else if (type == GlobalEntry::kDeleted) {
+      lists.deleted.insert(hex(feed->id));
+      if (same) lists.feeds.erase(known);
     }
   }
   return lists;

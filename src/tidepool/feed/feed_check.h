@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 
 #include "tidepool/feed/chunk_scan.h"
 #include "tidepool/feed/log_scan.h"
@@ -14,6 +15,7 @@ namespace tidepool::feed {
 struct GlobalLists {
   std::map<std::string, FeedInfo, std::less<>> feeds;
   std::vector<uint64_t> unknown;  // positions of entries whose content is no feed's
+  std::set<std::string> deleted;  // feed ids, 32 hex digits each
 };
 GlobalLists lists_of(const LogScan& scan, const std::string& base);
 

@@ -8,7 +8,7 @@
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
-#include "tidepool/feed/blob.h"
+#include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/chunk.h"
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/registry_parts.h"
@@ -292,6 +292,18 @@ void create_base(const std::string& base, Files& files) {
 }
 
 bool create_feed(const std::string& base, const std::string& name, const Schema& schema, const FeedOptions& options, Files& files) {
+  FeedInfo wanted;
+  wanted.name = name;
+  wanted.id = random_id128();
+  wanted.schema = schema;
+  wanted.options = options;
+  return create_feed_as(base, wanted, files);
+}
+
+bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& files) {
+  const std::string& name = wanted.name;
+  const Schema& schema = wanted.schema;
+  const FeedOptions& options = wanted.options;
   check_feed_name(name);
   check_options(schema, options);
   create_base(base, files);
@@ -324,7 +336,8 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
                       " exists with another definition (there: asked for now; here: the existing one):", text);
     }
   }
-  feed.id = random_id128();
+  feed.id = wanted.id;
+  feed.schema_id = wanted.schema_id;
   feed.schema_hash = schema.hash();
   feed.record_bytes = schema.record_bytes();
   feed.clocks = static_cast<uint32_t>(schema.clocks());
@@ -354,7 +367,7 @@ bool create_feed(const std::string& base, const std::string& name, const Schema&
                                    .feed_id = feed.id,
                                    .created_wall_ns = realtime_ns()};
     write_file_atomically(files, temporary, kFeedRegistryName, RegistryLog::empty(identity), options.file_mode);
-    write_file_atomically(files, temporary, kSchemaName, schema.encode(), options.file_mode);
+    write_file_atomically(files, temporary, schema_file_name(feed.schema_id), schema.encode(), options.file_mode);
     feed.created_wall_ns = realtime_ns();
     write_definition(files, temporary, feed);
     rename_file(files, temporary, feed.directory);
@@ -443,15 +456,14 @@ bool delete_one_feed(const std::string& base, const std::string& name, bool miss
 
 bool delete_feed(const std::string& base, const std::string& name, bool missing_ok, Files& files) {
   check_feed_name(name);
-  // Its payloads go with it, and after it: until then nothing is half there. create_blob_feed()
-  // sweeps those that a killed delete left.
+  // Its payloads go with it, and after it: a row that is there has its payload. What a killed delete leaves of them, the next
+  // create or repair takes away.
   std::vector<std::string> columns;
-  try {
-    const FeedInfo feed = find_feed(base, name, files);
-    if (has_blob_feeds(base, feed, files)) {
-      for (const BlobColumn& column : blob_columns(feed.schema)) columns.push_back(blob_feed_name(name, column.name));
+  {
+    const GlobalRegistry registry = GlobalRegistry::open(base, files);
+    if (const FeedInfo* feed = registry.find(name); feed != nullptr) {
+      for (const FeedInfo& column : blob_feeds_of(registry.feeds(), name, feed->id, files)) columns.push_back(column.name);
     }
-  } catch (const FeedError&) {  // damaged, or none: told below, or deleted all the same
   }
   const bool deleted = delete_one_feed(base, name, missing_ok, files);
   for (const std::string& column : columns) delete_one_feed(base, column, true, files);

@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "tidepool/feed/retention.h"
+#include "tidepool/feed/blob_retention.h"
 
 namespace tidepool::feed {
 
@@ -21,7 +21,7 @@ class Housekeeper {
   FeedInfo feed_;
   const tidepool::Clock& clock_;
   Files& files_;
-  std::optional<FeedRetention> retention_;
+  std::optional<WholeRetention> retention_;
   uint64_t done_ = 0;  // of those finished
   uint64_t due_ns_ = 0;  // whatever happens, then again
   std::string told_;  // what was logged last: not again and again

@@ -8,6 +8,7 @@
 
 #include "tidepool/base/log.h"
 #include "tidepool/base/process.h"
+#include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/recovery.h"
 #include "tidepool/feed/registry_parts.h"
@@ -113,7 +114,9 @@ bool Persistd::poll() {
   });
   bool worked = false;
   uint64_t feeds = 0;
-  for (const auto& [name, info] : registry_->feeds()) {
+  for (const FeedInfo* feed : payloads_first(registry_->feeds())) {
+    const FeedInfo& info = *feed;
+    const std::string& name = info.name;
     if (info.deleting || info.options.storage == Storage::kMemory) continue;
     ++feeds;
     Watch& watch = watches_[info.id];
@@ -147,13 +150,25 @@ bool Persistd::look(const FeedInfo& info, Watch& watch) {
       static_cast<uint64_t>(found.st_mtim.tv_sec) * kNsPerSecond + static_cast<uint64_t>(found.st_mtim.tv_nsec);
   if (watch.inode == found.st_ino && watch.bytes == static_cast<uint64_t>(found.st_size) && watch.modified_ns == modified_ns)
     return false;
-  if (is_held(info.directory, kWriterLockName)) return false;
+  if (is_held(info.directory, kWriterLockName) || payloads_wait(info)) return false;
   const bool worked = drain(info, watch);
   watch.retry_at_ns = 0;
   if (worked) return true;  // looked at once more, and then it is in order
   watch.inode = found.st_ino;
   watch.bytes = static_cast<uint64_t>(found.st_size);
   watch.modified_ns = modified_ns;
+  return false;
+}
+
+// Its payloads are not all on disk: a row that is durable has a payload that is (F-122), so its rows wait, too.
+bool Persistd::payloads_wait(const FeedInfo& info) const {
+  const std::string lead = blob_feed_name(info.name, "");
+  const auto& feeds = registry_->feeds();
+  for (auto at = feeds.lower_bound(lead); at != feeds.end() && at->first.starts_with(lead); ++at) {
+    if (at->second.deleting) continue;
+    const FeedRegistry column = FeedRegistry::open(at->second, files_, false);
+    if (std::any_of(column.chunks().begin(), column.chunks().end(), is_unfinished)) return true;
+  }
   return false;
 }
 
@@ -166,7 +181,7 @@ bool Persistd::drain(const FeedInfo& info, Watch& watch) {
   const FeedInfo feed = find_feed(base_, info.name, files_);
   // Behind this lock no writer begins its recovery; one that lives has its own lock (F-63). So: ours first, then the look.
   const shm::FileLock lock = lock_within(feed.directory, kPersisterLockName, options_.text, 0, Fault::kBusy);
-  if (is_held(feed.directory, kWriterLockName)) return true;
+  if (is_held(feed.directory, kWriterLockName) || payloads_wait(feed)) return true;
   FeedRegistry registry = FeedRegistry::open(feed, files_, true);
   registry.settle();
   registry.refresh();

@@ -55,6 +55,7 @@ class Persistd {
   struct Watch;
   Persistd(const std::string& base, const PersistdOptions& options);
   bool look(const FeedInfo& info, Watch& watch);
+  bool payloads_wait(const FeedInfo& info) const;
   bool drain(const FeedInfo& info, Watch& watch);
   void prune();
   void beat();

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <list>
 
+#include "tidepool/feed/blob_care.h"
+#include "tidepool/feed/blob_retention.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/retention.h"
 
@@ -29,13 +31,14 @@ class Prune {
       throw FeedError(Fault::kFeedNotFound, "there is no feed ", options_.feed, " in ", base_);
     for (const auto& [name, info] : registry.feeds()) {
       if (info.deleting || info.options.storage == Storage::kMemory || (!options_.feed.empty() && name != options_.feed)) continue;
-      one(name);
+      if (options_.progress) options_.progress(name, report_);
+      one(name, registry);
     }
     uint64_t going = report_.waiting_bytes;  // their files stay for their time of grace, and then free their space
     for (const ExpiredChunk& chunk : report_.expired) going += chunk.bytes;
     if (options_.quota_bytes != 0) {
       uint64_t total = 0;
-      for (FeedRetention& feed : feeds_) total += feed.kept_bytes();
+      for (WholeRetention& feed : feeds_) total += feed.kept_bytes();
       if (options_.run.dry_run) total -= std::min(total, going - report_.waiting_bytes);
       until_enough("quota", total > options_.quota_bytes ? total - options_.quota_bytes : 0);
     }
@@ -48,9 +51,11 @@ class Prune {
 
  private:
   // A feed that cannot be looked after does not stop the others.
-  void one(const std::string& name) {
+  void one(const std::string& name, const GlobalRegistry& registry) {
     try {
       const FeedInfo feed = find_feed(base_, name, *options_.run.files);
+      // Payloads go with their rows, unless they are asked for alone.
+      if (const auto owner = blob_owner(feed); owner && options_.feed.empty() && parent_in(registry.feeds(), *owner) != nullptr) return;
       RetentionLimits limits{feed.options.retention_ns, feed.options.retention_bytes, 0};
       if (options_.limits.age_ns != 0) limits.age_ns = options_.limits.age_ns;
       if (options_.limits.bytes != 0) limits.bytes = options_.limits.bytes;
@@ -65,12 +70,12 @@ class Prune {
   // The oldest chunk of all feeds, again and again, until `missing` bytes will be free.
   void until_enough(const std::string& why, uint64_t missing) {
     struct Queue {
-      FeedRetention* feed;
+      WholeRetention* feed;
       std::vector<FeedRetention::Candidate> chunks;
       size_t next = 0;
     };
     std::vector<Queue> queues;
-    for (FeedRetention& feed : feeds_) {
+    for (WholeRetention& feed : feeds_) {
       if (missing == 0) return;
       Queue queue{&feed, feed.removable(report_)};
       std::erase_if(queue.chunks, [&](const auto& chunk) {
@@ -103,7 +108,7 @@ class Prune {
 
   const std::string base_;
   const PruneOptions& options_;
-  std::list<FeedRetention> feeds_;
+  std::list<WholeRetention> feeds_;
   RetentionReport report_;
 };
 

@@ -1,5 +1,6 @@
 #include "tidepool/feed/quarantine.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <ctime>
@@ -47,6 +48,23 @@ bool quarantine_file(Files& files, const std::string& directory, const std::stri
     log(LogLevel::kWarn, "feed", "cannot put ", directory, "/", name, " aside: ", error.what());
     return false;
   }
+}
+
+void quarantine_copy(const File& from, const std::string& directory, const std::string& name, const QuarantineNote& note) {
+  Files& files = from.files();
+  const std::string aside = concat(directory, "/", kQuarantineName);
+  make_directory(files, aside, 0750);
+  const uint64_t now_ns = realtime_ns();
+  const std::string text = text_of(name, note, now_ns);
+  write_file_atomically(files, aside, concat(name, ".", now_ns, ".note"), std::as_bytes(std::span(text)), 0640);
+  const File to = File::open(files, concat(aside, "/", name, ".", now_ns), O_RDWR | O_CREAT | O_EXCL, 0640);
+  std::vector<std::byte> window(uint64_t{1} << 20);
+  uint64_t at = 0;
+  for (auto got = from.read(window, at); !got.empty(); got = from.read(window, at)) {
+    to.write(got, at);
+    at += got.size();
+  }
+  to.sync();
 }
 
 bool has_note(const std::string& directory, const std::string& what) {

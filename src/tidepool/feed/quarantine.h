@@ -19,6 +19,8 @@ struct QuarantineNote {
 // Move `name` of `directory` to quarantine/<name>.<wall clock>, with a note. False: there was no room, so it stays where it is, and
 // what the registry says of it must keep readers away.
 bool quarantine_file(Files& files, const std::string& directory, const std::string& name, const QuarantineNote& note);
+// The same for a file of elsewhere, which stays where it is: a copy of it goes to quarantine.
+void quarantine_copy(const File& from, const std::string& directory, const std::string& name, const QuarantineNote& note);
 // A note for something that stays in place: a block of a chunk. Written once: the same `what` again is nothing new.
 void note_damage(Files& files, const std::string& directory, const std::string& what, const QuarantineNote& note);
 bool has_note(const std::string& directory, const std::string& what);

@@ -29,6 +29,9 @@ enum class GlobalEntry : uint16_t { kCreated = 1, kChanged = 2, kDeleting = 3, k
 std::vector<std::byte> encode_feed(const FeedInfo& feed);
 std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry);
 
+// create_feed() with name, id, schema, number of that version and options as `wanted` says: a feed that was elsewhere before.
+bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& files);
+
 bool is_feed_name(std::string_view name) noexcept;
 std::string feeds_directory(const std::string& base);
 // A directory with all it holds; none is fine. Links are removed, never followed.

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/quarantine.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/repair_steps.h"
@@ -34,11 +36,20 @@ class BaseRepair {
     }
     directories();
     lock = {};  // feeds have locks of their own, and their repair may take long
-    for (const auto& [name, feed] : lists_.feeds) {
-      if (!wanted(name)) continue;
+    for (const FeedInfo* listed : payloads_first(lists_.feeds)) {
+      const FeedInfo& feed = *listed;
+      const std::string& name = feed.name;
+      const auto whose = owner_of(feed);
+      if (!wanted(name) && !(whose && wanted(whose->feed))) continue;
       ++steps_.report().feeds;
+      const size_t troubles = steps_.report().skipped.size() + failures();
       try {
-        one(feed);
+        if (waits_for_payloads_.contains(name)) throw FeedError(Fault::kBusy, "its payloads come first, and they are not in order");
+        if (whose && lists_.deleted.contains(whose->feed_id)) {
+          finish_delete_of(feed, concat("its rows, feed ", whose->feed, ", are deleted"));
+        } else {
+          one(feed);
+        }
       } catch (const FeedError& error) {
         if (error.fault() == Fault::kWriterBusy || error.fault() == Fault::kBusy) {
           steps_.report().skipped.push_back(concat(name, ": ", error.what()));
@@ -47,10 +58,21 @@ class BaseRepair {
               {.what = "repair", .feed = name, .path = feed.directory, .why = "", .failure = error.what()});
         }
       }
+      if (whose && steps_.report().skipped.size() + failures() != troubles) waits_for_payloads_.insert(whose->feed);
     }
   }
 
  private:
+  // Whose payloads a feed holds; a row is not made durable before its payload is (F-122), so they come first.
+  std::optional<BlobOwner> owner_of(const FeedInfo& feed) const {
+    if (!may_be_blob_feed(feed.name) || feed.deleting) return std::nullopt;
+    const auto loaded = with_schema(feed, files_);
+    return loaded ? blob_owner(*loaded) : std::nullopt;
+  }
+  size_t failures() const {
+    const auto& actions = steps_.report().actions;
+    return static_cast<size_t>(std::count_if(actions.begin(), actions.end(), [](const auto& action) { return !action.failure.empty(); }));
+  }
   const std::string& wanted_alone() const noexcept { return steps_.options().feed; }
   bool wanted(const std::string& name) const noexcept { return wanted_alone().empty() || wanted_alone() == name; }
 
@@ -176,21 +198,21 @@ class BaseRepair {
     });
   }
 
+  void finish_delete_of(const FeedInfo& feed, const std::string& why) {
+    steps_.step({.what = "finish-delete", .feed = feed.name, .path = feed.directory, .why = why}, [&] {
+      const shm::FileLock lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
+      shm::FileLock writer;
+      shm::FileLock persister;
+      if (path_exists(feed.directory)) {
+        writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
+        persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
+      }
+      finish_delete(base_, feed, files_);
+    });
+  }
+
   void one(const FeedInfo& feed) {
-    if (feed.deleting) {
-      steps_.step(
-          {.what = "finish-delete", .feed = feed.name, .path = feed.directory, .why = "its delete was never finished"}, [&] {
-            const shm::FileLock lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
-            shm::FileLock writer;
-            shm::FileLock persister;
-            if (path_exists(feed.directory)) {
-              writer = lock_within(feed.directory, kWriterLockName, "repair", 0, Fault::kWriterBusy);
-              persister = lock_within(feed.directory, kPersisterLockName, "repair", kLockTimeoutNs, Fault::kWriterBusy);
-            }
-            finish_delete(base_, feed, files_);
-          });
-      return;
-    }
+    if (feed.deleting) return finish_delete_of(feed, "its delete was never finished");
     if (steps_.dry()) {
       if (has_owner(feed)) throw FeedError(Fault::kWriterBusy, "somebody writes it");
       return repair_one(feed, steps_);
@@ -207,6 +229,7 @@ class BaseRepair {
   Files& files_;
   Id base_id_{};
   GlobalLists lists_;
+  std::set<std::string> waits_for_payloads_;  // feeds whose payloads could not be put in order
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/chunk.h"
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/log_scan.h"
@@ -218,7 +219,7 @@ std::vector<const ChunkInfo*> FeedRetention::unpinned(const std::vector<const Ch
 std::vector<FeedRetention::Candidate> FeedRetention::removable(RetentionReport& report) {
   std::vector<Candidate> found;
   for (const ChunkInfo* chunk : unpinned(candidates(), report))
-    found.push_back({chunk->ordinal, chunk->bytes, chunk->sealed_wall_ns});
+    found.push_back({chunk->ordinal, chunk->end_seq(), chunk->bytes, chunk->sealed_wall_ns});
   return found;
 }
 
@@ -252,7 +253,8 @@ void FeedRetention::expire_one(uint64_t ordinal, const std::string& why, Retenti
 }
 
 // What goes by these limits, oldest first, and why.
-std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const RetentionLimits& limits, RetentionReport& report) {
+std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const RetentionLimits& limits, const PayloadBytes& payload_bytes,
+                                                                    RetentionReport& report) {
   const auto all = candidates();
   std::vector<const ChunkInfo*> wanted;
   if (limits.age_ns != 0) {
@@ -264,7 +266,9 @@ std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const Retent
     if (stopped_) wanted.clear();
   }
   const size_t old = wanted.size();
-  uint64_t bytes = kept_bytes();
+  const auto with = [&](uint64_t first_seq) { return payload_bytes && limits.bytes != 0 ? payload_bytes(first_seq) : 0; };
+  uint64_t rows = kept_bytes();
+  uint64_t bytes = rows + with(registry_.floor_seq());
   size_t chunks = all.size() + 1;
   std::vector<const char*> reasons;
   for (size_t i = 0; i < all.size(); ++i, --chunks) {
@@ -275,7 +279,8 @@ std::vector<std::pair<uint64_t, const char*>> FeedRetention::choose(const Retent
     if (why == nullptr) break;
     if (i >= old) wanted.push_back(all[i]);
     reasons.push_back(why);
-    bytes -= all[i]->bytes;
+    rows -= all[i]->bytes;
+    bytes = rows + with(all[i]->end_seq());
   }
   const auto free = unpinned(wanted, report);
   if (free.size() < wanted.size()) {
@@ -302,11 +307,11 @@ void FeedRetention::remove_due(RetentionReport& report) {
   }
 }
 
-void FeedRetention::run(const RetentionLimits& limits, RetentionReport& report) {
+void FeedRetention::run(const RetentionLimits& limits, RetentionReport& report, const PayloadBytes& payload_bytes) {
   shm::FileLock lock;
   if (!options_.dry_run) lock = lock_within(feed_.directory, kRetentionLockName, "retention", 0, Fault::kBusy);
   ++report.feeds;
-  const auto chosen = choose(limits, report);
+  const auto chosen = choose(limits, payload_bytes, report);
   for (size_t begin = 0, end = 0; begin < chosen.size(); begin = end) {  // runs of one reason
     std::vector<uint64_t> ordinals;
     for (end = begin; end < chosen.size() && chosen[end].second == chosen[begin].second; ++end)
@@ -318,6 +323,55 @@ void FeedRetention::run(const RetentionLimits& limits, RetentionReport& report) 
   registry_.compact();
   if (stopped_ && !state_changed_) return;
   save_state();
+}
+
+uint64_t FeedRetention::floor_after(const RetentionReport& report) {
+  registry_.refresh();
+  uint64_t floor = registry_.floor_seq();
+  for (const ExpiredChunk& chunk : report.expired) {
+    if (chunk.feed == feed_.name) floor = std::max(floor, chunk.end_seq);
+  }
+  return floor;
+}
+
+// What may go of a feed of payloads. `unknown`: the chunk whose rows cannot be told, which keeps all behind it.
+std::vector<const ChunkInfo*> FeedRetention::without_rows(uint64_t rows_floor, std::string& unknown) {
+  std::vector<const ChunkInfo*> found;
+  for (const ChunkInfo* chunk : candidates()) {
+    auto at = last_rows_.find(chunk->ordinal);
+    if (at == last_rows_.end()) at = last_rows_.emplace(chunk->ordinal, last_row_of(feed_, *chunk, *options_.files)).first;
+    if (!at->second) unknown = name_of(*chunk);
+    if (!at->second || *at->second >= rows_floor) break;
+    found.push_back(chunk);
+  }
+  return found;
+}
+
+uint64_t FeedRetention::bytes_left(uint64_t rows_floor) {
+  std::string unknown;
+  uint64_t bytes = kept_bytes();
+  for (const ChunkInfo* chunk : without_rows(rows_floor, unknown)) bytes -= chunk->bytes;
+  return bytes;
+}
+
+void FeedRetention::follow(uint64_t rows_floor, const std::string& why, RetentionReport& report) {
+  shm::FileLock lock;
+  if (!options_.dry_run) lock = lock_within(feed_.directory, kRetentionLockName, "retention", 0, Fault::kBusy);
+  std::string unknown;
+  std::vector<uint64_t> ordinals;
+  for (const ChunkInfo* chunk : unpinned(without_rows(rows_floor, unknown), report)) {
+    const bool told = std::any_of(report.expired.begin(), report.expired.end(),
+                                  [&](const ExpiredChunk& e) { return e.feed == feed_.name && e.ordinal == chunk->ordinal; });
+    if (!told) ordinals.push_back(chunk->ordinal);
+  }
+  if (!unknown.empty())
+    report.warnings.push_back(concat(unknown, " is kept, and all behind it: which rows its payloads belong to cannot be read"));
+  expire(ordinals, why, report);
+  std::erase_if(last_rows_, [&](const auto& known) {
+    return std::any_of(ordinals.begin(), ordinals.end(), [&](uint64_t ordinal) { return ordinal == known.first; });
+  });
+  remove_due(report);
+  if (!options_.dry_run) registry_.compact();
 }
 
 void FeedRetention::load_state() {

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +44,7 @@ struct ExpiredChunk {
   uint64_t first_seq = 0;
   uint64_t end_seq = 0;
   uint64_t bytes = 0;
-  std::string why;  // "age", "bytes", "chunks", "quota", "free space"
+  std::string why;  // "age", "bytes", "chunks", "quota", "free space"; "rows": of payloads, whose rows went before
 };
 
 struct RemovedFile {
@@ -73,12 +75,22 @@ class FeedRetention {
   // Throws what FeedRegistry::open() throws.
   FeedRetention(const FeedInfo& feed, const RetentionOptions& options);
 
-  // Under the feed's retention lock, which it takes; throws FeedError kBusy naming who has it (F-125).
-  void run(const RetentionLimits& limits, RetentionReport& report);
+  // Under the feed's retention lock, which it takes; throws FeedError kBusy naming who has it (F-125). `payload_bytes`: of what goes
+  // with rows, as much as is kept when they begin at that number; a limit of bytes is one of all (F-123).
+  using PayloadBytes = std::function<uint64_t(uint64_t first_seq)>;
+  void run(const RetentionLimits& limits, RetentionReport& report, const PayloadBytes& payload_bytes = {});
+
+  // Of a feed of payloads (blob.h): let those chunks go whose rows are all below `rows_floor`, and no others (F-123).
+  void follow(uint64_t rows_floor, const std::string& why, RetentionReport& report);
+  // Records of this feed that a run of follow() would leave, in bytes.
+  uint64_t bytes_left(uint64_t rows_floor);
+  // The first record that is kept, after what `report` says is expired (a dry run changes no registry).
+  uint64_t floor_after(const RetentionReport& report);
 
   // For limits that concern many feeds: what may go at all, oldest first (pins and F-127 are heeded); and to let one go.
   struct Candidate {
     uint64_t ordinal = 0;
+    uint64_t end_seq = 0;
     uint64_t bytes = 0;
     uint64_t sealed_wall_ns = 0;
   };
@@ -95,7 +107,9 @@ class FeedRetention {
     Id boot_id{};
   };
   void expire(const std::vector<uint64_t>& ordinals, const std::string& why, RetentionReport& report);
-  std::vector<std::pair<uint64_t, const char*>> choose(const RetentionLimits& limits, RetentionReport& report);
+  std::vector<std::pair<uint64_t, const char*>> choose(const RetentionLimits& limits, const PayloadBytes& payload_bytes,
+                                                       RetentionReport& report);
+  std::vector<const ChunkInfo*> without_rows(uint64_t rows_floor, std::string& unknown);
   void remove_due(RetentionReport& report);
   std::vector<const ChunkInfo*> unpinned(const std::vector<const ChunkInfo*>& wanted, RetentionReport& report);
   std::vector<const ChunkInfo*> old_ones(const std::vector<const ChunkInfo*>& candidates, uint64_t age_ns,
@@ -115,6 +129,7 @@ class FeedRetention {
   Anchor suspect_;  // when a run was stopped; zeros: none was
   bool state_changed_ = false;
   bool stopped_ = false;  // the last run, by F-129
+  std::map<uint64_t, std::optional<uint64_t>> last_rows_;  // by ordinal, of a feed of payloads
 };
 
 struct PruneOptions {
@@ -124,6 +139,7 @@ struct PruneOptions {
   uint64_t quota_bytes = 0;  // of all feeds together
   uint64_t min_free_bytes = 0;  // of the base's file system
   std::function<uint64_t(const std::string& directory)> free_bytes{};  // a seam for tests; empty: ask the system
+  std::function<void(const std::string& feed, const RetentionReport& so_far)> progress{};  // before each feed
 };
 
 // All of a base, under its prune.lock: throws kBusy naming who runs it already.
