@@ -3,11 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
+#include "python_reader.h"
 #include "tidepool/feed/test_support.h"
 
 namespace tidepool::feed::test {
@@ -28,19 +29,16 @@ inline uint64_t number_after(const std::string& text, const std::string& key) {
 }
 
 // What the Python reader prints; that it has no complaints is a check.
-inline void run_python(const std::string& arguments, std::string& text) {
-  const std::string command = concat(TIDEPOOL_PYTHON, " ", TIDEPOOL_FEED_READER, " ", arguments, " 2>&1");
-  FILE* pipe = ::popen(command.c_str(), "r");
-  ASSERT_NE(pipe, nullptr);
-  std::array<char, 4096> buffer;
-  while (const size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), n);
-  ASSERT_EQ(::pclose(pipe), 0) << text;
+inline void run_python(const std::vector<std::string>& arguments, std::string& text) {
+  PythonReader::instance().ask(arguments, text);
+  if (::testing::Test::HasFatalFailure()) return;
+  ASSERT_NE(text.find("\"complaints\": []"), std::string::npos) << text;
 }
 
 // By Python: every checksum of every file holds, and the feed has exactly the records [first, end).
 inline void expect_python_range(const std::string& base, const std::string& name, uint64_t first, uint64_t end, bool live) {
   std::string text;
-  run_python(concat(live ? "--live " : "", base, " ", name), text);
+  run_python({live ? "--live" : "--disk", base, name}, text);
   if (::testing::Test::HasFatalFailure()) return;
   ASSERT_EQ(number_after(text, "first_seq"), first) << text;
   ASSERT_EQ(number_after(text, "count") + number_after(text, "quarantined"), end - first) << text;
@@ -53,7 +51,7 @@ inline void expect_python(const std::string& base, const std::string& name, uint
 // By Python: so many payloads, each of which is what its row says.
 inline void expect_python_blobs(const std::string& base, const std::string& name, uint64_t blobs, bool live) {
   std::string text;
-  run_python(concat("--blobs ", live ? "--live " : "", base, " ", name), text);
+  run_python({"--blobs", live ? "--live" : "--disk", base, name}, text);
   if (::testing::Test::HasFatalFailure()) return;
   ASSERT_EQ(number_after(text, "blobs"), blobs) << text;
 }
