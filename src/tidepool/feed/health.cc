@@ -229,7 +229,7 @@ void check_room(std::vector<HealthFinding>& findings, const char* check, const s
   });
 }
 
-std::string quoted(std::string_view text) {
+std::string label_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -347,12 +347,12 @@ std::string prometheus_text(const BaseHealth& health) {
     for (const FeedHealth& feed : health.feeds) {
       if (const auto value = metric.value(feed))
         out +=
-            concat("tidepool_feed_", metric.name, "{base=", quoted(health.base), ",feed=", quoted(feed.name), "} ", *value, "\n");
+            concat("tidepool_feed_", metric.name, "{base=", label_quoted(health.base), ",feed=", label_quoted(feed.name), "} ", *value, "\n");
     }
   }
   const auto one = [&](const char* name, const char* help, uint64_t value) {
     out += concat("# HELP tidepool_base_", name, " ", help, "\n# TYPE tidepool_base_", name, " gauge\ntidepool_base_", name,
-                  "{base=", quoted(health.base), "} ", value, "\n");
+                  "{base=", label_quoted(health.base), "} ", value, "\n");
   };
   one("grade", "0 ok, 1 warning, 2 bad, 3 a check failed", static_cast<uint64_t>(health.grade()));
   one("disk_free_bytes", "on the file system of the base", health.disk.free_bytes);

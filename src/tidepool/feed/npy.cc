@@ -198,7 +198,7 @@ void read_structure(Literal& in, NpyLayout& layout, const std::string& path) {
   layout.element_bytes = static_cast<uint32_t>(at);
 }
 
-std::string quoted(const std::string& name) {
+std::string npy_quoted(const std::string& name) {
   std::string out = "'";
   for (const char c : name) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -293,7 +293,7 @@ std::string npy_header(const std::vector<Field>& fields, uint64_t count, bool pl
   } else {
     descr = "[";
     for (const Field& field : fields) {
-      descr += concat(descr.size() == 1 ? "" : ", ", "(", quoted(field.name), ", '", npy_type(field), "'",
+      descr += concat(descr.size() == 1 ? "" : ", ", "(", npy_quoted(field.name), ", '", npy_type(field), "'",
                       is_array(field) ? concat(", (", field.count, ",)") : "", ")");
     }
     descr += "]";

@@ -35,10 +35,12 @@ bool is_held(const std::string& directory, const char* name) {
 }
 
 // Given up as empty, and whoever did so was killed before the file was gone, counts too.
-bool is_unfinished(const FeedInfo& feed, const ChunkInfo& chunk) {
-  if (chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed) return true;
-  struct stat found{};
-  return chunk.state == ChunkState::kAbandoned && ::lstat(concat(feed.directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) == 0;
+bool is_unfinished(const FeedInfo& feed, const FeedRegistry& registry) {
+  return std::any_of(registry.chunks().begin(), registry.chunks().end(), [&](const ChunkInfo& chunk) {
+    if (chunk.state == ChunkState::kOpen || chunk.state == ChunkState::kSealed) return true;
+    struct stat found{};
+    return chunk.state == ChunkState::kAbandoned && ::lstat(concat(feed.directory, "/", chunk_name(chunk.ordinal)).c_str(), &found) == 0;
+  });
 }
 
 }  // namespace
@@ -166,18 +168,13 @@ bool Persistd::payloads_wait(const FeedInfo& info) const {
   const auto& feeds = registry_->feeds();
   for (auto at = feeds.lower_bound(lead); at != feeds.end() && at->first.starts_with(lead); ++at) {
     if (at->second.deleting) continue;
-    const FeedRegistry column = FeedRegistry::open(at->second, files_, false);
-    if (std::any_of(column.chunks().begin(), column.chunks().end(), is_unfinished)) return true;
+    if (is_unfinished(at->second, FeedRegistry::open(at->second, files_, false))) return true;
   }
   return false;
 }
 
 bool Persistd::drain(const FeedInfo& info, Watch& watch) {
-  {
-    const FeedRegistry registry = FeedRegistry::open(info, files_, false);
-    if (std::none_of(registry.chunks().begin(), registry.chunks().end(), [&](const ChunkInfo& chunk) { return is_unfinished(info, chunk); }))
-      return false;
-  }
+  if (!is_unfinished(info, FeedRegistry::open(info, files_, false))) return false;
   const FeedInfo feed = find_feed(base_, info.name, files_);
   // Behind this lock no writer begins its recovery; one that lives has its own lock (F-63). So: ours first, then the look.
   const shm::FileLock lock = lock_within(feed.directory, kPersisterLockName, options_.text, 0, Fault::kBusy);
