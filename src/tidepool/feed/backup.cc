@@ -95,11 +95,15 @@ class Backup {
     const LogScan scan = scan_log(files_, concat(feed.directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes);
     if (!scan.problem.empty()) throw FeedError(scan.fault, scan.problem, ": repair it first");
     const FeedRegistry lists = FeedRegistry::of_records(feed, records_of(scan));
-    write_file_atomically(files_, to, kFeedRegistryName, scan.bytes, feed.options.file_mode);
+    std::vector<std::byte> log = scan.bytes;
+    if (scan.count > scan.slots) RegistryLog::set_count(log, scan.slots);  // it grew while it was read
+    write_file_atomically(files_, to, kFeedRegistryName, log, feed.options.file_mode);
     ++report_.files;
     report_.bytes += scan.bytes.size();
-    for (const ChunkInfo& chunk : lists.chunks()) {
-      if (chunk.readable() && !copy_chunk(feed, chunk)) return false;
+    // The newest first: records become durable in their order, so what is copied later holds all that comes before what was copied
+    // earlier, and the copy ends at one record instead of missing some in between.
+    for (auto chunk = lists.chunks().rbegin(); chunk != lists.chunks().rend(); ++chunk) {
+      if (chunk->readable() && !copy_chunk(feed, *chunk)) return false;
     }
     for (const std::string& name : names_in(to)) {
       const auto ordinal = ordinal_of(name);
@@ -133,6 +137,14 @@ class Backup {
     }
   }
 
+  static bool is_whole(const File& file) {
+    try {
+      return examine_chunk(file, false).footer.has_value();
+    } catch (const FeedError&) {
+      return false;
+    }
+  }
+
   bool copy_chunk(const FeedInfo& feed, const ChunkInfo& chunk) {
     const std::string to = concat(feeds_directory(to_), "/", feed.name);
     const std::string from_path = concat(feed.directory, "/", chunk_name(chunk.ordinal));
@@ -142,7 +154,12 @@ class Backup {
     if (has_whole(chunk, concat(to, "/", chunk_name(chunk.ordinal)), from.size())) {
       ++report_.kept;
     } else {
-      copy(from, to, chunk_name(chunk.ordinal), feed.options.file_mode);
+      // One that was completed meanwhile has a head from before and a footer from after: now it holds still.
+      bool whole = false;
+      do {
+        whole = is_whole(from);
+        copy(from, to, chunk_name(chunk.ordinal), feed.options.file_mode);
+      } while (!whole && is_whole(File::open(files_, concat(to, "/", chunk_name(chunk.ordinal)), O_RDONLY)));
       if (options_.progress) options_.progress({feed.name, report_.files, report_.bytes});
     }
     const File index = File::open_if_there(files_, concat(feed.directory, "/", index_name(chunk.ordinal)), O_RDONLY);
