@@ -252,6 +252,7 @@ TEST_F(WriterLimits, ASilentHelperIsAWarningAsLongAsRecordsCome) {  // F-58, X-1
                                                                                  const std::scoped_lock wait(gate);
                                                                                }});
   append(writer, 0, 100);
+  until([&] { return check_feed(base(), "trades").last_append_age_ns.has_value(); });
   EXPECT_EQ(check_feed(base(), "trades").writer, WriterState::kActive);
   ASSERT_TRUE(writer.rotate());
   until([&] { return stands.load(); });
