@@ -7,6 +7,7 @@
 //   feed/latency/spin, park        from append() to the other process' next() that returns the row
 //   feed/scan/buffer, column       a range copied out; one column summed in place
 //   feed/seek/1e8                  the first row at or after a time among 1e8 rows in 1,000 chunks
+//   feed/open/1000chunks           a reader of that feed, opened; with feed/seek
 //   feed/frames/1MiB               frames of 1 MiB until they are durable
 
 #include <functional>

@@ -1,5 +1,7 @@
 // Reading what is there: a range into a buffer, one column in place, and the way to a time.
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <random>
@@ -156,6 +158,25 @@ class Seeker {
   std::mt19937_64 random_{1};
 };
 
+// A reader of a feed of so many chunks; beside it, its registry read once.
+Result measure_open(const FeedBenchOptions& options, const FeedLab& lab) {
+  const std::string registry = concat(lab.base(), "/feeds/large/feed_registry.bin");
+  const auto microseconds = [](const auto& work) {
+    const uint64_t start = monotonic_ns();
+    work();
+    return static_cast<double>(monotonic_ns() - start) / 1000;
+  };
+  const auto subject = [&] { return microseconds([&] { FeedReader::open(lab.base(), "large"); }); };
+  const auto limit = [&] {
+    return microseconds([&] {
+      const feed::File file = feed::File::open(feed::Files::system(), registry, O_RDONLY);
+      std::vector<std::byte> bytes(file.size());
+      if (file.read(bytes, 0).size() != bytes.size()) throw Error(Code::kInternal, registry, " is shorter than it was");
+    });
+  };
+  return summarise(concat("feed/open/", options.seek_chunks, "chunks"), "us", "its registry, read once", alternate(options.windows, subject, limit));
+}
+
 std::vector<Result> measure_seek(const FeedBenchOptions& options, const Progress& progress) {
   const uint64_t rows = options.seek_rows;
   FeedLab lab(options);
@@ -190,7 +211,7 @@ std::vector<Result> measure_seek(const FeedBenchOptions& options, const Progress
   const Result growth = summarise("", "", "", sizes);
   large_result.more.emplace_back("times what it takes in a tenth of the rows and chunks", growth.ratio);
   large_result.more.emplace_back("us the first time, with attaching", large.first_us());
-  return {large_result};
+  return {large_result, measure_open(options, lab)};
 }
 
 }  // namespace

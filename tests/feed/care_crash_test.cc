@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -140,6 +141,71 @@ TEST_P(PersisterCrash, AtEveryStepLosesNothing) {  // F-63, F-64, F-67, F-156, G
     ASSERT_FALSE(HasFatalFailure()) << where;
   }
   EXPECT_GT(ended, 25u) << "so many steps there are at least";
+}
+
+// A daemon that persists for a living writer is killed at any step: the writer goes on, and so does the next daemon.
+TEST_P(PersisterCrash, OfALivingWriterLosesNothing) {  // F-63, F-64, F-156, G-1, G-2, G-3
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
+#endif
+  constexpr uint64_t kRows = 600;
+  uint64_t ended = 0;
+  const uint64_t step = stride(19);
+  for (uint64_t last = 1 + test::seed() % step; ended == 0; last += step) {
+    SharedTold told;
+    forget();
+    auto served = tiny(GetParam());
+    served.persister = Persister::kDaemon;
+    create_feed(base(), "trades", test::row_schema(), served);
+    std::atomic<bool>* over = new (::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) std::atomic<bool>(false);
+    const auto daemon = [&](uint64_t dies_at) {
+      return [&, dies_at](const Helper& self) {
+        MortalFiles files(*told, dies_at);
+        auto open = Persistd::open(base(), {.retention_every_ns = 0, .files = &files});
+        self.ready();
+        while (!over->load()) {
+          open->poll();
+          const timespec pause{0, 1'000'000};
+          ::nanosleep(&pause, nullptr);
+        }
+      };
+    };
+    const std::string where = concat("killed before step ", last);
+    auto mortal = std::make_unique<Helper>(daemon(last));
+    std::unique_ptr<Helper> next;
+    {
+      std::optional<FeedWriter> writer;
+      try {  // it may die before it has come to this writer
+        writer.emplace(FeedWriter::open(base(), "trades", {.persister_wait_ns = 300 * kNsPerMs}));
+      } catch (const FeedError& error) {
+        ASSERT_EQ(error.fault(), Fault::kNoPersister) << where << error.what();
+        next = std::make_unique<Helper>(daemon(~uint64_t{0}));
+        writer.emplace(FeedWriter::open(base(), "trades", {.persister_wait_ns = 30 * kNsPerSecond}));
+      }
+      append(*writer, 0, kRows);
+      if (!next && last < 2000) {
+        const uint64_t until_ns = monotonic_ns() + 100 * kNsPerMs;  // some die here, some go on for ever
+        while (monotonic_ns() < until_ns && writer->durable_seq() < kRows) std::this_thread::yield();
+      }
+      const uint64_t durable = writer->durable_seq();
+      if (durable == kRows) ended = last;
+      over->store(durable == kRows);
+      writer->close();
+      ASSERT_FALSE(HasFatalFailure()) << where;
+    }
+    over->store(true);
+    for (const std::string& name : names_in(root.path())) {
+      if (name != "base") std::filesystem::remove_all(root / name);
+    }
+    expect_feed(0, kRows);
+    test::expect_python(base(), "trades", kRows, false);
+    ASSERT_TRUE(verify_base(base()).sound()) << where;
+    mortal->kill();
+    if (next) next->kill();
+    ::munmap(over, sizeof *over);
+    ASSERT_FALSE(HasFatalFailure()) << where;
+  }
+  EXPECT_GT(ended, 20u) << "so many steps there are at least";
 }
 
 class RepairCrash : public CareCrash {

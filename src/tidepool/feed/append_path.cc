@@ -1,8 +1,16 @@
 #include "tidepool/feed/append_path.h"
 
 #include <algorithm>
+#include <cstdlib>
+
+#include "tidepool/base/log.h"
 
 namespace tidepool::feed {
+
+void OneThread::misused(const char* what) noexcept {
+  log(LogLevel::kError, "feed", "two threads use one handle at once, the second to ", what, ": a handle is for one thread; lock, or open one each");
+  std::abort();
+}
 
 std::string_view append_status_name(AppendStatus status) noexcept {
   switch (status) {
@@ -12,12 +20,13 @@ std::string_view append_status_name(AppendStatus status) noexcept {
     case AppendStatus::kClockBackwards: return "clock backwards";
     case AppendStatus::kNoSpace: return "no space";
     case AppendStatus::kNoShmSpace: return "no shared memory";
-    case AppendStatus::kBackpressure: return "backpressure";
+    case AppendStatus::kBackpressure: return "backpressure timeout";
     case AppendStatus::kFenced: return "fenced";
     case AppendStatus::kIoError: return "i/o error";
     case AppendStatus::kClosed: return "closed";
     case AppendStatus::kForked: return "forked";
     case AppendStatus::kClaimOpen: return "claim open";
+    case AppendStatus::kHelperGone: return "helper gone";
     case AppendStatus::kUnknownBlob: return "unknown blob";
   }
   return "unknown";

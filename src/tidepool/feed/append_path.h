@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "tidepool/feed/chunk.h"
+#include "tidepool/feed/one_thread.h"
 #include "tidepool/shm/doorbell.h"
 #include "tidepool/shm/gate.h"
 
@@ -28,6 +29,7 @@ enum class AppendStatus : uint8_t {
   kClosed,
   kForked,          // this is a child of the process that opened it
   kClaimOpen,       // commit or abort the claim first
+  kHelperGone,      // the thread that works for the writer has ended (F-60): close
   kUnknownBlob,     // blob.h: no such column or codec, a column twice, or an empty payload
 };
 std::string_view append_status_name(AppendStatus status) noexcept;
@@ -57,6 +59,7 @@ class AppendPath {
   // The common case: one row, whose clocks do not step back, into room that is there. False: nothing was done; the long way tells.
   // Inline, so that the copy of a row whose size the compiler knows is a few stores.
   [[gnu::always_inline]] bool try_append(const void* row, size_t bytes, uint64_t& seq) noexcept {
+    TIDEPOOL_ONE_THREAD(one_thread_, "append");
     if (bytes != plain_row_bytes_ || !gate_.enter()) [[unlikely]] return false;
     const uint64_t at = position_;
     const uint64_t end = at + bytes;
@@ -106,6 +109,7 @@ class AppendPath {
   bool waits_for_disk() const noexcept { return waits_for_disk_; }  // inside
   shm::Gate& gate() noexcept { return gate_; }
   const shm::Gate& gate() const noexcept { return gate_; }
+  OneThread& one_thread() noexcept { return one_thread_; }
   const uint64_t (&highest() const noexcept)[kClocksMax] { return highest_; }
   uint64_t step_back_max(size_t k) const noexcept { return step_back_max_[k]; }
 
@@ -141,6 +145,7 @@ class AppendPath {
   LivePage* live_ = nullptr;
   Noted noted_;
   uint64_t step_back_max_[kClocksMax] = {};
+  OneThread one_thread_;  // there in all builds: programs and the library may be built differently
 };
 
 }  // namespace tidepool::feed

@@ -413,12 +413,12 @@ LivePage LivePage::create(Files& files, const std::string& directory, const Feed
   return page;
 }
 
-std::optional<LivePage> LivePage::open(Files& files, const std::string& directory, const FeedInfo& feed) noexcept {
+std::optional<LivePage> LivePage::open(Files& files, const std::string& directory, const FeedInfo& feed, bool writable) noexcept {
   try {
-    const File file = File::open_if_there(files, concat(directory, "/", kName), O_RDONLY);
+    const File file = File::open_if_there(files, concat(directory, "/", kName), writable ? O_RDWR : O_RDONLY);
     if (!file || file.size() < kLivePageBytes) return std::nullopt;
     LivePage page;
-    page.mapping_ = Mapping::of(file, kLivePageBytes, false);
+    page.mapping_ = Mapping::of(file, kLivePageBytes, writable);
     const std::byte* at = page.mapping_.data();
     if (load<uint64_t>(at) != kLiveMagic || load<uint16_t>(at + 8) > kMajor || crc32c({at, 124}) != load<uint32_t>(at + 124)) return std::nullopt;
     if (load<Id>(at + 16) != feed.base_id || load<Id>(at + 32) != feed.id) return std::nullopt;

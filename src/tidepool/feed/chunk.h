@@ -6,6 +6,7 @@
 // through read-only mappings.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -137,6 +138,10 @@ class ChunkFile {
   // Take [checked_end(), end) of the data area in: checksums, and (unless the file is written in place) the bytes; small pieces wait
   // for more. `data` stays until the next sync() or seal().
   void take(const std::byte* data, uint64_t end, bool in_place);
+  // It was made aside and synced, and has been renamed into this directory, which was synced too.
+  void moved(const std::string& directory);
+  // The file, which is written in place, has tail slots up to that generation.
+  void follow(uint64_t generation) noexcept { generation_ = generation; }
   // Make all that was taken durable, with a tail slot that says so. `records`: how many these are.
   void sync(uint64_t records);
   // Footer, cut, sync: the file is complete. All data must have been taken.
@@ -178,6 +183,25 @@ struct DiskChunk {
 };
 // Read header and footer; without a footer (or with `verify_blocks`) the data too. Throws only when not even the header is right.
 DiskChunk examine_chunk(const File& file, bool verify_blocks);
+
+// A chunk whose records are in memory, of which a file holds the first part: what drew them there went on or died.
+struct ChunkSource {
+  std::string directory;  // of the file
+  const ChunkHeader& header;
+  Bytes schema;
+  uint32_t mode = 0640;
+  Activation activation;
+  const std::byte* data = nullptr;
+};
+// The file, to be gone on with from `end` on: what lies below was reported durable, and stays where it is, since a power cut right now
+// must not cost it. Unless its bytes are not those in memory: then all of it is written anew (F-64). `records`: below `end`.
+struct ContinuedFile {
+  ChunkFile file;
+  bool rewritten = false;
+};
+ContinuedFile continue_chunk_file(Files& files, const ChunkSource& source, const DiskChunk& disk, uint64_t end, uint64_t records);
+// A file that is not to be trusted: another one in its place, which is synced before it has the name. `fill`: take and sync, or seal.
+ChunkFile rewrite_chunk_file(Files& files, const ChunkSource& source, const std::function<void(ChunkFile&)>& fill);
 
 // The schema that the chunks of a feed carry, for a feed whose schema file is lost (F-17); of that version, 0: the newest. Throws
 // FeedError kCorrupt: none has it.
@@ -226,7 +250,13 @@ class LivePage {
   // Writer: a new page under the name, the old one (another tenure's) goes.
   static LivePage create(Files& files, const std::string& directory, const FeedInfo& feed, uint64_t epoch, uint32_t mode);
   // Reader: nullopt when there is none, or one of another boot, base or feed. Never throws for what lies there.
-  static std::optional<LivePage> open(Files& files, const std::string& directory, const FeedInfo& feed) noexcept;
+  static std::optional<LivePage> open(Files& files, const std::string& directory, const FeedInfo& feed) noexcept {
+    return open(files, directory, feed, false);
+  }
+  // Who persists for the writer, or comes after it: the same, to write to.
+  static std::optional<LivePage> open_writable(Files& files, const std::string& directory, const FeedInfo& feed) noexcept {
+    return open(files, directory, feed, true);
+  }
 
   uint64_t epoch() const noexcept { return epoch_; }
   uint64_t pid() const noexcept;
@@ -245,11 +275,21 @@ class LivePage {
   shm::PublishedWord waits() const noexcept { return shm::PublishedWord(mapping_.data() + 640); }  // of appends, for room
   shm::PublishedWord wait_ns_total() const noexcept { return shm::PublishedWord(mapping_.data() + 648); }
   shm::PublishedWord recovered() const noexcept { return shm::PublishedWord(mapping_.data() + 704); }  // records, at open
+  shm::PublishedWord refused() const noexcept { return shm::PublishedWord(mapping_.data() + 656); }  // appends, for want of room
+  shm::PublishedWord dropped() const noexcept { return shm::PublishedWord(mapping_.data() + 664); }  // records given up for room (F-56)
+  shm::PublishedWord deadlines_missed() const noexcept { return shm::PublishedWord(mapping_.data() + 720); }  // F-62
+  // Between a writer and the daemon that persists for it (F-63). The writer's line, then the daemon's.
+  enum class Wish : uint32_t { kNone = 0, kServe = 1, kLeave = 2 };
+  shm::PublishedFlag wish() const noexcept { return shm::PublishedFlag(mapping_.data() + 768); }
+  shm::PublishedWord sync_wanted() const noexcept { return shm::PublishedWord(mapping_.data() + 776); }  // records below it, now
+  shm::PublishedWord served_by() const noexcept { return shm::PublishedWord(mapping_.data() + 832); }    // pid; 0: nobody ever was
+  shm::PublishedFlag daemon_fault() const noexcept { return shm::PublishedFlag(mapping_.data() + 840); }  // Fault + 1; 0: none
   // The maxima over all chunks before the latest: with that chunk's own words, O(1) for has_data_since().
   shm::PublishedWord highest_before(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 384 + 8 * k); }
   shm::PublishedWord regressions(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 448 + 8 * k); }
 
  private:
+  static std::optional<LivePage> open(Files& files, const std::string& directory, const FeedInfo& feed, bool writable) noexcept;
   Mapping mapping_;
   uint64_t epoch_ = 0;
 };

@@ -64,6 +64,12 @@ ChunkFile ChunkFile::resume(Files& files, const std::string& path, const ChunkHe
   return chunk;
 }
 
+void ChunkFile::moved(const std::string& directory) {
+  directory_ = directory;
+  file_.renamed(concat(directory, "/", chunk_name(header_.ordinal)));
+  directory_synced_ = true;
+}
+
 void ChunkFile::activate(const Activation& activation) { file_.write(feed::encode(activation, header_), kActivationAt); }
 
 void ChunkFile::take(const std::byte* data, uint64_t end, bool in_place) {

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tidepool/feed/settings.h"
+
 namespace tidepool::feed {
 
 Schema event_schema() {
   std::string kinds;
-  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(WriterEvent::Kind::kClosed); ++kind) {
+  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(WriterEvent::Kind::kDropped); ++kind) {
     kinds += concat(kind == 0 ? "" : ",", event_name(static_cast<WriterEvent::Kind>(kind)), "=", kind);
   }
   auto schema = Schema::rows({{"wall_ns", "uint64"},
@@ -40,7 +42,13 @@ EventFeed EventFeed::open(const std::string& base, const FeedOptions& options, c
   WriterOptions mine = writer;
   mine.block_ns = 0;  // no room: the event is dropped
   mine.on_event = nullptr;
-  return EventFeed(std::make_unique<Inside>(FeedWriter::create(base, kEventFeedName, event_schema(), options, mine)));
+  try {
+    create_feed(base, kEventFeedName, event_schema(), options, *mine.files);
+  } catch (const FeedError& error) {
+    if (error.fault() != Fault::kSchemaConflict) throw;
+    evolve_feed(base, kEventFeedName, event_schema(), *mine.files);  // made when there were fewer kinds of events
+  }
+  return EventFeed(std::make_unique<Inside>(FeedWriter::open(base, kEventFeedName, mine)));
 }
 
 void EventFeed::Inside::take(const std::string& feed, const WriterEvent& event) noexcept {

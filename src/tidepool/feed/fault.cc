@@ -32,6 +32,7 @@ std::string_view fault_name(Fault fault) noexcept {
     case Fault::kResultTooLarge: return "RESULT_TOO_LARGE";
     case Fault::kNoLiveData: return "NO_LIVE_DATA";
     case Fault::kBackpressure: return "BACKPRESSURE_TIMEOUT";
+    case Fault::kNoPersister: return "NO_PERSISTER";
     case Fault::kBusy: return "BUSY";
     case Fault::kUsage: return "USAGE";
   }
@@ -57,6 +58,7 @@ Code code_of(Fault fault) noexcept {
     case Fault::kBusy:
     case Fault::kFeedReplaced: return Code::kRejected;
     case Fault::kRegistryBusy:
+    case Fault::kNoPersister:
     case Fault::kBackpressure: return Code::kTimeout;
     case Fault::kNoSpace:
     case Fault::kNoShmSpace:

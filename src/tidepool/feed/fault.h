@@ -36,6 +36,7 @@ enum class Fault : uint8_t {
   kResultTooLarge,     // F-99
   kNoLiveData,         // F-89
   kBackpressure,       // F-56
+  kNoPersister,        // F-63: nobody takes the records to disk
   kBusy,               // somebody else does this maintenance now
   kUsage,              // a combination that has no meaning
 };

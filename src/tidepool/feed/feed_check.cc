@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/mark_log.h"
 #include "tidepool/feed/registry_parts.h"
 
 namespace tidepool::feed {
@@ -479,7 +480,7 @@ bool FeedCheck::only_prepared(const std::string& path, uint64_t ordinal) {
 
 void FeedCheck::strays(const FeedRegistry& lists) {
   const char* const known[] = {kSchemaName,        kDefinitionName,    kFeedRegistryName, kWriterLockName,  kAppendLockName,
-                               kPersisterLockName, kRetentionLockName, kPinsName,         "retention.state"};
+                               kPersisterLockName, kRetentionLockName, kPinsName,         "retention.state", kMarksName};
   for (const std::string& name : names_in(feed_.directory)) {
     const std::string path = concat(feed_.directory, "/", name);
     if (const auto ordinal = ordinal_of(name)) {

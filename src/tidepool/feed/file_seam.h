@@ -43,6 +43,10 @@ class Files {
   // What offset, length and memory of reads and writes past the page cache (O_DIRECT) must be multiples of; 0: not possible.
   virtual size_t direct_alignment(int fd) noexcept = 0;
 
+  // How much memory this process, and those that share its control group, may still take; `group` says where the limit stands. All
+  // ones: no limit, or nobody knows. Shared memory counts, and past the limit the kernel kills, whatever room /dev/shm has.
+  virtual uint64_t memory_left(std::string& group) noexcept;
+
   static Files& system() noexcept;
 };
 

@@ -62,7 +62,7 @@ std::vector<std::byte> encode_feed(const FeedInfo& feed) {
   store(at + 41, static_cast<uint8_t>(feed.layout));
   store(at + 42, static_cast<uint8_t>(feed.clocks));
   store(at + 43, static_cast<uint8_t>(options.sync));
-  store(at + 44, static_cast<uint32_t>((options.segments ? 1 : 0) | (options.prefault ? 2 : 0)));
+  store(at + 44, static_cast<uint32_t>((options.segments ? 1 : 0) | (options.prefault ? 2 : 0)) | static_cast<uint32_t>(options.persister) << 2);
   store(at + 48, options.chunk_bytes);
   store(at + 56, options.block_bytes);
   store(at + 60, options.live_chunks);
@@ -102,6 +102,7 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   const auto flags = load<uint32_t>(at + 44);
   options.segments = (flags & 1) != 0;
   options.prefault = (flags & 2) != 0;
+  options.persister = static_cast<Persister>(flags >> 2 & 3);
   options.chunk_bytes = load<uint64_t>(at + 48);
   options.block_bytes = load<uint32_t>(at + 56);
   options.live_chunks = load<uint32_t>(at + 60);
@@ -116,7 +117,7 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   options.backlog_bytes = load<uint64_t>(at + 120);
   options.file_mode = load<uint32_t>(at + 128);
   feed.created_wall_ns = entry.wall_ns;
-  if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || feed.clocks < 1 || feed.clocks > kClocksMax)
+  if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || options.persister > Persister::kAny || feed.clocks < 1 || feed.clocks > kClocksMax)
     return std::nullopt;
   return feed;
 }

@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <algorithm>
 #include <functional>
 #include <map>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/persistd.h"
+#include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/values.h"
+#include "tidepool/shm/directory.h"
 
 namespace tidepool::feed {
 namespace {
@@ -33,13 +37,14 @@ void attempt(std::vector<HealthFinding>& findings, const char* check, const std:
 class FeedDoctor {
  public:
   FeedDoctor(const std::string& base, const std::string& name, const HealthLimits& limits, Files& files)
-      : limits_(limits), files_(files), reader_(FeedReader::open(base, name, {.files = &files})) {
+      : base_(base), limits_(limits), files_(files), reader_(FeedReader::open(base, name, {.files = &files})) {
     health_.name = name;
     health_.storage = reader_.feed().options.storage;
   }
 
   FeedHealth look() {
     run("writer", [this] { look_at_writer(); });
+    run("persister", [this] { look_at_persister(); });
     run("records", [this] { look_at_records(); });
     run("chunks", [this] { look_at_chunks(); });
     run("lag", [this] { look_at_lag(); });
@@ -77,13 +82,43 @@ class FeedDoctor {
                   page_->sync_ns_max().load(),
                   page_->waits().load(),
                   page_->wait_ns_total().load(),
+                  page_->refused().load(),
+                  page_->dropped().load(),
+                  page_->deadlines_missed().load(),
                   page_->recovered().load(),
                   {}};
       for (size_t k = 0; k < kClocksMax; ++k) counters.regressions[k] = page_->regressions(k).load();
+      if (held && *health_.heartbeat_age_ns >= limits_.stalled_after_ns) look_whether_it_moves();
     }
     if (health_.writer == WriterState::kStalled) note(Grade::kBad, "writer", "it holds its lock and stands still");
     if (health_.writer == WriterState::kCrashed)
       note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
+  }
+
+  // Its helper is silent. A writer that still appends lives (F-58); only one that does not is stalled.
+  void look_whether_it_moves() {
+    const uint64_t before = reader_.committed_seq();
+    health_.writer = WriterState::kStalled;
+    for (int look = 0; look < 20 && health_.writer == WriterState::kStalled; ++look) {
+      const timespec pause{0, 5'000'000};
+      ::nanosleep(&pause, nullptr);
+      if (reader_.committed_seq() != before) health_.writer = WriterState::kActive;
+    }
+    if (health_.writer != WriterState::kActive) return;
+    note(Grade::kWarning, "writer", concat("its helper has been silent for ", seconds(*health_.heartbeat_age_ns), " while records still come"));
+  }
+
+  // F-63: a writer that leaves its records to a daemon.
+  void look_at_persister() {
+    if (!page_ || health_.pid == 0 || page_->wish().load() != static_cast<uint32_t>(LivePage::Wish::kServe)) return;
+    if (!shm::FileLock::holder(shm::Directory::open(reader_.feed().directory), kPersisterLockName)) {
+      note(Grade::kBad, "persister", "nobody takes its records to disk: run tidepool feed persistd");
+      return;
+    }
+    const auto daemon = persistd_of(base_, files_);
+    const uint64_t now_ns = monotonic_ns();
+    if (!daemon || now_ns - std::min(now_ns, daemon->heartbeat_ns) < limits_.stalled_after_ns) return;
+    note(Grade::kWarning, "persister", concat("the daemon's heartbeat is ", seconds(now_ns - daemon->heartbeat_ns), " old"));
   }
 
   void look_at_records() {
@@ -120,6 +155,9 @@ class FeedDoctor {
 
   // What is committed and not durable, and since when: the newest tail slot of a chunk's file says when it was synced last.
   void look_at_lag() {
+    if (health_.counters.deadlines_missed != 0) {
+      note(Grade::kWarning, "lag", concat("records were durable later than the feed's sync_interval says ", health_.counters.deadlines_missed, " times"));
+    }
     if (health_.storage == Storage::kMemory || health_.committed_seq <= health_.durable_seq) return;
     health_.lag_records = health_.committed_seq - health_.durable_seq;
     uint64_t synced_wall_ns = 0;
@@ -214,6 +252,7 @@ class FeedDoctor {
     }
   }
 
+  std::string base_;
   HealthLimits limits_;
   Files& files_;
   FeedReader reader_;
@@ -268,6 +307,9 @@ const std::vector<Metric>& metrics() {
       {"sync_ns_total", "counter", "time spent in them", [](H h) { return h.counters.sync_ns_total; }},
       {"sync_ns_max", "gauge", "the longest", [](H h) { return h.counters.sync_ns_max; }},
       {"waits", "counter", "appends that waited for room", [](H h) { return h.counters.waits; }},
+      {"refused", "counter", "appends for which there was no room in time", [](H h) { return h.counters.refused; }},
+      {"dropped_records", "counter", "records given up for room", [](H h) { return h.counters.dropped; }},
+      {"deadlines_missed", "counter", "times that records were durable too late", [](H h) { return h.counters.deadlines_missed; }},
       {"wait_ns_total", "counter", "time spent waiting", [](H h) { return h.counters.wait_ns_total; }},
       {"recovered_records", "counter", "taken over from a crash", [](H h) { return h.counters.recovered; }},
       {"clock_regressions", "counter", "of all clocks",

@@ -25,13 +25,14 @@ std::string_view grade_name(Grade grade) noexcept;  // "ok", "warning", "bad", "
 
 struct HealthFinding {
   Grade grade = Grade::kOk;
-  std::string check;  // "writer", "lag", "age", "chunks", "clocks", "disk", "shared memory", "registry", ...
+  std::string check;  // "writer", "lag", "age", "chunks", "clocks", "persister", "disk", "shared memory", "registry", ...
   std::string text;
 };
 
 struct HealthLimits {
   uint64_t max_age_ns = 0;  // of the newest record; 0: not asked
   uint64_t max_lag_ns = 10 * kNsPerSecond;  // of records that wait for the disk; 0: not asked
+  uint64_t stalled_after_ns = 5 * kNsPerSecond;  // without a heartbeat: of a writer, and of a daemon that persists for it
   uint64_t min_free_bytes = 1'000'000'000;  // on disk
   uint64_t min_free_shm_bytes = uint64_t{64} << 20;
 };
@@ -46,6 +47,9 @@ struct WriterCounters {
   uint64_t sync_ns_max = 0;
   uint64_t waits = 0;  // appends that had to wait for room (F-56)
   uint64_t wait_ns_total = 0;
+  uint64_t refused = 0;  // appends for which there was no room in time
+  uint64_t dropped = 0;  // records of a memory feed that were given up for room
+  uint64_t deadlines_missed = 0;  // times that records were durable later than sync_interval (F-62)
   uint64_t recovered = 0;  // records that it took over from a crash
   uint64_t regressions[kClocksMax] = {};  // clocks that went backwards (F-40)
 };

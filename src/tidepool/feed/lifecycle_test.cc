@@ -271,7 +271,7 @@ TEST_F(LifecycleTest, ACopyOfABaseHasALifeOfItsOwn) {  // X-20
   expect_idle(other);
 }
 
-TEST_F(LifecycleTest, ToldOnceThatTheWriterStands) {  // X-16, F-84
+TEST_F(LifecycleTest, ToldOnceThatTheWriterStands) {  // X-16, F-58, F-84
   make(Storage::kTiered);
   test::Helper stopped([&](const test::Helper& self) {
     auto writer = FeedWriter::open(base(), "trades");

@@ -51,19 +51,32 @@ std::shared_ptr<LiveChunk> ChunkMaker::make(uint64_t ordinal, const FeedOptions&
   return chunk;
 }
 
-// With `more` bytes more the base stays below its cap; what we only keep for later goes first. Throws.
-void ChunkMaker::check_room(uint64_t more) {
+// With `more` bytes more, `now` of them at once, the base stays below its cap; what we only keep for later goes first. Throws.
+void ChunkMaker::check_room(uint64_t more, uint64_t now) {
   try {
     check_shm_cap(feed_, more, base_shm_bytes_max_);
+    check_memory_group(now);
   } catch (const FeedError&) {
     drop_spares();
     check_shm_cap(feed_, more, base_shm_bytes_max_);
+    check_memory_group(now);
   }
+}
+
+// Who goes past the limit of his control group is killed, and told nothing.
+void ChunkMaker::check_memory_group(uint64_t more) {
+  std::string group;
+  const uint64_t left = files_.memory_left(group);
+  if (more <= left) return;
+  throw FeedError(Fault::kNoShmSpace, "the memory control group ", group, " leaves ", left, " bytes, and feed ", feed_.name, " needs ", more,
+                  " for its next chunk: raise the limit of the group (of the container), or use smaller or fewer live chunks");
 }
 
 void ChunkMaker::create(LiveChunk& chunk, uint64_t promised) {
   const ChunkHeader& header = chunk.header;
-  check_room(header.file_bytes() + promised);
+  // Without prefault it is taken step by step, and looked at then.
+  const uint64_t whole = header.file_bytes() + promised;
+  check_room(whole, chunk.options.prefault ? whole : header.data_offset + std::min(header.capacity, kReserveStepBytes));
   chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
   chunk.data_file.reserve(0, header.data_offset);
   chunk.data_file.resize(header.file_bytes());
@@ -76,7 +89,7 @@ void ChunkMaker::create(LiveChunk& chunk, uint64_t promised) {
 
 void ChunkMaker::create_on_disk(LiveChunk& chunk) {
   const ChunkHeader& header = chunk.header;
-  check_room(kChunkPageBytes);
+  check_room(kChunkPageBytes, kChunkPageBytes);
   chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
   chunk.data_file.reserve(0, kChunkPageBytes);
   chunk.data_file.resize(kChunkPageBytes);
@@ -102,6 +115,7 @@ void ChunkMaker::reserve(LiveChunk& chunk, uint64_t end) {
     // In shared memory, pages that were touched are space that is there. On disk they are not, and where touching is refused
     // (before Linux 5.14, or because there is no space) reserving says why.
     const bool touch = chunk.options.prefault && !on_disk;
+    if (!on_disk && !chunk.options.prefault && from != 0) check_memory_group(to - from);
     if (!touch || files_.populate(chunk.data + from, to - from) != 0) file.reserve(chunk.header.data_offset + from, to - from);
     if (chunk.options.prefault && on_disk) files_.populate(chunk.data + from, to - from);  // for speed alone
     chunk.reserved().publish(to);
@@ -181,10 +195,12 @@ void ChunkMaker::adopt(LiveChunk& chunk, Spare spare) {
   chunk.reserved().publish(header.capacity);
 }
 
-void ChunkMaker::drop_spares() noexcept {
+size_t ChunkMaker::drop_spares() noexcept {
   const std::scoped_lock lock(spares_mutex_);
   for (const Spare& spare : spares_) files_.unlink(spare.file.path());
+  const size_t dropped = spares_.size();
   spares_.clear();
+  return dropped;
 }
 
 }  // namespace tidepool::feed

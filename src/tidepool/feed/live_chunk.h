@@ -72,7 +72,7 @@ class ChunkMaker {
   void retire(std::shared_ptr<LiveChunk> chunk);
   void unlink(const LiveChunk& chunk);
   // What was kept for other chunks goes too.
-  void drop_spares() noexcept;
+  size_t drop_spares() noexcept;  // how many there were
 
  private:
   // A live object without a name that anybody knows, every page of it there.
@@ -83,7 +83,8 @@ class ChunkMaker {
   };
   // One that fits.
   std::optional<Spare> take_spare(const LiveChunk& chunk);
-  void check_room(uint64_t more);
+  void check_room(uint64_t more, uint64_t now);
+  void check_memory_group(uint64_t more);
   void adopt(LiveChunk& chunk, Spare spare);
   void create(LiveChunk& chunk, uint64_t promised);
   void create_on_disk(LiveChunk& chunk);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/mark_log.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/repair_steps.h"
 
@@ -101,6 +102,25 @@ void add_epochs(std::vector<FeedRecord>& records, const std::map<uint64_t, OnDis
   }
 }
 
+// Marks lie beside the registry as well (F-39). Of a record that is not the one that was marked, since it was lost and its number
+// written anew, or that nobody has any more, there is none.
+void add_marks(std::vector<FeedRecord>& records, const FeedInfo& feed, const std::map<uint64_t, OnDisk>& chunks, Files& files) {
+  for (FeedRecord& mark : stored_marks(feed, files)) {
+    const bool known = std::any_of(records.begin(), records.end(), [&](const FeedRecord& record) {
+      return record.type == FeedEntry::kMark && record.first_seq == mark.first_seq && record.epoch == mark.epoch && record.value == mark.value;
+    });
+    if (known) continue;
+    const auto at = chunks.find(mark.ordinal);
+    if (at != chunks.end()) {
+      const ChunkSummary& summary = at->second.footer.summary;
+      if (at->second.header.epoch != mark.epoch || mark.first_seq < summary.first_seq || mark.first_seq >= summary.end_seq()) continue;
+    } else if (!File::open_if_there(files, concat(feed.directory, "/", chunk_name(mark.ordinal)), O_RDONLY)) {
+      continue;  // not even an unfinished one
+    }
+    records.push_back(std::move(mark));
+  }
+}
+
 void add_segments(std::vector<FeedRecord>& records, const std::map<uint64_t, OnDisk>& chunks) {
   std::map<uint64_t, FeedRecord> wanted;
   uint64_t last_id = 0;
@@ -155,6 +175,7 @@ RegistryPlan plan_registry(const FeedInfo& feed, std::vector<FeedRecord> records
         records.push_back(persisted(chunk));
     }
     add_epochs(records, chunks);
+    add_marks(records, feed, chunks, files);
     if (feed.options.segments) add_segments(records, chunks);
   }
   plan.records = std::move(records);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "tidepool/base/log.h"
@@ -12,6 +13,7 @@
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/recovery.h"
 #include "tidepool/feed/registry_parts.h"
+#include "tidepool/feed/served_feed.h"
 #include "tidepool/shm/published_word.h"
 
 namespace tidepool::feed {
@@ -27,6 +29,10 @@ constexpr size_t kDrainedFeedsAt = 200;
 constexpr size_t kDrainedChunksAt = 208;
 constexpr size_t kDrainedRecordsAt = 216;
 constexpr size_t kFailuresAt = 224;
+constexpr size_t kRewrittenAt = 232;
+constexpr size_t kServedAt = 256;
+constexpr size_t kServedChunksAt = 264;
+constexpr size_t kServedRecordsAt = 272;
 constexpr uint64_t kRetryMinNs = kNsPerSecond;
 constexpr uint64_t kRetryMaxNs = 60 * kNsPerSecond;
 
@@ -52,6 +58,68 @@ struct Persistd::Watch {
   uint64_t modified_ns = 0;
   uint64_t retry_at_ns = 0;
   uint64_t retry_ns = 0;
+};
+
+// One living writer, and the thread that works for it.
+class Persistd::Servant {
+ public:
+  Servant(Persistd& daemon, std::unique_ptr<ServedFeed> feed) : daemon_(daemon), feed_(std::move(feed)), thread_([this] { run(); }) {}
+  ~Servant() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+  bool over() const noexcept { return over_.load(); }
+
+ private:
+  void run() noexcept {
+    try {
+      while (wait_ns_ != kOver && !wait()) wait_ns_ = round();
+    } catch (const std::exception& error) {
+      daemon_.failed(concat("feed ", feed_->feed().name, ": ", error.what()));
+    }
+    feed_.reset();  // its locks
+    over_.store(true);
+  }
+  bool wait() {
+    std::unique_lock lock(mutex_);
+    return wake_.wait_for(lock, std::chrono::nanoseconds(wait_ns_), [&] { return stopping_; });
+  }
+  uint64_t round() {
+    try {
+      const ServedFeed::Did did = feed_->round();
+      tell();
+      retry_ns_ = 0;
+      if (did == ServedFeed::Did::kOver) return kOver;
+      return did == ServedFeed::Did::kWorked ? kNsPerMs : feed_->pause_ns();
+    } catch (const FeedError& error) {
+      if (retry_ns_ == 0) daemon_.failed(concat("feed ", feed_->feed().name, ": ", error.what()));
+      retry_ns_ = std::clamp<uint64_t>(2 * retry_ns_, 10 * kNsPerMs, kNsPerSecond);
+      return retry_ns_;
+    }
+  }
+  void tell() {
+    const uint64_t now[] = {feed_->chunks(), feed_->records(), feed_->rewritten()};
+    const size_t at[] = {kServedChunksAt, kServedRecordsAt, kRewrittenAt};
+    for (size_t i = 0; i < std::size(now); ++i) {
+      if (now[i] != told_[i]) daemon_.count(at[i], now[i] - told_[i]);
+      told_[i] = now[i];
+    }
+  }
+  static constexpr uint64_t kOver = ~uint64_t{0};
+  Persistd& daemon_;
+  std::unique_ptr<ServedFeed> feed_;  // the thread's
+  uint64_t wait_ns_ = 0;
+  uint64_t retry_ns_ = 0;
+  uint64_t told_[3] = {};
+  std::mutex mutex_;  // guards stopping_
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::atomic<bool> over_{false};
+  std::thread thread_;
 };
 
 std::unique_ptr<Persistd> Persistd::open(const std::string& base, const PersistdOptions& options) {
@@ -80,6 +148,7 @@ Persistd::Persistd(const std::string& base, const PersistdOptions& options)
 }
 
 Persistd::~Persistd() {
+  servants_.clear();
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
@@ -98,6 +167,7 @@ void Persistd::beat() {
 }
 
 void Persistd::count(size_t at, uint64_t more) {
+  const std::scoped_lock lock(mutex_);
   shm::PublishedWord word(page_.data() + at);
   word.publish(word.peek() + more);
 }
@@ -114,6 +184,7 @@ bool Persistd::poll() {
     return std::none_of(registry_->feeds().begin(), registry_->feeds().end(),
                         [&](const auto& feed) { return feed.second.id == entry.first; });
   });
+  std::erase_if(servants_, [](const auto& entry) { return entry.second->over(); });
   bool worked = false;
   uint64_t feeds = 0;
   for (const FeedInfo* feed : payloads_first(registry_->feeds())) {
@@ -133,12 +204,11 @@ bool Persistd::poll() {
       }
       watch.retry_ns = std::clamp(2 * watch.retry_ns, kRetryMinNs, kRetryMaxNs);
       watch.retry_at_ns = monotonic_ns() + watch.retry_ns;
-      trouble_ = concat("feed ", name, ": ", error.what());
-      count(kFailuresAt, 1);
-      log(LogLevel::kWarn, "feed", "persistd: ", trouble_, "; tried again in ", watch.retry_ns / kNsPerSecond, " s");
+      failed(concat("feed ", name, ": ", error.what(), "; tried again in ", watch.retry_ns / kNsPerSecond, " s"));
     }
   }
   shm::PublishedWord(page_.data() + kFeedsAt).publish(feeds);
+  shm::PublishedWord(page_.data() + kServedAt).publish(servants_.size());
   prune();
   return worked;
 }
@@ -152,7 +222,11 @@ bool Persistd::look(const FeedInfo& info, Watch& watch) {
       static_cast<uint64_t>(found.st_mtim.tv_sec) * kNsPerSecond + static_cast<uint64_t>(found.st_mtim.tv_nsec);
   if (watch.inode == found.st_ino && watch.bytes == static_cast<uint64_t>(found.st_size) && watch.modified_ns == modified_ns)
     return false;
-  if (is_held(info.directory, kWriterLockName) || payloads_wait(info)) return false;
+  if (is_held(info.directory, kWriterLockName)) {
+    serve(info);
+    return false;
+  }
+  if (payloads_wait(info)) return false;
   const bool worked = drain(info, watch);
   watch.retry_at_ns = 0;
   if (worked) return true;  // looked at once more, and then it is in order
@@ -160,6 +234,27 @@ bool Persistd::look(const FeedInfo& info, Watch& watch) {
   watch.bytes = static_cast<uint64_t>(found.st_size);
   watch.modified_ns = modified_ns;
   return false;
+}
+
+// A living writer that asks for it.
+void Persistd::serve(const FeedInfo& info) {
+  if (servants_.count(info.id) != 0) return;
+  auto served = ServedFeed::attend(base_, info.name, options_.text, files_);
+  if (!served) return;
+  log(LogLevel::kInfo, "feed", "persistd: serves the writer of feed ", info.name);
+  servants_[info.id] = std::make_unique<Servant>(*this, std::move(served));
+}
+
+void Persistd::failed(std::string why) {
+  count(kFailuresAt, 1);
+  log(LogLevel::kWarn, "feed", "persistd: ", why);
+  const std::scoped_lock lock(mutex_);
+  trouble_ = std::move(why);
+}
+
+std::string Persistd::trouble() const {
+  const std::scoped_lock lock(mutex_);
+  return trouble_;
 }
 
 // Its payloads are not all on disk: a row that is durable has a payload that is (F-122), so its rows wait, too.
@@ -186,6 +281,7 @@ bool Persistd::drain(const FeedInfo& info, Watch& watch) {
   for (const ChunkRecovery& chunk : report.chunks) {
     count(kDrainedChunksAt, 1);
     count(kDrainedRecordsAt, chunk.count);
+    if (chunk.rewritten) count(kRewrittenAt, 1);
   }
   count(kDrainedFeedsAt, 1);
   for (const std::string& remark : report.remarks) log(LogLevel::kWarn, "feed", "persistd: feed ", feed.name, ": ", remark);
@@ -208,9 +304,7 @@ void Persistd::prune() {
       prune_at_ns_ = std::min(prune_at_ns_, now_ns + options_.retention.grace_ns + kNsPerSecond);
   } catch (const FeedError& error) {
     if (error.fault() == Fault::kBusy) return;  // somebody prunes it just now
-    trouble_ = error.what();
-    count(kFailuresAt, 1);
-    log(LogLevel::kWarn, "feed", "persistd: retention: ", error.what());
+    failed(concat("retention: ", error.what()));
   }
 }
 
@@ -218,7 +312,8 @@ namespace {
 PersistdStatus status_of(const std::byte* page) {
   const auto word = [&](size_t at) { return shm::PublishedWord(page + at).load(); };
   return {load<uint64_t>(page + 48), load<uint64_t>(page + 56), word(kHeartbeatAt),      word(kFeedsAt),
-          word(kDrainedFeedsAt),     word(kDrainedChunksAt),    word(kDrainedRecordsAt), word(kFailuresAt)};
+          word(kDrainedFeedsAt),     word(kDrainedChunksAt),    word(kDrainedRecordsAt), word(kFailuresAt),
+          word(kRewrittenAt),        word(kServedAt),           word(kServedChunksAt),   word(kServedRecordsAt)};
 }
 }  // namespace
 

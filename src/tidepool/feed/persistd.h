@@ -1,11 +1,12 @@
 #pragma once
 // The persister of a base: takes what dead writers left in shared memory to disk, at once and not only when the next writer comes, so
-// that a power cut finds it there (F-63, F-67); and prunes, every 15 minutes (F-131). A living writer persists by itself.
+// that a power cut finds it there (F-63, F-67); does it for living writers whose feed wants that (FeedOptions::persister), each with a
+// thread of its own; and prunes, every 15 minutes (F-131).
 //
 // One a base, by a held lock; a second is refused and told who the first is. It never stops because writers are away. Killed at any
 // point it leaves what it found: the next one, the next writer or repair goes on. A feed that fails does not stop the others.
 //
-// Thread safety: one thread polls. Its heartbeat has a thread of its own.
+// Thread safety: one thread polls.
 
 #include <condition_variable>
 #include <map>
@@ -36,6 +37,10 @@ struct PersistdStatus {
   uint64_t drained_chunks = 0;
   uint64_t drained_records = 0;
   uint64_t failures = 0;
+  uint64_t rewritten = 0;  // files on disk that were not what memory held (F-64)
+  uint64_t served = 0;     // living writers, now
+  uint64_t served_chunks = 0;
+  uint64_t served_records = 0;
 };
 
 class Persistd {
@@ -46,17 +51,20 @@ class Persistd {
   Persistd(const Persistd&) = delete;
   Persistd& operator=(const Persistd&) = delete;
 
-  // Look at every feed once. True: something was taken to disk.
+  // Look at every feed once. True: something of a dead writer was taken to disk. Living writers are served between the calls as well.
   bool poll();
   PersistdStatus status() const;
-  const std::string& trouble() const noexcept { return trouble_; }  // the last failure; empty: none
+  std::string trouble() const;  // the last failure; empty: none
 
  private:
   struct Watch;
+  class Servant;
   Persistd(const std::string& base, const PersistdOptions& options);
   bool look(const FeedInfo& info, Watch& watch);
   bool payloads_wait(const FeedInfo& info) const;
+  void serve(const FeedInfo& info);
   bool drain(const FeedInfo& info, Watch& watch);
+  void failed(std::string why);
   void prune();
   void beat();
   void count(size_t at, uint64_t more);
@@ -69,9 +77,10 @@ class Persistd {
   std::unique_ptr<GlobalRegistry> registry_;
   uint64_t registry_inode_ = 0;
   std::map<Id, Watch> watches_;
+  std::map<Id, std::unique_ptr<Servant>> servants_;
   uint64_t prune_at_ns_ = 0;
+  mutable std::mutex mutex_;  // guards trouble_, the counters and stopping_
   std::string trouble_;
-  std::mutex mutex_;  // guards stopping_
   std::condition_variable wake_;
   bool stopping_ = false;
   std::thread heart_;

@@ -216,7 +216,7 @@ class Recovery {
       object.words.state().publish(static_cast<uint32_t>(WordState::kAbandoned));
       return abandon(info, false);
     }
-    ChunkRecovery told{info.ordinal, object.activation->first_seq, 0, true, false, {}};
+    ChunkRecovery told{info.ordinal, object.activation->first_seq, 0, true, false, false, {}};
     Mapping file_mapping;
     const std::byte* data = nullptr;
     const bool in_place = feed_.options.storage == Storage::kDurable;
@@ -259,7 +259,7 @@ class Recovery {
       put(FeedEntry::kChunkSealed, info, &summary);
     } else {
       if (disk && summary.bytes < std::min(disk->verified_end, committed)) return from_disk(info, *disk);  // damaged in memory, not there
-      store(object, disk, data, summary);
+      store(object, disk, data, summary, told);
       write_index(header, index);
       put(FeedEntry::kChunkSealed, info, &summary, false);
       put(FeedEntry::kChunkPersisted, info, &summary);
@@ -273,7 +273,7 @@ class Recovery {
   // The records of a live object into its file. What was reported durable stays where it is: a power cut right now must not cost
   // it. What comes behind is written again even if it seems to be there: a sync that failed leaves pages that look right and will
   // never be written.
-  void store(LiveObject& object, const std::optional<DiskChunk>& disk, const std::byte* data, const ChunkSummary& summary) {
+  void store(LiveObject& object, const std::optional<DiskChunk>& disk, const std::byte* data, const ChunkSummary& summary, ChunkRecovery& told) {
     const ChunkHeader& header = object.header;
     const Bytes schema(object.mapping.data() + header.schema_offset, feed_.options.storage == Storage::kTiered ? header.schema_bytes : 0);
     if (!disk) {
@@ -281,28 +281,35 @@ class Recovery {
       return finish(file, *object.activation, data, summary);
     }
     const uint64_t end = std::min({disk->verified_end, object.words.durable().load(), summary.bytes});
-    std::vector<uint32_t> table(disk->table.begin(), disk->table.begin() + static_cast<ptrdiff_t>(end / header.block_bytes));
-    if (const uint64_t tail = end % header.block_bytes; tail != 0) table.push_back(crc32c({data + end - tail, tail}));
-    try {
-      ChunkFile file = ChunkFile::resume(files_, disk_path(header.ordinal), header, end, 0, std::move(table), disk->generation);
-      finish(file, *object.activation, data, summary);
-    } catch (const FeedError& error) {
-      if (error.fault() != Fault::kIo || schema.empty()) throw;
-      report_.remarks.push_back(concat(error.what(), ": written anew elsewhere"));
-      rewrite(object, schema, data, summary);
+    if (schema.empty()) {  // written in place: the file is all there is
+      ChunkFile file = ChunkFile::resume(files_, disk_path(header.ordinal), header, end, 0, table_below(*disk, data, end), disk->generation);
+      return finish(file, *object.activation, data, summary);
     }
+    const ChunkSource source{feed_.directory, header, schema, feed_.options.file_mode, *object.activation, data};
+    IndexBuilder before(header, object.activation->first_seq);
+    before.fold(data, end);
+    try {
+      ContinuedFile continued = continue_chunk_file(files_, source, *disk, end, before.records());
+      told.rewritten = continued.rewritten;
+      if (told.rewritten) told.remark = "its file was not what memory holds: written anew";
+      finish(continued.file, *object.activation, data, summary);
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kIo) throw;
+      told.rewritten = true;
+      told.remark = concat(error.what(), ": written anew elsewhere");
+      rewrite_chunk_file(files_, source, [&](ChunkFile& file) {
+        file.take(data, summary.bytes, false);
+        file.seal(summary);
+      });
+    }
+    if (told.rewritten) report_.remarks.push_back(concat("chunk ", header.ordinal, ": ", told.remark));
   }
 
-  // The file is not to be trusted: another one in its place, whole and synced before it has the name.
-  void rewrite(LiveObject& object, Bytes schema, const std::byte* data, const ChunkSummary& summary) {
-    const std::string aside = concat(feed_.directory, "/.tmp-rewrite");
-    remove_tree(files_, aside);
-    make_directory(files_, aside, 0750);
-    ChunkFile file = ChunkFile::create(files_, aside, object.header, schema, feed_.options.file_mode, false);
-    finish(file, *object.activation, data, summary);
-    rename_file(files_, concat(aside, "/", chunk_name(object.header.ordinal)), disk_path(object.header.ordinal));
-    sync_directory(files_, feed_.directory);
-    remove_tree(files_, aside);
+  static std::vector<uint32_t> table_below(const DiskChunk& disk, const std::byte* data, uint64_t end) {
+    const uint64_t block_bytes = disk.header.block_bytes;
+    std::vector<uint32_t> table(disk.table.begin(), disk.table.begin() + static_cast<ptrdiff_t>(end / block_bytes));
+    if (const uint64_t tail = end % block_bytes; tail != 0) table.push_back(crc32c({data + end - tail, tail}));
+    return table;
   }
 
   static void finish(ChunkFile& file, const Activation& activation, const std::byte* data, const ChunkSummary& summary) {
@@ -321,7 +328,7 @@ class Recovery {
 
   void from_disk(const ChunkInfo& info, const DiskChunk& disk) {
     for (const std::string& remark : disk.remarks) report_.remarks.push_back(concat("chunk ", info.ordinal, ": ", remark));
-    ChunkRecovery told{info.ordinal, 0, 0, false, !disk.footer, {}};
+    ChunkRecovery told{info.ordinal, 0, 0, false, !disk.footer, false, {}};
     if (disk.footer) {
       const ChunkSummary& summary = disk.footer->summary;
       if (info.state == ChunkState::kOpen) put(FeedEntry::kChunkSealed, info, &summary, false);

@@ -18,6 +18,7 @@ struct ChunkRecovery {
   uint64_t count = 0;
   bool from_memory = false;  // its live object was there: nothing is lost
   bool cut = false;          // ends where checksums end; what was committed beyond is unknown
+  bool rewritten = false;    // its file was not what memory says (F-64)
   std::string remark;
 };
 

@@ -37,6 +37,16 @@ enum class SyncMode : uint8_t {
   kExplicit = 3,     // by sync() and when a chunk is sealed
 };
 
+// Who takes records to disk while the feed is written (F-63).
+enum class Persister : uint8_t {
+  kWriter = 0,  // a thread of the writer
+  kDaemon = 1,  // `tidepool feed persistd`; without one the writer does not open (NO_PERSISTER)
+  kAny = 2,     // the daemon if there is one, else the writer; it takes over when the daemon dies
+};
+std::string_view persister_name(Persister persister) noexcept;
+// "writer", "daemon", "any"; throws FeedError kUsage.
+Persister persister_named(std::string_view name);
+
 // What may differ from feed to feed. Everything but `storage` can be changed later, from the next chunk on (F-10).
 struct FeedOptions {
   Storage storage = Storage::kTiered;
@@ -54,6 +64,7 @@ struct FeedOptions {
   bool segments = true;
   bool prefault = true;                           // touch pages before the writer comes to them
   std::string shm_root = "/dev/shm";              // where live objects go (F-68)
+  Persister persister = Persister::kWriter;       // not of memory feeds, nor of rows with blobs: their writer does it
   bool operator==(const FeedOptions&) const = default;
 };
 

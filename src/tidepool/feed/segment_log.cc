@@ -22,12 +22,31 @@ FeedRecord SegmentLog::entry(FeedEntry type) const {
   return record;
 }
 
+// Records go on without their segments' entries, which come when the disk takes them: in order, so behind those that wait.
+void SegmentLog::put(const FeedRecord& record) {
+  try {
+    retry();
+    put_(record);
+  } catch (const FeedError& error) {
+    if (error.fault() == Fault::kFeedReplaced || error.fault() == Fault::kFeedDeleted) throw;
+    pending_.push_back(record);
+  }
+}
+
+bool SegmentLog::retry() {
+  while (!pending_.empty()) {
+    put_(pending_.front());
+    pending_.pop_front();
+  }
+  return false;
+}
+
 void SegmentLog::open() {
   if (open_) return;
   FeedRecord opened = entry(FeedEntry::kSegmentOpened);
   opened.ordinal = id_ + 1;
   opened.first_seq = first_;
-  put_(opened);
+  put(opened);
   ++id_;
   open_ = true;
 }
@@ -56,7 +75,7 @@ bool SegmentLog::close(const std::string& reason) {
   closed.value = static_cast<uint64_t>(SegmentStatus::kClosed);
   std::copy(std::begin(bounds_), std::end(bounds_), std::begin(closed.clocks));
   closed.text = reason;
-  put_(closed);
+  put(closed);
   open_ = false;
   first_ = end;
   for (ClockBounds& bounds : bounds_) bounds = {};

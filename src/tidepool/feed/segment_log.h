@@ -4,6 +4,7 @@
 // Thread safety: whoever holds the persister's mutex.
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 
@@ -23,10 +24,15 @@ class SegmentLog {
   void gather(LiveChunk& chunk);
   // False: it holds nothing.
   bool close(const std::string& reason);
+  // Entries that the disk refused, kept for the next time (F-114). The first of them that is refused again throws; false: none is left.
+  bool retry();
+  size_t pending() const noexcept { return pending_.size(); }
 
  private:
   FeedRecord entry(FeedEntry type) const;
+  void put(const FeedRecord& record);
   Put put_;
+  std::deque<FeedRecord> pending_;  // in their order
   uint64_t epoch_ = 0;
   size_t clocks_ = 1;
   bool open_ = false;

@@ -41,6 +41,9 @@ constexpr std::pair<std::string_view, SyncMode> kSyncs[] = {{"interval", SyncMod
                                                             {"every_commit", SyncMode::kEveryCommit},
                                                             {"explicit", SyncMode::kExplicit}};
 
+constexpr std::pair<std::string_view, Persister> kPersisters[] = {
+    {"writer", Persister::kWriter}, {"daemon", Persister::kDaemon}, {"any", Persister::kAny}};
+
 std::string_view trimmed(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -317,10 +320,12 @@ std::string type_text(const Field& field) {
 std::string_view unit_name(ClockUnit unit) noexcept { return name_in(unit, kUnits); }
 std::string_view order_name(ClockOrder order) noexcept { return name_in(order, kOrders); }
 std::string_view domain_name(ClockDomain domain) noexcept { return name_in(domain, kDomains); }
+std::string_view persister_name(Persister persister) noexcept { return name_in(persister, kPersisters); }
 std::string_view sync_name(SyncMode sync) noexcept { return name_in(sync, kSyncs); }
 ClockUnit unit_named(std::string_view name) { return named("clock unit", name, kUnits); }
 ClockOrder order_named(std::string_view name) { return named("clock order", name, kOrders); }
 ClockDomain domain_named(std::string_view name) { return named("clock domain", name, kDomains); }
+Persister persister_named(std::string_view name) { return named("persister", name, kPersisters); }
 SyncMode sync_named(std::string_view name) { return named("sync policy", name, kSyncs); }
 
 // ---- clocks -----------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ std::string_view event_name(WriterEvent::Kind kind) noexcept {
     case WriterEvent::Kind::kTrouble: return "trouble";
     case WriterEvent::Kind::kFenced: return "fenced";
     case WriterEvent::Kind::kClosed: return "closed";
+    case WriterEvent::Kind::kRewritten: return "rewritten";
+    case WriterEvent::Kind::kDropped: return "dropped";
   }
   return "unknown";
 }
@@ -49,6 +51,7 @@ AppendStatus status_of(Fault fault) noexcept {
   switch (fault) {
     case Fault::kNoSpace: return AppendStatus::kNoSpace;
     case Fault::kNoShmSpace: return AppendStatus::kNoShmSpace;
+    case Fault::kNoPersister:
     case Fault::kBackpressure: return AppendStatus::kBackpressure;
     case Fault::kFenced:
     case Fault::kFeedDeleted:
@@ -61,6 +64,10 @@ AppendStatus status_of(Fault fault) noexcept {
 
 FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const WriterOptions& options)
     : options_(options), files_(*options.files), base_(base), feed_(find_feed(base, name, files_)) {
+  if (options.when_full == WriterOptions::WhenFull::kDropOldest && feed_.options.storage != Storage::kMemory) {
+    throw FeedError(Fault::kUsage, "feed ", name, " is ", storage_name(feed_.options.storage), ": only memory feeds may drop what readers have not seen");
+  }
+  if (options.when_full == WriterOptions::WhenFull::kFail) options_.block_ns = 0;
   if (!options.blobs_are_written && has_blob_feeds(base, feed_, files_)) {
     throw FeedError(Fault::kUsage, "feed ", name, " has blobs: write it with BlobWriter, which keeps them together with their rows");
   }
@@ -69,7 +76,8 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
   if (locked.id == feed_.id) feed_ = locked;
   // What a daemon is just taking to disk for a dead writer it finishes first (F-63).
-  const auto persister = lock_within(feed_.directory, kPersisterLockName, options.text, 30 * kNsPerSecond, Fault::kWriterBusy);
+  hand_over_requested();
+  persister_lock_ = lock_within(feed_.directory, kPersisterLockName, options.text, 30 * kNsPerSecond, Fault::kWriterBusy);
   registry_ = FeedRegistry::open(feed_, files_, true);  // after the lock: of another feed, if it was replaced meanwhile
   registry_.settle();
   registry_.refresh();
@@ -101,8 +109,10 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   opened_ = true;
   for (const ChunkRecovery& chunk : recovery_.chunks) live_.recovered().set(live_.recovered().peek() + chunk.count);
   happened({.kind = WriterEvent::Kind::kOpened, .first_seq = recovery_.next_seq, .end_seq = recovery_.next_seq, .text = recovery_.loss ? "records were lost" : recovery_.clean ? "" : "recovered"});
-  helper_ = std::thread([this] { help(); });
-  persister_ = std::thread([this] { persist(); });
+  for (const ChunkRecovery& chunk : recovery_.chunks) {
+    if (chunk.rewritten) happened({.kind = WriterEvent::Kind::kRewritten, .ordinal = chunk.ordinal, .first_seq = chunk.first_seq, .end_seq = chunk.first_seq + chunk.count, .text = chunk.remark});
+  }
+  begin_persisting();
 }
 
 void FeedWriter::Impl::open_epoch(const std::string& text) {
@@ -145,6 +155,7 @@ FeedWriter::Impl::~Impl() {
 
 void FeedWriter::Impl::close() {
   if (forked()) return;
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "close");
   {
     const std::scoped_lock lock(mutex_);
     if (closed_) return;
@@ -153,11 +164,11 @@ void FeedWriter::Impl::close() {
     if (failure_ == AppendStatus::kOk) failure_ = AppendStatus::kClosed;
     path_.gate().shut();
   }
-  for (std::condition_variable* waiting : {&wake_, &persist_wake_, &space_}) waiting->notify_all();
-  if (helper_.joinable()) helper_.join();
-  if (persister_.joinable()) persister_.join();
+  space_.notify_all();
+  if (crew_) crew_->leave(*this);
   maker_->drop_spares();
   if (fenced()) {  // whoever has the feed now has its live objects too
+    persister_lock_ = {};
     lock_ = {};
     return;
   }
@@ -178,13 +189,11 @@ void FeedWriter::Impl::close() {
   std::string why;
   if (!drain(why)) {
     lock_ = {};
+    persister_lock_ = {};
     throw FeedError(why.empty() ? Fault::kIo : Fault::kNoSpace, "feed ", feed_.name, ": records ", durable_seq(), " to ", closed_at_,
                     " are not on disk", why.empty() ? " yet" : ": ", why, "; they stay in ", live_directory_, " for the next writer");
   }
-  for (const auto& chunk : empty) {
-    if (chunk) abandon(*chunk);
-  }
-  leave_nothing_behind();
+  leave_nothing_behind(empty);
 }
 
 // All that is sealed is on disk, or why not.
@@ -192,8 +201,9 @@ bool FeedWriter::Impl::drain(std::string& why) {
   const uint64_t deadline_ns = monotonic_ns() + options_.close_timeout_ns;
   for (bool first = true; first || (!queue_.empty() && monotonic_ns() < deadline_ns); first = false) {
     try {
-      round(true);
+      if (round(true) == 0 && !first) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a daemon is at it
       why.clear();
+      if (stored_) look_at_daemon();
     } catch (const FeedError& error) {
       why = error.what();
       if (error.fault() == Fault::kIo) break;  // a second sync that succeeds would prove nothing
@@ -205,14 +215,30 @@ bool FeedWriter::Impl::drain(std::string& why) {
   return queue_.empty();
 }
 
-void FeedWriter::Impl::leave_nothing_behind() {
-  segments_.close("writer closed");
-  FeedRecord end = entry(FeedEntry::kEpochClosed);
-  end.first_seq = closed_at_;
-  if (!stored_) {
-    while (!window_.empty()) retire(pop_window());
+// Throws when the registry does not take what is left to say: the records are safe, and the next writer ends what we could not.
+void FeedWriter::Impl::tell_the_end(std::span<const std::shared_ptr<LiveChunk>> empty) {
+  try {
+    for (const auto& chunk : empty) {
+      if (chunk) abandon(*chunk);
+    }
+    segments_.close("writer closed");
+    segments_.retry();
+    FeedRecord end = entry(FeedEntry::kEpochClosed);
+    end.first_seq = closed_at_;
+    if (!stored_) {
+      while (!window_.empty()) retire(pop_window());
+    }
+    put(end, true);
+  } catch (const FeedError& error) {
+    persister_lock_ = {};
+    lock_ = {};
+    throw FeedError(error.fault(), "close feed ", feed_.name, ": its records are safe; ", segments_.pending() + 1,
+                    " entries of its registry are not written, the next writer tells what they would have: ", error.what());
   }
-  put(end, true);
+}
+
+void FeedWriter::Impl::leave_nothing_behind(std::span<const std::shared_ptr<LiveChunk>> empty) {
+  tell_the_end(empty);
   live_.state().publish(static_cast<uint32_t>(LivePage::State::kClosed));
   bell_->ring_if_parked();
   for (const auto& chunk : window_) maker_->unlink(*chunk);
@@ -220,17 +246,30 @@ void FeedWriter::Impl::leave_nothing_behind() {
   maker_->drop_spares();
   for (const char* name : {LivePage::kName, "doorbell"}) unlink_file(files_, concat(live_directory_, "/", name));
   files_.remove_directory(live_directory_);  // stays if a stranger put something there
+  persister_lock_ = {};
   lock_ = {};
   happened({.kind = WriterEvent::Kind::kClosed, .end_seq = closed_at_});
 }
 
 // ---- what all parts need -------------------------------------------------------------------------------------------------------
 
+void FeedWriter::Impl::step_failed(const std::string& why) noexcept {
+  const std::scoped_lock lock(mutex_);
+  trouble_ = why;
+  fail(AppendStatus::kIoError);
+}
+
+void FeedWriter::Impl::crew_gone(const std::string& why) noexcept {
+  const std::scoped_lock lock(mutex_);
+  trouble_ = concat("the thread that works for it has ended: ", why);
+  fail(AppendStatus::kHelperGone);
+}
+
 void FeedWriter::Impl::require_open() const {
   if (forked()) throw FeedError(Fault::kUsage, "feed ", feed_.name, " was opened by the parent of this process: open it again");
   const std::scoped_lock lock(mutex_);
   if (failure_ == AppendStatus::kOk) return;
-  throw FeedError(failure_ == AppendStatus::kFenced ? Fault::kFenced : failure_ == AppendStatus::kClosed ? Fault::kUsage : Fault::kIo, "the writer of feed ",
+  throw FeedError(failure_ == AppendStatus::kFenced ? Fault::kFenced : failure_ == AppendStatus::kClosed ? Fault::kUsage : failure_ == AppendStatus::kNoSpace ? Fault::kNoSpace : Fault::kIo, "the writer of feed ",
                   feed_.name, " is ", append_status_name(failure_), trouble_.empty() ? "" : ": ", trouble_);
 }
 
@@ -290,6 +329,10 @@ WriterHealth FeedWriter::Impl::health() const {
     if (chunk) health.prepared_bytes += chunk->reserved().load() - chunk->words.committed().load();
   }
   health.rotations = rotations_;
+  health.refused = live_.refused().peek();
+  health.dropped_records = live_.dropped().peek();
+  health.deadlines_missed = live_.deadlines_missed().peek();
+  health.served_by_daemon = live_.wish().peek() == static_cast<uint32_t>(LivePage::Wish::kServe);
   for (size_t k = 0; k < feed_.schema.clocks(); ++k) {
     health.clock_regressions[k] = live_.regressions(k).peek();
     health.clock_step_back_max[k] = path_.step_back_max(k);

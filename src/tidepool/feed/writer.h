@@ -18,6 +18,8 @@
 
 namespace tidepool::feed {
 
+class WriterGroup;
+
 // What happened in the background, as it happens.
 struct WriterEvent {
   enum class Kind : uint8_t {
@@ -29,6 +31,8 @@ struct WriterEvent {
     kTrouble,    // text: the disk or shared memory refuses; tried again
     kFenced,     // somebody else is the writer now
     kClosed,
+    kRewritten,  // chunk `ordinal`: its file on disk was not what memory says, and was written again (F-64)
+    kDropped,    // records first_seq to end_seq were given up for room (F-56)
   };
   Kind kind = Kind::kOpened;
   uint64_t epoch = 0;
@@ -47,6 +51,18 @@ struct WriterOptions {
   uint64_t wait_for_lock_ns = 0;                        // wait that long for another writer to end
   uint64_t block_ns = kNsPerSecond;                     // how long an append may wait for room before it says why there is none
   uint64_t close_timeout_ns = 30 * kNsPerSecond;
+  uint64_t persister_wait_ns = 5 * kNsPerSecond;        // for the daemon, where the feed wants one (F-63)
+  // What an append does that finds no room: the disk, or shared memory, is full, or the persister is far behind (F-56).
+  enum class WhenFull : uint8_t {
+    kBlock,       // wait up to block_ns for it, asleep; then say why there is none
+    kFail,        // say so at once
+    kDropOldest,  // memory feeds: give up the oldest records that are kept, for readers a gap; when there are none: as kBlock
+  };
+  WhenFull when_full = WhenFull::kBlock;
+  // What a full disk means (F-57): appends go on, with no gap, when there is space again; or the writer has failed for good.
+  enum class WhenDiskFull : uint8_t { kRetry, kFail };
+  WhenDiskFull when_disk_full = WhenDiskFull::kRetry;
+  WriterGroup* group = nullptr;                         // writer_group.h: whose threads work for this writer (F-60)
   std::string text = "feed writer";                     // what others read who find the feed busy
   const tidepool::Clock* clock = &SystemClock::instance();
   Files* files = &Files::system();
@@ -85,6 +101,10 @@ struct WriterHealth {
   uint64_t backlog_bytes = 0;
   uint64_t prepared_bytes = 0;  // room that appends need not wait for
   uint64_t rotations = 0;
+  uint64_t refused = 0;           // appends for which there was no room in time: not written (F-56)
+  uint64_t dropped_records = 0;   // given up by kDropOldest
+  uint64_t deadlines_missed = 0;  // times that records were durable later than the feed's sync_interval (F-62)
+  bool served_by_daemon = false;  // F-63
   uint64_t clock_regressions[kClocksMax] = {};
   uint64_t clock_step_back_max[kClocksMax] = {};
   uint64_t callback_failures = 0;  // of on_durable and on_event

@@ -41,6 +41,7 @@ Appended FeedWriter::Impl::make_durable(uint64_t seq) noexcept {
 }
 
 Appended FeedWriter::Impl::append_rows(const std::byte* rows, uint64_t bytes) noexcept {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "append");
   if (!rows_ || bytes == 0 || bytes % record_bytes_ != 0) return {AppendStatus::kWrongSize};
   if (const AppendStatus status = enter(bytes); status != AppendStatus::kOk) return {status};
   if (!path_.note_rows(rows, bytes)) return {AppendStatus::kClockBackwards};
@@ -51,6 +52,7 @@ Appended FeedWriter::Impl::append_rows(const std::byte* rows, uint64_t bytes) no
 // ---- claims --------------------------------------------------------------------------------------------------------------------
 
 Claim FeedWriter::Impl::claim(uint64_t bytes, uint64_t meta_at, uint64_t meta_bytes, uint64_t payload_at, uint64_t payload_bytes) noexcept {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "claim");
   Claim claim;
   claim.status = enter(bytes);
   if (!claim) return claim;
@@ -84,6 +86,7 @@ Claim FeedWriter::Impl::claim_frame(uint64_t meta_bytes, uint64_t payload_bytes)
 }
 
 Appended FeedWriter::Impl::commit_rows(const Claim& claim) noexcept {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "commit");
   const uint64_t bytes = path_.claimed();
   if (!rows_ || bytes == 0 || claim.seq != path_.next_seq() || claim.bytes.data() != path_.place()) return {AppendStatus::kClosed};
   path_.set_claimed(0);
@@ -92,6 +95,7 @@ Appended FeedWriter::Impl::commit_rows(const Claim& claim) noexcept {
 }
 
 Appended FeedWriter::Impl::commit_frame(const Claim& claim, const FrameMeta& frame, uint64_t payload_bytes) noexcept {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "commit");
   if (rows_ || path_.claimed() == 0 || claim.seq != path_.next_seq() || payload_bytes > claim.bytes.size()) return {AppendStatus::kClosed};
   path_.set_claimed(0);
   if (!path_.note_clocks(frame.clocks)) return {AppendStatus::kClockBackwards};
@@ -109,6 +113,7 @@ Appended FeedWriter::Impl::commit_frame(const Claim& claim, const FrameMeta& fra
 }
 
 void FeedWriter::Impl::abort(const Claim& claim) noexcept {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "abort a claim");
   if (path_.claimed() == 0 || claim.seq != path_.next_seq()) return;
   path_.set_claimed(0);
   path_.leave();
@@ -147,6 +152,27 @@ AppendStatus FeedWriter::Impl::room_now(Lock& lock, uint64_t bytes, bool& done) 
   return AppendStatus::kOk;
 }
 
+AppendStatus FeedWriter::Impl::refused(AppendStatus status) noexcept {
+  if (status != AppendStatus::kFenced) live_.refused().set(live_.refused().peek() + 1);
+  return status;
+}
+
+// F-56, memory feeds: what we only keep for later goes first, then the oldest records. False: there are none. Throws.
+bool FeedWriter::Impl::drop_oldest() {
+  if (maker_->drop_spares() != 0) return true;
+  const std::scoped_lock persisting(persist_mutex_);
+  round(false);  // what is sealed can go, once its registry entry says so
+  if (window_.empty()) return false;
+  auto chunk = pop_window();
+  const uint64_t first = chunk->first_seq;
+  const uint64_t end = first + chunk->index.records();
+  const uint64_t ordinal = chunk->header.ordinal;
+  retire(std::move(chunk));
+  live_.dropped().set(live_.dropped().peek() + end - first);
+  happened({.kind = WriterEvent::Kind::kDropped, .ordinal = ordinal, .first_seq = first, .end_seq = end});
+  return true;
+}
+
 // Not inside the gate: wait for, or make, room for `bytes` in the current chunk.
 AppendStatus FeedWriter::Impl::make_room(uint64_t bytes) noexcept {
   if (forked()) return AppendStatus::kForked;
@@ -169,8 +195,14 @@ AppendStatus FeedWriter::Impl::make_room(uint64_t bytes) noexcept {
         deadline_ns = now_ns + options_.block_ns;
         live_.waits().set(live_.waits().peek() + 1);
       }
-      if (now_ns >= deadline_ns) return status;
-      persist_wake_.notify_all();
+      if (options_.when_full == WriterOptions::WhenFull::kDropOldest && status != AppendStatus::kFenced) {
+        lock.unlock();
+        const bool dropped = drop_oldest();
+        lock.lock();
+        if (dropped) continue;
+      }
+      if (now_ns >= deadline_ns) return refused(status);
+      crew_->wake_persister();
       space_.wait_for(lock, std::chrono::nanoseconds(std::min<uint64_t>(deadline_ns - now_ns, 10 * kNsPerMs)));
       live_.wait_ns_total().set(live_.wait_ns_total().peek() + monotonic_ns() - now_ns);
     }

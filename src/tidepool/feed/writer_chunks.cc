@@ -11,6 +11,7 @@ namespace tidepool::feed {
 namespace {
 
 constexpr uint64_t kHeartbeatNs = 100 * kNsPerMs;
+constexpr uint64_t kHelpEveryNs = 5 * kNsPerMs;
 constexpr uint64_t kKeepSparesNs = 5 * kNsPerSecond;  // after the last rotation: a feed that has become slow gives its memory back
 
 }  // namespace
@@ -98,8 +99,8 @@ void FeedWriter::Impl::rotate_locked() noexcept {
   live_.rotations().set(rotations_);
   publish_latest();
   adopt();
-  wake_.notify_all();
-  persist_wake_.notify_all();
+  crew_->wake_helper();
+  crew_->wake_persister();
   bell_->ring_if_parked();
 }
 
@@ -124,6 +125,7 @@ void FeedWriter::Impl::abandon(LiveChunk& chunk) {
 }
 
 bool FeedWriter::Impl::rotate() {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "rotate");
   require_open();
   if (path_.claimed() != 0) throw FeedError(Fault::kUsage, "rotate: a claim is open");
   Lock lock(mutex_);
@@ -136,40 +138,64 @@ bool FeedWriter::Impl::rotate() {
 
 // ---- the helper ----------------------------------------------------------------------------------------------------------------
 
-// Prepares the next chunk, keeps space ready ahead, beats the heart, seals by age, notices that it was fenced.
-void FeedWriter::Impl::help() {
-  uint64_t beat_ns = 0;
-  uint64_t rotated_ns = 0;
-  uint64_t rotations = 0;
-  Seen seen;
+// Prepares the next chunk, keeps space ready ahead, beats the heart, seals by age, notices that it was fenced. One round.
+uint64_t FeedWriter::Impl::help() {
   Lock lock(mutex_);
-  while (!stopping_) {
-    if (!next_ && failure_ == AppendStatus::kOk) {
-      try {
-        ensure_next(lock);
-      } catch (const FeedError& error) {
-        if (error.fault() == Fault::kFenced || error.fault() == Fault::kFeedDeleted || error.fault() == Fault::kFeedReplaced) fail(AppendStatus::kFenced);
-      } catch (const std::exception&) {  // room_trouble_ has it; tried again
-      }
+  if (stopping_) return kNsPerSecond;
+  if (!next_ && failure_ == AppendStatus::kOk) {
+    try {
+      ensure_next(lock);
+    } catch (const FeedError& error) {
+      if (error.fault() == Fault::kFenced || error.fault() == Fault::kFeedDeleted || error.fault() == Fault::kFeedReplaced) fail(AppendStatus::kFenced);
+    } catch (const std::exception&) {  // room_trouble_ has it; tried again
     }
-    const bool more = reserve_ahead(lock);
-    watch(lock, seen);
-    const uint64_t now_ns = monotonic_ns();
-    if (now_ns - beat_ns >= kHeartbeatNs) {
-      beat_ns = now_ns;
-      if (rotations != rotations_) rotated_ns = now_ns;
-      rotations = rotations_;
-      lock.unlock();
-      if (now_ns - rotated_ns >= kKeepSparesNs) maker_->drop_spares();
-      live_.heartbeat_ns().publish(now_ns);
-      look_for_successor();
-      drop_outdated();
-      lock.lock();
-    }
-    if (stopping_) break;
-    seal_by_age();
-    if (!more) wake_.wait_for(lock, std::chrono::milliseconds(5));
   }
+  const bool more = reserve_ahead(lock);
+  watch(lock, watch_.seen);
+  const uint64_t now_ns = monotonic_ns();
+  if (now_ns - watch_.beat_ns >= kHeartbeatNs) {
+    watch_.beat_ns = now_ns;
+    if (watch_.rotations != rotations_) watch_.rotated_ns = now_ns;
+    watch_.rotations = rotations_;
+    lock.unlock();
+    beat(now_ns);
+    lock.lock();
+  }
+  if (stopping_) return kNsPerSecond;
+  seal_by_age();
+  return more ? 0 : kHelpEveryNs;
+}
+
+void FeedWriter::Impl::beat(uint64_t now_ns) {
+  if (now_ns - watch_.rotated_ns >= kKeepSparesNs) maker_->drop_spares();
+  live_.heartbeat_ns().publish(now_ns);
+  look_for_successor();
+  drop_outdated();
+  look_at_deadline(now_ns);
+}
+
+// Was what we saw some time ago durable in time (F-62)? A sample of the records, every 100 ms, also while the disk, or a daemon, stands.
+void FeedWriter::Impl::look_at_deadline(uint64_t now_ns) {
+  if (!stored_) return;
+  const uint64_t durable = durable_seq();
+  uint64_t limit_ns = 0;
+  uint64_t committed = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (current_->options.sync != SyncMode::kInterval) return;
+    const uint64_t interval_ns = current_->options.sync_interval_ns;
+    limit_ns = interval_ns + std::max(interval_ns / 4, 2 * kHeartbeatNs);  // what a sync may take, and our own looking
+    committed = current_->first_seq + current_->count();
+  }
+  if (durable < watch_.due_seq) {
+    if (watch_.late || now_ns - watch_.due_since_ns <= limit_ns) return;
+    watch_.late = true;
+    live_.deadlines_missed().set(live_.deadlines_missed().peek() + 1);
+    return;
+  }
+  watch_.due_seq = committed;
+  watch_.due_since_ns = now_ns;
+  watch_.late = false;
 }
 
 // One step: of the current chunk, whose writer may come to it, else of the next. False: nothing is left to do.

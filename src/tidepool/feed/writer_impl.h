@@ -1,6 +1,7 @@
 #pragma once
 // What a FeedWriter is made of. Private to feed/. By responsibility: writer.cc opens and closes, writer_append.cc is the long way of
-// an append, writer_chunks.cc prepares and rotates (the helper's thread), writer_persist.cc takes records to disk (the persister's).
+// an append, writer_chunks.cc prepares and rotates (the helper's thread), writer_persist.cc takes records to disk (the persister's),
+// writer_served.cc is what changes when a daemon does that (F-63).
 //
 // Locks, in the order in which they are taken: persist_mutex_, mutex_, registry_mutex_.
 
@@ -11,13 +12,16 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tidepool/base/log.h"
+#include "tidepool/feed/crew.h"
 #include "tidepool/feed/housekeeper.h"
 #include "tidepool/feed/live_chunk.h"
+#include "tidepool/feed/mark_log.h"
 #include "tidepool/feed/segment_log.h"
 #include "tidepool/feed/writer.h"
 
@@ -25,7 +29,7 @@ namespace tidepool::feed {
 
 AppendStatus status_of(Fault fault) noexcept;
 
-class FeedWriter::Impl {
+class FeedWriter::Impl final : private Crew::Member {
  public:
   Impl(const std::string& base, const std::string& name, const WriterOptions& options);
   ~Impl();
@@ -81,12 +85,15 @@ class FeedWriter::Impl {
     }
   }
   bool drain(std::string& why);
-  void leave_nothing_behind();
+  void tell_the_end(std::span<const std::shared_ptr<LiveChunk>> empty);
+  void leave_nothing_behind(std::span<const std::shared_ptr<LiveChunk>> empty);
 
   // ---- writer_append.cc
   AppendStatus enter(uint64_t bytes) noexcept;
   AppendStatus make_room(uint64_t bytes) noexcept;
   AppendStatus room_now(Lock& lock, uint64_t bytes, bool& done);
+  AppendStatus refused(AppendStatus status) noexcept;
+  bool drop_oldest();
   Claim claim(uint64_t bytes, uint64_t meta_at, uint64_t meta_bytes, uint64_t payload_at, uint64_t payload_bytes) noexcept;
   Appended published(uint64_t bytes, uint64_t records) noexcept;
   Appended make_durable(uint64_t seq) noexcept;
@@ -100,7 +107,8 @@ class FeedWriter::Impl {
   void publish_latest() noexcept;
   void adopt() noexcept;
   void abandon(LiveChunk& chunk);
-  void help();
+  uint64_t help() override;
+  void beat(uint64_t now_ns);
   bool reserve_ahead(Lock& lock);
   struct Seen {  // of the current chunk, by the helper
     uint64_t ordinal = 0;
@@ -110,11 +118,13 @@ class FeedWriter::Impl {
   const FeedOptions& settings();
   void drop_outdated();
   void look_for_successor();
+  void look_at_deadline(uint64_t now_ns);
   void seal_by_age();
 
   // ---- writer_persist.cc: persist_mutex_ held in all of these
-  void persist();
+  uint64_t persist() override;
   uint64_t round(bool force);
+  void round_failed(const FeedError& error);
   void take(LiveChunk& chunk, uint64_t end, bool force);
   void start(LiveChunk& chunk);
   bool sync_is_due(const LiveChunk& chunk, uint64_t now_ns) const noexcept;
@@ -130,7 +140,10 @@ class FeedWriter::Impl {
     live_.sync_ns_total().set(live_.sync_ns_total().peek() + took_ns);
     live_.sync_ns_max().set(std::max(live_.sync_ns_max().peek(), took_ns));
   }
-  void finish(LiveChunk& chunk);
+  bool finish(LiveChunk& chunk);
+  FeedRecord sealed_entry(const LiveChunk& chunk, const ChunkSummary& summary) const;
+  void seal_on_disk(LiveChunk& chunk, const ChunkSummary& summary);
+  void to_window(LiveChunk& chunk, const ChunkSummary& summary, uint64_t began_ns);
   void retire(std::shared_ptr<LiveChunk> chunk);
   std::shared_ptr<LiveChunk> pop_window();
   // An index is a cache: what cannot be written is done without (F-34).
@@ -142,6 +155,23 @@ class FeedWriter::Impl {
       log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": no ", what, ": ", error.what());
     }
   }
+
+  // ---- writer_served.cc
+  bool ours() const noexcept { return stored_ && !served_; }  // it is us who take records to disk
+  bool wants_daemon() const noexcept;
+  void begin_persisting();
+  bool wait_for_daemon();
+  void hand_over_requested() noexcept;
+  bool persisted_by_daemon(const LiveChunk& chunk);
+  void look_at_daemon();
+  void take_over();
+  void continue_file(LiveChunk& chunk);
+  void sync_by_daemon();
+  void tell_durable();
+
+  // ---- of the crew
+  void step_failed(const std::string& why) noexcept override;
+  void crew_gone(const std::string& why) noexcept override;
 
   WriterOptions options_;
   Files& files_;
@@ -170,8 +200,6 @@ class FeedWriter::Impl {
   std::atomic<uint64_t> callback_failures_{0};
 
   mutable std::mutex mutex_;    // guards what follows; never held while a file is written or memory is made
-  std::condition_variable wake_;         // for the helper
-  std::condition_variable persist_wake_; // for the persister
   std::condition_variable space_;        // for who waits for room or durability
   std::shared_ptr<LiveChunk> current_;
   std::shared_ptr<LiveChunk> next_;
@@ -192,10 +220,23 @@ class FeedWriter::Impl {
   std::deque<std::shared_ptr<LiveChunk>> window_;  // finished, still in shared memory
   uint64_t finished_ = 0;                          // chunks
   SegmentLog segments_;
+  MarkLog marks_{feed_, files_};
+  shm::FileLock persister_lock_;                   // ours as long as we take the records to disk
+  bool served_ = false;                            // a daemon does
+  uint64_t daemon_looked_ns_ = 0;
+  uint64_t told_durable_ = 0;
 
+  struct Watch {  // the helper's
+    uint64_t beat_ns = 0;
+    uint64_t rotated_ns = 0;
+    uint64_t rotations = 0;
+    Seen seen;
+    uint64_t due_seq = 0;  // F-62: records below it were there at due_since_ns
+    uint64_t due_since_ns = 0;
+    bool late = false;
+  } watch_;
   Housekeeper housekeeper_{feed_, *options_.clock, files_};  // the persister's
-  std::thread helper_;
-  std::thread persister_;
+  std::shared_ptr<Crew> crew_;
 };
 
 }  // namespace tidepool::feed

@@ -10,6 +10,8 @@ namespace tidepool::feed {
 namespace {
 
 constexpr uint64_t kFoldStepBytes = uint64_t{256} << 10;  // what index and checksums look at, one after the other: stays in the cache
+constexpr uint64_t kBusyNs = kNsPerMs;
+constexpr uint64_t kIdleNs = 10 * kNsPerMs;
 constexpr uint64_t kRoundBytes = uint64_t{1} << 20;       // as much new makes the next round follow at once
 // A sync costs the disk some milliseconds whatever its size: at high rates sync_bytes come together faster than that, and are
 // waited for no more often than this (rulings F-m).
@@ -21,6 +23,7 @@ void FeedWriter::Impl::sync() {
   require_open();
   if (!stored_) throw FeedError(Fault::kUsage, "feed ", feed_.name, " lives in memory: there is nothing to make durable");
   const std::scoped_lock persisting(persist_mutex_);
+  if (served_) return sync_by_daemon();
   round(true);
 }
 
@@ -31,6 +34,7 @@ bool FeedWriter::Impl::wait_durable(uint64_t seq, uint64_t timeout_ns) {
 }
 
 bool FeedWriter::Impl::mark_segment_boundary(const std::string& reason) {
+  TIDEPOOL_ONE_THREAD(path_.one_thread(), "mark a segment");
   require_open();
   if (path_.claimed() != 0) throw FeedError(Fault::kUsage, "mark a segment: a claim is open");
   const std::scoped_lock persisting(persist_mutex_);
@@ -64,36 +68,31 @@ void FeedWriter::Impl::mark(uint64_t seq, uint32_t code, const std::string& text
     const std::byte* clocks = rows_ ? chunk->data + at * record_bytes_ : chunk->data + chunk->index.entries()[at].offset + 16;
     record.ordinal = chunk->header.ordinal;
     for (size_t k = 0; k < feed_.schema.clocks(); ++k) record.clocks[k].min = record.clocks[k].max = load<uint64_t>(clocks + 8 * k);
+    if (stored_) cached("copy of the mark", [&] { marks_.append(record, live_.floor_seq().peek()); });
     return put(record, false);
   }
   throw FeedError(Fault::kOutOfRange, "mark record ", seq, " of feed ", feed_.name, ": it is not one of those in memory, which end at ", next_seq());
 }
 
-void FeedWriter::Impl::persist() {
-  while (true) {
-    uint64_t worked = 0;
-    uint64_t finished = 0;
-    try {
-      const std::scoped_lock persisting(persist_mutex_);
-      worked = round(false);
-      finished = finished_;
-    } catch (const FeedError& error) {
-      log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
-      happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
-    } catch (const std::exception& error) {
-      const std::scoped_lock lock(mutex_);
-      trouble_ = error.what();
-      fail(AppendStatus::kIoError);
-    }
-    housekeeper_.poll(finished);
-    Lock lock(mutex_);
-    if (stopping_) return;
-    if (failure_ == AppendStatus::kIoError) {
-      persist_wake_.wait(lock, [&] { return stopping_; });
-      return;
-    }
-    if (worked < kRoundBytes) persist_wake_.wait_for(lock, std::chrono::milliseconds(worked != 0 ? 1 : 10));
+// One round of the persister.
+uint64_t FeedWriter::Impl::persist() {
+  uint64_t worked = 0;
+  uint64_t finished = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_ || failure_ == AppendStatus::kIoError || failure_ == AppendStatus::kHelperGone) return kNsPerSecond;
   }
+  try {
+    const std::scoped_lock persisting(persist_mutex_);
+    if (stored_) look_at_daemon();
+    worked = round(false);
+    finished = finished_;
+  } catch (const FeedError& error) {
+    log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
+    happened({.kind = WriterEvent::Kind::kTrouble, .text = error.what()});
+  }
+  housekeeper_.poll(finished);
+  return worked >= kRoundBytes ? 0 : worked != 0 ? kBusyNs : kIdleNs;
 }
 
 // Take what is committed: into the index, and to disk. `force`: and make it durable. Bytes that were new. Throws for the disk's
@@ -113,24 +112,34 @@ uint64_t FeedWriter::Impl::round(bool force) {
       if (end != 0) {
         worked += end - chunk->index.position();
         take(*chunk, end, force);
-        if (sealed) {
-          finish(*chunk);
-          worked += 1;
-        }
+        if (sealed && finish(*chunk)) worked += 1;
       }
       chunk = nullptr;  // so that who gets it from the window has it alone
     }
     const std::scoped_lock lock(mutex_);
-    trouble_.clear();
-    out_of_space_ = false;
+    if (!served_ && failure_ == AppendStatus::kOk) {
+      trouble_.clear();
+      out_of_space_ = false;
+    }
   } catch (const FeedError& error) {
-    const std::scoped_lock lock(mutex_);
-    trouble_ = error.what();
-    out_of_space_ = error.fault() == Fault::kNoSpace;
-    if (error.fault() == Fault::kIo || error.fault() == Fault::kCorrupt) fail(AppendStatus::kIoError);
+    round_failed(error);
     throw;
   }
+  try {
+    segments_.retry();
+  } catch (const FeedError& error) {  // no record waits for that; it is tried again, and close() throws it
+    const std::scoped_lock lock(mutex_);
+    trouble_ = error.what();
+  }
   return worked;
+}
+
+void FeedWriter::Impl::round_failed(const FeedError& error) {
+  const std::scoped_lock lock(mutex_);
+  trouble_ = error.what();
+  out_of_space_ = error.fault() == Fault::kNoSpace;
+  if (error.fault() == Fault::kIo || error.fault() == Fault::kCorrupt) fail(AppendStatus::kIoError);
+  if (out_of_space_ && options_.when_disk_full == WriterOptions::WhenDiskFull::kFail) fail(AppendStatus::kNoSpace);
 }
 
 void FeedWriter::Impl::start(LiveChunk& chunk) {
@@ -141,7 +150,7 @@ void FeedWriter::Impl::start(LiveChunk& chunk) {
     chunk.last_sync_ns = options_.clock->monotonic_ns();
   }
   if (chunk.options.segments) segments_.open();
-  if (!stored_) return;
+  if (!ours()) return;
   if (!chunk.disk) chunk.disk = ChunkFile::create(files_, feed_.directory, chunk.header, schema_block_, chunk.options.file_mode, false);
   if (!chunk.activation_written) {
     chunk.disk->activate(chunk.activation);
@@ -152,14 +161,14 @@ void FeedWriter::Impl::start(LiveChunk& chunk) {
 void FeedWriter::Impl::take(LiveChunk& chunk, uint64_t end, bool force) {
   start(chunk);
   const bool in_place = feed_.options.storage == Storage::kDurable;
-  while (chunk.index.position() < end || (stored_ && chunk.disk->checked_end() < chunk.index.position())) {
+  while (chunk.index.position() < end || (ours() && chunk.disk->checked_end() < chunk.index.position())) {
     uint64_t step = end;
     if (rows_) step = std::min(end, (chunk.index.position() + std::max<uint64_t>(kFoldStepBytes, record_bytes_)) / record_bytes_ * record_bytes_);
     if (!chunk.index.fold(chunk.data, step)) throw FeedError(Fault::kCorrupt, "chunk ", chunk.header.ordinal, ": a frame changed after it was committed");
-    if (stored_) chunk.disk->take(chunk.data, chunk.index.position(), in_place);
+    if (ours()) chunk.disk->take(chunk.data, chunk.index.position(), in_place);
   }
   if (chunk.live_index) cached("live index", [&] { chunk.live_index->add(chunk.index); });
-  if (!stored_) return;
+  if (!ours()) return;
   const uint64_t now_ns = options_.clock->monotonic_ns();
   if (chunk.disk->checked_end() == chunk.disk->durable_end()) {
     chunk.last_sync_ns = now_ns;
@@ -183,37 +192,54 @@ void FeedWriter::Impl::say_durable(LiveChunk& chunk) {
   const uint64_t durable = chunk.first_seq + chunk.index.records();
   {
     const std::scoped_lock lock(mutex_);
-    live_.durable_seq().publish(durable);
+    if (durable > live_.durable_seq().peek()) live_.durable_seq().publish(durable);
     space_.notify_all();
   }
   if (options_.on_durable) call([&] { options_.on_durable(durable); });
   happened({.kind = WriterEvent::Kind::kSynced, .ordinal = chunk.header.ordinal, .first_seq = chunk.first_seq, .end_seq = durable});
 }
 
-void FeedWriter::Impl::finish(LiveChunk& chunk) {
+// A sealed chunk, all of it taken: complete on disk, and out of the queue. False: a daemon has not come so far.
+bool FeedWriter::Impl::finish(LiveChunk& chunk) {
   ChunkSummary summary = chunk.index.summary();
   summary.sealed_wall_ns = realtime_ns();
+  const uint64_t began_ns = monotonic_ns();
+  if (ours()) {
+    seal_on_disk(chunk, summary);
+  } else if (stored_) {
+    if (!persisted_by_daemon(chunk)) return false;
+  } else {
+    put(sealed_entry(chunk, summary), false);
+  }
+  segments_.gather(chunk);
+  to_window(chunk, summary, began_ns);
+  return true;
+}
+
+FeedRecord FeedWriter::Impl::sealed_entry(const LiveChunk& chunk, const ChunkSummary& summary) const {
   FeedRecord sealed = entry_of(FeedEntry::kChunkSealed, chunk);
   sealed.first_seq = summary.first_seq;
   sealed.count = summary.count;
   sealed.bytes = summary.bytes;
   std::copy(std::begin(summary.clocks), std::end(summary.clocks), std::begin(sealed.clocks));
-  const uint64_t begin_ns = monotonic_ns();
-  if (chunk.disk) {
-    timed_sync([&] { chunk.disk->seal(summary); });
-    say_durable(chunk);
-    cached("index", [&] {
-      write_cache_file(files_, feed_.directory, index_name(chunk.header.ordinal),
-                       encode_index(chunk.header, summary.first_seq, chunk.index.entries()), feed_.options.file_mode);
-    });
-    put(sealed, false);
-    // Not synced: until the next entry that is, the file speaks for itself (docs/protocols/feed.md, "footer, no entry").
-    sealed.type = FeedEntry::kChunkPersisted;
-    put(sealed, false);
-  } else {
-    put(sealed, false);
-  }
-  segments_.gather(chunk);
+  return sealed;
+}
+
+void FeedWriter::Impl::seal_on_disk(LiveChunk& chunk, const ChunkSummary& summary) {
+  timed_sync([&] { chunk.disk->seal(summary); });
+  say_durable(chunk);
+  cached("index", [&] {
+    write_cache_file(files_, feed_.directory, index_name(chunk.header.ordinal), encode_index(chunk.header, summary.first_seq, chunk.index.entries()),
+                     feed_.options.file_mode);
+  });
+  FeedRecord sealed = sealed_entry(chunk, summary);
+  put(sealed, false);
+  // Not synced: until the next entry that is, the file speaks for itself (docs/protocols/feed.md, "footer, no entry").
+  sealed.type = FeedEntry::kChunkPersisted;
+  put(sealed, false);
+}
+
+void FeedWriter::Impl::to_window(LiveChunk& chunk, const ChunkSummary& summary, uint64_t began_ns) {
   ++finished_;
   uint64_t backlog = 0;
   {
@@ -225,7 +251,7 @@ void FeedWriter::Impl::finish(LiveChunk& chunk) {
     space_.notify_all();
   }
   happened({.kind = WriterEvent::Kind::kPersisted, .ordinal = chunk.header.ordinal, .first_seq = summary.first_seq, .end_seq = summary.end_seq(), .bytes = summary.bytes,
-            .backlog_bytes = backlog, .elapsed_ns = monotonic_ns() - begin_ns});
+            .backlog_bytes = backlog, .elapsed_ns = monotonic_ns() - began_ns});
   const size_t live_chunks = chunk.options.live_chunks;
   while (window_.size() + 1 > live_chunks) retire(pop_window());
 }

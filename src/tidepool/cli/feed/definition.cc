@@ -166,6 +166,7 @@ void read_options(Keys& keys, FeedDefinition& definition) {
   const auto prefault = keys.flag("prefault"), prefault_ring = keys.flag("prefault_ring");
   if (prefault && prefault_ring && *prefault != *prefault_ring) keys.fail("prefault", "contradicts prefault_ring");
   options.prefault = prefault.value_or(prefault_ring.value_or(options.prefault));
+  if (const auto persister = keys.text("persister")) options.persister = feed::persister_named(*persister);
   options.shm_root = keys.text("shm_root").value_or(options.shm_root);
 }
 
@@ -344,6 +345,7 @@ std::string definition_text(const feed::FeedInfo& feed) {
   out["segment_tracking"] = options.segments;
   out["prefault"] = options.prefault;
   out["shm_root"] = options.shm_root;
+  out["persister"] = feed::persister_name(options.persister);
   return out.dump(2, ' ', false, json::error_handler_t::replace);
 }
 

@@ -45,7 +45,8 @@ ordered_json options_json(const feed::FeedOptions& options) {
           {"block_bytes", options.block_bytes},
           {"segment_tracking", options.segments},
           {"prefault", options.prefault},
-          {"shm_root", options.shm_root}};
+          {"shm_root", options.shm_root},
+          {"persister", feed::persister_name(options.persister)}};
 }
 
 ordered_json feed_json(const feed::FeedInfo& feed) {

@@ -271,10 +271,15 @@ Exit run_persistd(const Context& context, const PersistdArgs& args) {
                                    {"drained_chunks", status.drained_chunks},
                                    {"drained_records", status.drained_records},
                                    {"failures", status.failures},
+                                   {"rewritten", status.rewritten},
+                                   {"served_writers", status.served},
+                                   {"served_chunks", status.served_chunks},
+                                   {"served_records", status.served_records},
                                    {"trouble", persister->trouble()}}));
   } else {
-    fmt::print(context.out, "{}: {} served, {} taken to disk: {}, {}; {}\n", args.base, format_count(status.feeds, "feed"),
-               status.drained_feeds, format_count(status.drained_chunks, "chunk"), format_count(status.drained_records, "record"),
+    fmt::print(context.out, "{}: {} served, {} taken to disk: {}, {}; {} of living writers; {}\n", args.base,
+               format_count(status.feeds, "feed"), status.drained_feeds, format_count(status.drained_chunks, "chunk"),
+               format_count(status.drained_records, "record"), format_count(status.served_records, "record"),
                format_count(status.failures, "failure"));
   }
   return args.once && status.failures > 0 ? Exit::kFailed : Exit::kOk;
@@ -454,7 +459,7 @@ void add_feed_prune(CLI::App& group, Context& context) {
 
 void add_feed_persistd(CLI::App& group, Context& context) {
   auto args = std::make_shared<PersistdArgs>();
-  CLI::App* verb = group.add_subcommand("persistd", "serve a base: what dead writers left goes to disk at once; and prune");
+  CLI::App* verb = group.add_subcommand("persistd", "serve a base: records of dead writers, and of living ones that want it, go to disk; and prune");
   add_base_flag(*verb, args->base);
   verb->add_flag("--once", args->once, "until nothing is left to do, then end");
   verb->add_option("--poll-interval", args->poll_s, "how often it looks")
@@ -468,10 +473,12 @@ void add_feed_persistd(CLI::App& group, Context& context) {
   verb->add_flag("--no-prune", args->no_prune, "leave retention to others");
   add_common_flags(*verb, context);
   verb->footer(
-      "A living writer takes its records to disk by itself; this one does it for those that were killed, so that a power cut finds "
-      "them there.\n"
+      "What killed writers left goes to disk at once, so that a power cut finds it there. Writers of feeds made with --persister daemon\n"
+      "(or any) leave their records to it all the time: each has a thread of it. Should it be killed, records wait in shared memory\n"
+      "for the next one.\n"
       "One a base: a second one ends and says who the first is. It never ends because writers are away; SIGINT or SIGTERM end it.\n"
-      "--json (at the end): base, feeds, drained_feeds, drained_chunks, drained_records, failures, trouble.\n"
+      "--json (at the end): base, feeds, drained_feeds, drained_chunks, drained_records, failures, rewritten, served_writers, served_chunks,\n"
+      "served_records, trouble.\n"
       "Exit: 0 ended in order, 1 the base is served already, or (--once) a feed failed, 2 usage.\n"
       "Examples:\n"
       "  tidepool feed persistd --base /data/feeds\n"

@@ -30,7 +30,7 @@ struct CreateArgs {
   bool aligned = false;
   bool frames = false;
   uint32_t payload_align = 64;
-  std::string storage = "tiered", sync = "interval";
+  std::string storage = "tiered", sync = "interval", persister = "writer";
   uint64_t chunk_bytes = uint64_t{64} << 20;
   uint32_t live_chunks = 4;
   double sync_interval_ms = 1000, retention_hours = 0, max_chunk_age_s = 0;
@@ -65,6 +65,7 @@ FeedDefinition definition_of_options(const CreateArgs& args) {
   feed::FeedOptions& options = definition.options;
   options.storage = feed::storage_named(args.storage);
   options.sync = feed::sync_named(args.sync);
+  options.persister = feed::persister_named(args.persister);
   options.chunk_bytes = args.chunk_bytes;
   options.live_chunks = args.live_chunks;
   options.sync_interval_ns = static_cast<uint64_t>(args.sync_interval_ms * 1e6);
@@ -202,6 +203,9 @@ void add_options(CLI::App& verb, CreateArgs& args) {
       ->type_name("MODE")
       ->capture_default_str();
   verb.add_option("--sync", args.sync, "interval, none, every_commit or explicit")->type_name("POLICY")->capture_default_str();
+  verb.add_option("--persister", args.persister, "who takes records to disk: the writer, the base's daemon (tidepool feed persistd), or any")
+      ->type_name("WHO")
+      ->capture_default_str();
   verb.add_option("--sync-interval-ms", args.sync_interval_ms, "what a power cut may cost")
       ->type_name("MS")
       ->check(positive)
@@ -247,7 +251,7 @@ void add_feed_create(CLI::App& group, Context& context) {
       "clock_level, aligned, payload_align, storage (tiered, durable, memory; upstream's ring and chunk with persist and "
       "uses_ring),\n"
       "chunk_size_mb or chunk_size_bytes, live_chunks (or ring_size_mb, ring_size_bytes), sync, sync_interval_ms, sync_bytes,\n"
-      "max_chunk_age_s, retention_hours, retention_bytes, backlog_bytes, block_bytes, segment_tracking, prefault_ring, shm_root.\n"
+      "max_chunk_age_s, retention_hours, retention_bytes, backlog_bytes, block_bytes, segment_tracking, prefault_ring, shm_root, persister.\n"
       "--json: base, check, created, unchanged, failed, feeds[{name, status, fault, message, differences, schema, options}].\n"
       "Exit: 0 all are there as defined, 1 a conflict or a failure, 2 usage.\n"
       "Examples:\n"
