@@ -15,6 +15,14 @@ bool is_it(const ChunkHeader& header, const FeedInfo& feed, const ChunkInfo& inf
          header.clocks == feed.schema.clocks() && header.record_bytes == feed.version(header.schema_id)->record_bytes();
 }
 
+// How far behind this frame the next one begins; 0: it is no frame, or not that one.
+uint64_t span_of(const std::byte* at, uint64_t available, uint64_t seq, uint8_t align_log2) noexcept {
+  const auto head = decode_frame(at, available, seq, align_log2);
+  if (!head) return 0;
+  const uint64_t span = frame_span(head->meta_bytes, head->length - frame_payload_offset(head->meta_bytes, align_log2), align_log2);
+  return span <= available ? span : 0;
+}
+
 }  // namespace
 
 AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkInfo& info, Files& files, bool verify, std::shared_ptr<AttachedChunk>& out,
@@ -85,6 +93,7 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
   chunk->first_seq_ = disk.activation->first_seq;
   chunk->provisional_ = !disk.footer && !info.settled();
   chunk->fixed_end_ = disk.verified_end;
+  if (disk.footer) chunk->count_ = disk.footer->summary.count;
   for (size_t k = 0; k < kClocksMax; ++k) chunk->ordered_[k] = disk.footer && disk.footer->summary.clocks[k].ordered;
   if (disk.footer && verify) {
     chunk->table_ = disk.table;
@@ -119,15 +128,45 @@ uint64_t AttachedChunk::records() {
     }
   }
   while (walked_ < bytes) {
-    const auto head = decode_frame(data_ + walked_, bytes - walked_, first_seq_ + offsets_.size(), header_.align_log2);
-    if (!head) break;  // damaged from here: the caller finds records() short of what was promised
-    const uint64_t payload_at = frame_payload_offset(head->meta_bytes, header_.align_log2);
-    const uint64_t span = frame_span(head->meta_bytes, head->length - payload_at, header_.align_log2);
-    if (span > bytes - walked_) break;
+    const uint64_t span = span_of(data_ + walked_, bytes - walked_, first_seq_ + offsets_.size(), header_.align_log2);
+    if (span == 0) {
+      if (resync(bytes)) continue;
+      break;  // damaged from here: the caller finds records() short of what was promised
+    }
     offsets_.push_back(walked_);
     walked_ += span;
   }
   return offsets_.size();
+}
+
+// A head at walked_ is damaged, and no index says where the next frame is: from the next block on, the first place where a frame of this
+// chunk begins from which all goes on to the end, or to the next damaged block (F-119). A payload that holds frames of another chunk does
+// not: their numbers would have to lead exactly there.
+bool AttachedChunk::resync(uint64_t end) {
+  if (live() || offsets_.size() >= count_ || walked_ == lost_from_) return false;
+  const uint64_t block_bytes = header_.block_bytes;
+  const uint64_t step = uint64_t{1} << header_.align_log2;
+  for (uint64_t at = (walked_ / block_bytes + 1) * block_bytes; at < end && end - at >= kFrameHeadBytes; at += step) {
+    const uint64_t seq = load<uint64_t>(data_ + at + 8);  // most places are none by this alone
+    if (seq <= first_seq_ + offsets_.size() || seq - first_seq_ >= count_ || !goes_on(at, seq, end)) continue;
+    offsets_.resize(seq - first_seq_, walked_);  // give() finds no frame there: a gap up to this one
+    walked_ = at;
+    return true;
+  }
+  lost_from_ = walked_;
+  return false;
+}
+
+bool AttachedChunk::goes_on(uint64_t offset, uint64_t seq, uint64_t end) {
+  const uint64_t begin = offset;
+  while (offset < end) {
+    const uint64_t span = span_of(data_ + offset, end - offset, seq, header_.align_log2);
+    if (span == 0) break;
+    offset += span;
+    ++seq;
+  }
+  if (offset == end) return seq == first_seq_ + count_;
+  return offset != begin && damage(offset, offset + 1).has_value();
 }
 
 std::optional<uint64_t> AttachedChunk::check(uint64_t from, uint64_t to) {
@@ -159,18 +198,44 @@ uint64_t AttachedChunk::record_at_or_behind(uint64_t offset) {
   return static_cast<uint64_t>(std::lower_bound(offsets_.begin(), offsets_.end(), offset) - offsets_.begin());
 }
 
+// What the index says, as far as it is there. Of a live chunk it grows: it is read again once it is an eighth longer, so that all of its
+// readings together cost as much as a few of the last; the records behind it are looked at themselves (F-33).
 void AttachedChunk::load_index() {
-  if (index_tried_) return;
+  if (index_tried_ && !live()) return;
   index_tried_ = true;
   try {
     const File file = File::open_if_there(*files_, index_path_, O_RDONLY);
-    if (!file) return;
-    std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{1} << 32));
+    if (!file) return;  // a live one goes with its chunk's name: what was read of it stays true
+    const uint64_t size = file.size();
+    if (live() && index_bytes_ != 0 && size < index_bytes_ + index_bytes_ / 8 + kIndexEntryBytes) return;
+    std::vector<std::byte> bytes(std::min<uint64_t>(size, uint64_t{1} << 32));
     if (auto entries = decode_index(file.read(bytes, 0), header_, first_seq_)) index_ = std::move(*entries);
+    index_bytes_ = size;
     // A cache: entries beyond the data are another life's (F-33).
     while (!index_.empty() && (index_.back().offset >= end() || index_.back().length > end() - index_.back().offset)) index_.pop_back();
   } catch (const FeedError&) {  // then without
   }
+}
+
+AttachedChunk::Block AttachedChunk::block_at(uint64_t index) {
+  load_index();
+  Block block;
+  const uint64_t seq = first_seq_ + index;
+  const auto above = std::upper_bound(index_.begin(), index_.end(), seq, [](uint64_t s, const IndexEntry& entry) { return s < entry.first_seq; });
+  if (above != index_.begin()) {
+    const IndexEntry& entry = *(above - 1);
+    if (seq - entry.first_seq < entry.count) {
+      block.first = entry.first_seq - first_seq_;
+      block.count = entry.count;
+      for (size_t k = 0; k < kClocksMax; ++k) block.clocks[k] = {entry.min[k], entry.max[k], (entry.flags >> k & 1) == 0};
+      return block;
+    }
+  }
+  const uint64_t step = rows_per_index_entry(header_);
+  block.first = index / step * step;
+  block.count = std::min(step, std::max(records(), index + 1) - block.first);
+  for (ClockBounds& bounds : block.clocks) bounds = {0, ~uint64_t{0}, false};
+  return block;
 }
 
 uint64_t AttachedChunk::first_not_before(uint64_t t, size_t k, uint64_t from_index, uint64_t count) {
@@ -188,7 +253,7 @@ uint64_t AttachedChunk::first_not_before(uint64_t t, size_t k, uint64_t from_ind
     return low;
   }
   uint64_t at = from_index;
-  if (!live()) load_index();
+  load_index();
   if (!index_.empty()) {
     // `highest` never falls: entries before the first that reaches t hold nothing.
     const auto found = std::lower_bound(index_.begin(), index_.end(), t, [&](const IndexEntry& entry, uint64_t value) { return entry.highest[k] < value; });

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tidepool/feed/chunk.h"
+#include "tidepool/feed/held.h"
 #include "tidepool/feed/index.h"
 
 namespace tidepool::feed {
@@ -31,6 +32,7 @@ class AttachedChunk {
   // Of a writer that left no footer and no live object: what is here may yet be taken over by the next one. Attach again on news.
   bool provisional() const noexcept { return provisional_; }
   const ChunkWords& words() const noexcept { return words_; }
+  void enter(HeldLedger& ledger) { entry_ = ledger.add(path_, mapping_ ? mapping_.size() : words_mapping_.size()); }
 
   // Bytes of the data area that hold records, never beyond what is mapped.
   uint64_t end() const noexcept {
@@ -64,12 +66,22 @@ class AttachedChunk {
   // First record at or behind byte `offset`; records() if none is known to be.
   uint64_t record_at_or_behind(uint64_t offset);
 
+  // The records that an entry of the index describes, `index` among them; without one as many as an entry would, of unknown clocks.
+  struct Block {
+    uint64_t first = 0;
+    uint64_t count = 0;
+    ClockBounds clocks[kClocksMax];
+  };
+  Block block_at(uint64_t index);
+
   // The first record >= `from_index` whose clock k is >= t, below `count`; `count` if none.
   uint64_t first_not_before(uint64_t t, size_t k, uint64_t from_index, uint64_t count);
 
  private:
   uint64_t clip(uint64_t bytes) const noexcept { return header_.record_bytes == 0 ? bytes : bytes / header_.record_bytes * header_.record_bytes; }
   std::optional<uint64_t> check(uint64_t from, uint64_t to);
+  bool resync(uint64_t end);
+  bool goes_on(uint64_t offset, uint64_t seq, uint64_t end);
   void load_index();
 
   ChunkHeader header_;
@@ -88,10 +100,14 @@ class AttachedChunk {
   std::vector<bool> good_;
   uint64_t checked_from_ = 0;
   uint64_t checked_to_ = 0;
-  std::vector<uint64_t> offsets_;  // frames, as far as walked
+  std::vector<uint64_t> offsets_;  // frames, as far as walked; those lost with a head that is no head have its place
   uint64_t walked_ = 0;
+  uint64_t lost_from_ = ~uint64_t{0};  // no frame was found behind the damage here
+  uint64_t count_ = 0;  // records, by the footer; 0: none says
   std::vector<IndexEntry> index_;
+  uint64_t index_bytes_ = 0;  // of its file, when it was read
   bool index_tried_ = false;
+  HeldLedger::Entry entry_;
 };
 
 }  // namespace tidepool::feed

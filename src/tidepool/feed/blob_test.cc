@@ -87,7 +87,7 @@ class BlobsIn : public Blobs {};
 INSTANTIATE_TEST_SUITE_P(Storages, BlobsIn, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory),
                          test::storage_test_name);
 
-TEST_P(BlobsIn, ComeBackWithTheirRowWhileItIsWritten) {  // F-120, F-121, F-122
+TEST_P(BlobsIn, ComeBackWithTheirRowWhileItIsWritten) {  // F-46, F-120, F-121, F-122
   create(GetParam());
   auto writer = BlobWriter::open(base(), "shots");
   EXPECT_EQ(writer.row_bytes(), sizeof(Shot));
@@ -210,7 +210,7 @@ TEST_F(Blobs, WhoseChunkIsGoneAreMissingAndTheOthersAreNot) {  // F-123, X-23
   EXPECT_EQ(blobs.get(Bytes(row).first(sizeof(Shot)), 0).status, Blob::Status::kNull);
 }
 
-TEST_F(Blobs, ThatCannotBeAreRefusedAndNothingIsWritten) {  // F-120, F-32
+TEST_F(Blobs, ThatCannotBeAreRefusedAndNothingIsWritten) {  // F-46, F-120, F-32
   create(Storage::kTiered);
   auto writer = BlobWriter::open(base(), "shots");
   const auto small = payload_of(1, 1);

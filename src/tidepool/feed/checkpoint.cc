@@ -47,6 +47,8 @@ std::array<std::byte, Checkpoint::kBytes> Checkpoint::encode() const {
   store(at + 64, ordinal);
   for (size_t k = 0; k < kClocksMax; ++k) store(at + 72 + 8 * k, clocks[k]);
   store(at + 96, schema_hash);
+  store(at + 104, offset);
+  store(at + 112, schema_id);
   store(at + kBytes - 4, crc32c(Bytes(bytes).first(kBytes - 4)));
   return bytes;
 }
@@ -64,6 +66,8 @@ std::optional<Checkpoint> Checkpoint::decode(Bytes bytes) noexcept {
   checkpoint.ordinal = tidepool::load<uint64_t>(at + 64);
   for (size_t k = 0; k < kClocksMax; ++k) checkpoint.clocks[k] = tidepool::load<uint64_t>(at + 72 + 8 * k);
   checkpoint.schema_hash = tidepool::load<uint64_t>(at + 96);
+  checkpoint.offset = tidepool::load<uint64_t>(at + 104);
+  checkpoint.schema_id = tidepool::load<uint32_t>(at + 112);
   return checkpoint;
 }
 

@@ -19,6 +19,8 @@ struct Checkpoint {
   uint64_t ordinal = 0;   // of its chunk, as a hint
   uint64_t clocks[kClocksMax] = {};  // of the last record read
   uint64_t schema_hash = 0;
+  uint64_t offset = 0;     // in that chunk's data area, of the record next_seq; a hint as well
+  uint32_t schema_id = 0;  // of that chunk's records; 0: not known
 
   static constexpr size_t kBytes = 128;
   std::array<std::byte, kBytes> encode() const;

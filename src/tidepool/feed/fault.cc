@@ -28,6 +28,7 @@ std::string_view fault_name(Fault fault) noexcept {
     case Fault::kFeedDeleted: return "FEED_DELETED";
     case Fault::kFeedDamaged: return "FEED_DAMAGED";
     case Fault::kOutOfRange: return "OUT_OF_RANGE";
+    case Fault::kGap: return "GAP";
     case Fault::kRecordTooLarge: return "RECORD_TOO_LARGE";
     case Fault::kResultTooLarge: return "RESULT_TOO_LARGE";
     case Fault::kNoLiveData: return "NO_LIVE_DATA";
@@ -45,6 +46,7 @@ Code code_of(Fault fault) noexcept {
     case Fault::kFeedNotFound:
     case Fault::kFeedDeleted:
     case Fault::kNoLiveData:
+    case Fault::kGap:
     case Fault::kOutOfRange: return Code::kNotFound;
     case Fault::kInvalidName:
     case Fault::kInvalidSchema:

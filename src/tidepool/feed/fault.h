@@ -32,6 +32,7 @@ enum class Fault : uint8_t {
   kFeedDeleted,        // F-11
   kFeedDamaged,        // F-6: creating what is there and broken
   kOutOfRange,         // F-38
+  kGap,                // F-92: records that cannot be had, for who wants that to be an error
   kRecordTooLarge,     // F-32
   kResultTooLarge,     // F-99
   kNoLiveData,         // F-89

@@ -317,7 +317,7 @@ TEST_P(FollowStored, TellsAReaderThatWhatItReadWasLost) {  // F-85, F-53, X-2
 
 class FollowTest : public test::FeedTest {};
 
-TEST_F(FollowTest, AMemoryFeedTellsASlowReaderWhatItMissed) {  // X-13, F-92, F-61
+TEST_F(FollowTest, AMemoryFeedTellsASlowReaderWhatItMissed) {  // F-91, X-13, F-92, F-61
   auto writer = make(Storage::kMemory);
   append(writer, 0, 10);
   auto reader = read({.from = At::oldest()});

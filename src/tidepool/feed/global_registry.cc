@@ -12,6 +12,7 @@
 #include "tidepool/feed/chunk.h"
 #include "tidepool/feed/crc32c.h"
 #include "tidepool/feed/registry_parts.h"
+#include "tidepool/feed/remote_target.h"
 
 namespace tidepool::feed {
 namespace {
@@ -222,6 +223,7 @@ void check_feed_name(std::string_view name) {
 }
 
 GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
+  refuse_remote_target(base);
   GlobalRegistry registry;
   registry.base_ = base;
   registry.files_ = &files;
@@ -278,6 +280,7 @@ const FeedInfo* GlobalRegistry::find(std::string_view name) const noexcept {
 }
 
 void create_base(const std::string& base, Files& files) {
+  refuse_remote_target(base);
   if (base.empty()) throw FeedError(Fault::kUsage, "the base directory has no name");
   for (size_t at = base.find('/', 1); at != std::string::npos; at = base.find('/', at + 1))
     make_directory(files, base.substr(0, at), 0750);

@@ -28,6 +28,7 @@ FeedReader::Impl::Impl(const std::string& base, const std::string& name, const R
 void FeedReader::Impl::seek(const At& at) {
   refresh();
   here_ = nullptr;
+  thrown_at_.reset();
   pending_time_.reset();
   at_mark_.reset();
   cursor_epoch_ = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
@@ -91,6 +92,11 @@ Checkpoint FeedReader::Impl::checkpoint() const {
   saved.epoch = last_epoch_ != 0 ? last_epoch_ : cursor_epoch_;
   saved.next_seq = next_seq_;
   saved.ordinal = here_ ? here_->header().ordinal : 0;
+  if (here_ && next_seq_ >= here_->first_seq()) {
+    const uint64_t index = next_seq_ - here_->first_seq();
+    saved.offset = index < here_->records() ? here_->offset_of(index) : here_->end();
+    saved.schema_id = here_->header().schema_id;
+  }
   std::copy(std::begin(last_clocks_), std::end(last_clocks_), std::begin(saved.clocks));
   saved.schema_hash = feed_.schema_hash;
   return saved;
@@ -114,6 +120,11 @@ const std::optional<MarkInfo>& FeedReader::at_mark() const noexcept { return imp
 Item FeedReader::next(uint64_t timeout_ns) { return impl_->next(timeout_ns); }
 Batch FeedReader::next_batch(uint64_t max_rows, uint64_t timeout_ns) { return impl_->next_batch(max_rows, timeout_ns); }
 std::shared_ptr<const void> FeedReader::hold() const { return impl_->hold(); }
+Available FeedReader::read_available(uint64_t records_max) { return impl_->read_available(records_max); }
+HeldMemory FeedReader::held() const { return impl_->ledger()->count(); }
+std::shared_ptr<const HeldLedger> FeedReader::held_ledger() const noexcept { return impl_->ledger(); }
+ReaderCounters FeedReader::counters() const noexcept { return impl_->counters(); }
+std::optional<uint64_t> FeedReader::last_timestamp(size_t clock) { return impl_->last_timestamp(clock); }
 uint64_t FeedReader::next_seq() const noexcept { return impl_->next_seq(); }
 Checkpoint FeedReader::checkpoint() const { return impl_->checkpoint(); }
 std::optional<uint64_t> FeedReader::first_after(uint64_t t, size_t clock) { return impl_->first_after(t, clock); }
@@ -129,6 +140,11 @@ FeedReader::Range FeedReader::range(const TimeRange& time) {
   range.time_ = time;
   impl_->prepare_range(range);
   return range;
+}
+
+TimeRange FeedReader::latest(uint64_t span_ns, size_t clock) {
+  const auto newest = impl_->last_timestamp(clock);
+  return newest ? TimeRange{impl_->latest_from(*newest, span_ns, clock), ~uint64_t{0}, clock} : TimeRange{0, 0, clock};
 }
 
 FeedReader::Range FeedReader::range_seq(uint64_t from, uint64_t to) {
@@ -203,6 +219,8 @@ std::vector<std::byte> FeedReader::read_column(std::string_view name, const Time
   return out;
 }
 
+std::optional<Stretch> FeedReader::chunk_around(uint64_t seq) { return impl_->chunk_around(seq); }
+std::optional<Stretch> FeedReader::block_around(uint64_t seq) { return impl_->block_around(seq); }
 std::optional<LatestChunk> FeedReader::latest_chunk() { return impl_->latest_chunk(); }
 bool FeedReader::has_data_since(uint64_t t, size_t clock) { return impl_->has_data_since(t, clock); }
 uint64_t FeedReader::first_seq() { return impl_->first_seq(); }
@@ -214,6 +232,6 @@ const std::vector<LossInfo>& FeedReader::losses() { return impl_->registry().los
 const std::vector<MarkInfo>& FeedReader::marks() { return impl_->registry().marks(); }
 const std::vector<ChunkInfo>& FeedReader::chunks() { return impl_->registry().chunks(); }
 const std::vector<EpochInfo>& FeedReader::epochs() { return impl_->registry().epochs(); }
-const std::vector<std::string>& FeedReader::warnings() { return impl_->registry().warnings(); }
+const std::vector<std::string>& FeedReader::warnings() { return impl_->warnings(); }
 
 }  // namespace tidepool::feed

@@ -19,6 +19,7 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/feed/checkpoint.h"
 #include "tidepool/feed/chunk.h"
+#include "tidepool/feed/held.h"
 
 namespace tidepool::feed {
 
@@ -47,6 +48,9 @@ struct ReaderOptions {
   bool verify = true;                            // checksums of a disk block when it is first touched
   uint64_t stalled_after_ns = 5 * kNsPerSecond;  // heartbeat and records that stand still for this long: kStalled
   size_t mapped_chunks_max = 8;                  // bounded, whatever the feed's size
+  // next() throws FeedError kGap instead of giving kGap or kDiverged, and stands where it stood: seek() to go on (F-92, X-14).
+  bool gaps_throw = false;
+  uint64_t held_bytes_warn = uint64_t{256} << 20;  // shared memory that only this reader keeps from being free: then warnings() says so (F-78)
   Files* files = &Files::system();
 };
 
@@ -107,14 +111,38 @@ struct Batch {
   uint32_t schema_id = 1;  // of all of them
 };
 
+// What read_available() found: rows side by side, frames (their heads: read(first_seq)) and events, in their order.
+struct Available {
+  std::vector<Batch> pieces;
+  uint64_t records = 0;
+  std::vector<std::shared_ptr<const void>> hold;  // keeps what the pieces point into
+};
+
+// What next(), next_batch() and read_available() told so far (F-92).
+struct ReaderCounters {
+  uint64_t gaps = 0;
+  uint64_t missed = 0;  // records in them
+  uint64_t missed_by[4] = {};  // of each GapCause
+  uint64_t diverged = 0;       // how often
+};
+
+inline constexpr uint64_t kResultBytesMax = uint64_t{1} << 30;  // of a range as one copy (F-99)
+
 enum class WriterState : uint8_t { kNever, kActive, kStalled, kClosed, kCrashed };
 std::string_view writer_state_name(WriterState state) noexcept;
 
 // Half-open, as all ranges are (F-98).
 struct TimeRange {
   uint64_t from = 0;
-  uint64_t to = ~uint64_t{0};
+  uint64_t to = ~uint64_t{0};  // this value: no end, so that a clock may have it, too (F-15)
   size_t clock = 0;
+};
+
+// Records side by side in one chunk, and between which values their clocks lie: known without looking at them, else 0 and the maximum.
+struct Stretch {
+  uint64_t from = 0;
+  uint64_t to = 0;
+  ClockBounds clocks[kClocksMax];
 };
 
 struct LatestChunk {
@@ -153,8 +181,16 @@ class FeedReader {
   [[nodiscard]] Item next(uint64_t timeout_ns = 0);
   // Up to `max_rows` rows at once, without a copy (rows feeds).
   [[nodiscard]] Batch next_batch(uint64_t max_rows = ~uint64_t{0}, uint64_t timeout_ns = 0);
+  // What came since the last call, at once, up to `records_max` records over as many chunks as it takes: nothing is passed over, however
+  // far behind it is (F-90).
+  [[nodiscard]] Available read_available(uint64_t records_max = ~uint64_t{0});
   // Keeps the memory that the last Item, Batch or Slice points into.
   std::shared_ptr<const void> hold() const;
+
+  // Memory that is mapped through this reader, by itself or by what hold() gave out (F-78); the ledger counts on when it is gone (F-93).
+  HeldMemory held() const;
+  std::shared_ptr<const HeldLedger> held_ledger() const noexcept;
+  ReaderCounters counters() const noexcept;
 
   // From any thread: a next() that waits, or else the one that comes, gives kCancelled at once (F-81).
   void cancel() noexcept;
@@ -167,6 +203,8 @@ class FeedReader {
   // Number of the first record, in order, whose clock is t or later; of the last whose clock is t or earlier. nullopt: none.
   std::optional<uint64_t> first_after(uint64_t t, size_t clock = 0);
   std::optional<uint64_t> first_before(uint64_t t, size_t clock = 0);
+  // The highest value of a clock over the records that are kept; nullopt: there are none.
+  std::optional<uint64_t> last_timestamp(size_t clock = 0);
   // The record of that number. kGap when it cannot be had; throws kOutOfRange when it was never committed.
   Item read(uint64_t seq);
 
@@ -174,7 +212,7 @@ class FeedReader {
   // it is made (F-100); gaps come as pieces of their own.
   class Range {
    public:
-    // False at the end.
+    // False at the end. Throws FeedError kUsage for pieces of 0 rows.
     bool next(Batch& piece, uint64_t max_rows = ~uint64_t{0});
 
    private:
@@ -187,13 +225,20 @@ class FeedReader {
   };
   Range range(const TimeRange& time);
   Range range_seq(uint64_t from, uint64_t to);
+  // The range of what is no older than this before the newest (last_timestamp()); an empty one when there is nothing.
+  TimeRange latest(uint64_t span_ns, size_t clock = 0);
   // The same as one copy; throws kResultTooLarge above `bytes_max`, kCorrupt at a gap (F-104), kUsage for rows of several versions of
   // the schema (projection.h makes one of them).
-  std::vector<std::byte> read_range(const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
+  std::vector<std::byte> read_range(const TimeRange& time, uint64_t bytes_max = kResultBytesMax);
   // The same into memory of the caller's; bytes written. Throws as read_range() does, kResultTooLarge when they do not fit.
   uint64_t read_range_into(MutableBytes to, const TimeRange& time);
   // One field of all rows of the range, side by side (F-99).
-  std::vector<std::byte> read_column(std::string_view field, const TimeRange& time, uint64_t bytes_max = uint64_t{1} << 30);
+  std::vector<std::byte> read_column(std::string_view field, const TimeRange& time, uint64_t bytes_max = kResultBytesMax);
+
+  // What is known of the records around that one (F-103): of its chunk by the registry, of its block by the chunk's index. nullopt: it
+  // is in no chunk that can be read.
+  std::optional<Stretch> chunk_around(uint64_t seq);
+  std::optional<Stretch> block_around(uint64_t seq);
 
   // From shared memory in O(1), from the registry when nobody writes (F-86, F-87).
   std::optional<LatestChunk> latest_chunk();

@@ -92,6 +92,7 @@ AttachedChunk::Outcome FeedReader::Impl::attach(const ChunkInfo& info, Chunk& ch
     outcome = AttachedChunk::attach(feed_, info, files_, options_.verify, chunk);
   }
   if (outcome != AttachedChunk::Outcome::kOk) return outcome;
+  chunk->enter(*ledger_);
   cache_.push_front(chunk);
   while (cache_.size() > std::max<size_t>(options_.mapped_chunks_max, 2)) cache_.pop_back();
   return outcome;

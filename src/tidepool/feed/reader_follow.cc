@@ -23,6 +23,7 @@ Item FeedReader::Impl::next(uint64_t timeout_ns) {
     try_next(item);
     return item.kind;
   }, item);
+  if (item.kind == Item::Kind::kGap || item.kind == Item::Kind::kDiverged) told(item.kind, item.gap);
   return item;
 }
 
@@ -38,6 +39,7 @@ Batch FeedReader::Impl::next_batch(uint64_t max_rows, uint64_t timeout_ns) {
   if (batch.kind != Item::Kind::kRow) {
     batch.kind = event.kind;
     batch.gap = event.gap;
+    if (batch.kind == Item::Kind::kGap || batch.kind == Item::Kind::kDiverged) told(batch.kind, batch.gap);
   }
   return batch;
 }
@@ -99,6 +101,7 @@ bool FeedReader::Impl::stand(Item& item) {
 bool FeedReader::Impl::diverged(Item& item) {
   for (const EpochInfo& epoch : registry_.epochs()) {
     if (epoch.epoch <= cursor_epoch_) continue;
+    epoch_before_ = cursor_epoch_;
     cursor_epoch_ = epoch.epoch;
     if (epoch.first_seq >= next_seq_) continue;
     item.kind = Item::Kind::kDiverged;

@@ -27,6 +27,10 @@ class FeedReader::Impl {
   Item next(uint64_t timeout_ns);
   Batch next_batch(uint64_t max_rows, uint64_t timeout_ns);
   std::shared_ptr<const void> hold() const { return held_; }
+  Available read_available(uint64_t records_max);  // reader_available.cc
+  const std::shared_ptr<HeldLedger>& ledger() const noexcept { return ledger_; }
+  const ReaderCounters& counters() const noexcept { return counters_; }
+  const std::vector<std::string>& warnings();
   uint64_t next_seq() const noexcept { return next_seq_; }
   const std::optional<MarkInfo>& at_mark() const noexcept { return at_mark_; }
   void cancel() noexcept;
@@ -36,10 +40,14 @@ class FeedReader::Impl {
   // reader_query.cc
   std::optional<uint64_t> first_after(uint64_t t, size_t k);
   std::optional<uint64_t> first_before(uint64_t t, size_t k);
+  std::optional<uint64_t> last_timestamp(size_t k);
+  uint64_t latest_from(uint64_t newest, uint64_t span_ns, size_t k) const;
   Item read(uint64_t seq);
   bool range_next(Range& range, Batch& piece, uint64_t max_rows);
   void prepare_range(Range& range);
   std::optional<LatestChunk> latest_chunk();
+  std::optional<Stretch> chunk_around(uint64_t seq);  // reader_blocks.cc, as the next
+  std::optional<Stretch> block_around(uint64_t seq);
   bool has_data_since(uint64_t t, size_t k);
   uint64_t first_seq();
   uint64_t committed_seq();
@@ -81,6 +89,7 @@ class FeedReader::Impl {
   uint64_t whole_rows(AttachedChunk& chunk, uint64_t index, uint64_t count);
   bool stand(Item& item);
   bool diverged(Item& item);
+  void told(Item::Kind kind, const Gap& gap);
   bool next_row(Item& item);
   bool nothing_new() const noexcept;
   void try_next(Item& item);
@@ -109,6 +118,11 @@ class FeedReader::Impl {
   Chunk here_;
   Chunk newest_;
   Chunk held_;
+  std::shared_ptr<HeldLedger> ledger_ = std::make_shared<HeldLedger>();
+  ReaderCounters counters_;
+  std::optional<uint64_t> thrown_at_;  // a gap that was thrown, and counted
+  uint64_t epoch_before_ = 0;          // it diverged: the cursor's epoch until then
+  std::vector<std::string> warnings_;
   uint64_t promised_end_ = 0;
   uint64_t next_seq_ = 0;
   uint64_t cursor_epoch_ = 0;

@@ -91,6 +91,8 @@ Item FeedReader::Impl::read(uint64_t seq) {
 }
 
 bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows) {
+  if (max_rows == 0) throw FeedError(Fault::kUsage, "a batch of 0 rows: expected 1 or more");
+  constexpr uint64_t kNoEnd = ~uint64_t{0};
   while (range.seq_ < range.end_seq_) {
     const Place place = locate(range.seq_);
     if (place.kind == Place::Kind::kNothingYet) return false;
@@ -109,7 +111,7 @@ bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows)
       const size_t k = range.time_.clock;
       if (chunk.ordered(k)) {
         begin = chunk.first_not_before(range.time_.from, k, first, count);
-        end = chunk.first_not_before(range.time_.to, k, begin, count);
+        end = range.time_.to == kNoEnd ? count : chunk.first_not_before(range.time_.to, k, begin, count);
         if (begin == end) {
           range.seq_ = chunk.first_seq() + count;
           continue;
@@ -118,7 +120,7 @@ bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows)
       } else {
         const auto inside = [&](uint64_t index) {
           const uint64_t clock = chunk.clock_of(index, k);
-          return clock >= range.time_.from && clock < range.time_.to;
+          return clock >= range.time_.from && (clock < range.time_.to || range.time_.to == kNoEnd);
         };
         while (begin < count && !inside(begin)) ++begin;
         if (begin == count) {
@@ -130,7 +132,7 @@ bool FeedReader::Impl::range_next(Range& range, Batch& piece, uint64_t max_rows)
       }
     }
     const bool rows = chunk.header().record_bytes != 0;
-    end = begin + std::min(end - begin, rows ? std::max<uint64_t>(1, max_rows) : 1);
+    end = begin + std::min<uint64_t>(end - begin, rows ? max_rows : 1);
     Item item;
     give(item, place.chunk, begin);
     if (item.kind == Item::Kind::kGap) return gap_piece(range, piece, item.gap);
@@ -161,7 +163,7 @@ void FeedReader::Impl::prepare_range(Range& range) {
     return;
   }
   check_clock(range.time_.clock);
-  if (range.time_.to <= range.time_.from) range.end_seq_ = 0;
+  if (range.time_.to <= range.time_.from && range.time_.to != ~uint64_t{0}) range.end_seq_ = 0;
   range.seq_ = first_seq();
   const auto begin = find_after(range.time_.from, range.time_.clock);
   if (begin) {

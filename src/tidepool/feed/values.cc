@@ -314,7 +314,10 @@ std::string type_text(const Field& field) {
   if (field.type == Type::kPad) return concat("_", field.count);
   if (field.type == Type::kBytes) return concat("bytes", field.count);
   if (field.type == Type::kText) return concat("text[", field.count, "]");
-  return field.count == 1 ? std::string(name_of(field.type)) : concat(name_of(field.type), "[", field.count, "]");
+  std::string text = field.count == 1 ? std::string(name_of(field.type)) : concat(name_of(field.type), "[", field.count, "]");
+  for (size_t i = 0; i < field.names.size(); ++i) text += concat(i == 0 ? "{" : ",", field.names[i].name, "=", field.names[i].value);
+  if (!field.names.empty()) text += "}";
+  return text;
 }
 
 std::string_view unit_name(ClockUnit unit) noexcept { return name_in(unit, kUnits); }

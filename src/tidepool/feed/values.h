@@ -19,7 +19,8 @@ namespace tidepool::feed {
 
 // ---- names ------------------------------------------------------------------------------------------------------------------
 
-// As a definition says it: "uint64", "float32[3]", "bytes16", "text[12]", "_4".
+// As a definition says it: "uint64", "float32[3]", "bytes16", "text[12]", "_4", "uint8{buy=1,sell=2}": what a
+// schema is made of again.
 std::string type_text(const Field& field);
 std::string_view unit_name(ClockUnit unit) noexcept;        // "ns", "us", "ms", "s"
 std::string_view order_name(ClockOrder order) noexcept;     // "loose", "strict"
