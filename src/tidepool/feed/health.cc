@@ -82,6 +82,7 @@ class FeedDoctor {
       for (size_t k = 0; k < kClocksMax; ++k) counters.regressions[k] = page_->regressions(k).load();
     }
     if (health_.writer == WriterState::kStalled) note(Grade::kBad, "writer", "it holds its lock and stands still");
+    if (health_.writer == WriterState::kUnknown) note(Grade::kWarning, "writer", "whether there is one cannot be told: its lock cannot be asked");
     if (health_.writer == WriterState::kCrashed)
       note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
   }

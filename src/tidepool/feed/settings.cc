@@ -2,11 +2,10 @@
 
 #include "tidepool/base/clock.h"
 #include "tidepool/feed/blob.h"
+#include "tidepool/feed/registry_parts.h"
 
 namespace tidepool::feed {
 namespace {
-
-constexpr uint64_t kLockTimeoutNs = 2 * kNsPerSecond;
 
 // The feed's own registry says so too: that is where its writer and readers look (F-80).
 void tell(const FeedInfo& feed, std::string_view what, Files& files) {

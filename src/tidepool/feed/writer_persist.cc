@@ -76,6 +76,7 @@ void FeedWriter::Impl::persist() {
     try {
       const std::scoped_lock persisting(persist_mutex_);
       worked = round(false);
+      if (worked < kRoundBytes) compare_copies();
       finished = finished_;
     } catch (const FeedError& error) {
       log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
@@ -136,7 +137,7 @@ uint64_t FeedWriter::Impl::round(bool force) {
 void FeedWriter::Impl::start(LiveChunk& chunk) {
   if (!chunk.index_started) {
     chunk.index = IndexBuilder(chunk.header, chunk.first_seq);
-    cached("live index", [&] { chunk.live_index = LiveIndex::create(files_, chunk.index_path, chunk.header, chunk.first_seq, feed_.options.file_mode); });
+    cached("live index", [&] { chunk.live_index = LiveIndex::create(files_, chunk.index_path, chunk.header, chunk.first_seq, chunk.options.live_mode()); });
     chunk.index_started = true;
     chunk.last_sync_ns = options_.clock->monotonic_ns();
   }
