@@ -56,6 +56,10 @@ class Damaged(Exception):
     pass
 
 
+def boot_id():
+    return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+
+
 def read_log(path, magic, entry_bytes):
     """(header, [(position, entry bytes)], complaints)"""
     data = Path(path).read_bytes()
@@ -67,7 +71,10 @@ def read_log(path, magic, entry_bytes):
         raise Damaged(f"{path}: header")
     count = u64(data, 256)
     entries, doubtful, complaints = [], [], []
-    for position in range((len(data) - 4096) // entry_bytes):
+    slots = (len(data) - 4096) // entry_bytes
+    if data[272:288] == boot_id() and u64(data, 264) == count ^ (2**64 - 1):
+        slots = min(slots, count)  # counted on this boot: what lies behind was never counted
+    for position in range(slots):
         entry = data[4096 + position * entry_bytes:4096 + (position + 1) * entry_bytes]
         if not any(entry):
             continue  # never written, or lost by a power cut before it was synced
@@ -343,7 +350,7 @@ def read_feed(base, name, live=False):
         elif kind == 12:
             losses.append((u64(entry, 40), u64(entry, 48)))
     live_directory = Path(feed["shm_root"]) / "tidepool-{}-{}-{}".format(feed["base_id"].hex(), feed["id"].hex(), os.stat(feed["directory"]).st_ino)
-    boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+    boot = boot_id()
     digest, count, next_seq, first, shown, quarantined = hashlib.sha256(), 0, None, None, [], 0
     for ordinal in sorted(chunks):
         info = chunks[ordinal]

@@ -84,6 +84,11 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
   }
   DiskChunk disk = examine_chunk(file, false);
   if (!is_it(disk.header, feed, info)) {
+    const ChunkHeader& found = disk.header;
+    if (found.base_id == feed.base_id && found.feed_id == feed.id && found.created_wall_ns == info.tag && !feed.knows(found.schema_id, found.schema_hash)) {
+      throw FeedError(Fault::kSchemaMismatch, disk_path, " is of version ", found.schema_id, " of the schema with hash ", found.schema_hash,
+                      ", which is none of feed ", feed.name, "'s: it is not read as if it were");
+    }
     throw FeedError(Fault::kCorrupt, disk_path, " is not chunk ", info.ordinal, " of feed ", feed.name, ": another feed, epoch or making");
   }
   if (!disk.activation) return info.settled() ? Outcome::kGone : Outcome::kNotYet;

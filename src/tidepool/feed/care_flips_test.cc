@@ -51,7 +51,7 @@ class CareFlips : public test::FeedTest {
   // Bytes that nothing looks at (feed-chunk.md): words and tail slots of a complete file, and the hint of how many entries there are.
   bool harmless(const std::string& path, size_t at) const {
     if (path.ends_with(".data")) return (at >= 256 && at < 448) || (at >= 512 && at < 576) || (at >= 1024 && at < 1088);
-    if (path.ends_with("registry.bin")) return at >= kLogCountAt && at < kLogCountAt + 8;
+    if (path.ends_with("registry.bin")) return at >= kLogCountAt && at < kLogBootAt + 16;
     return false;
   }
   void expect_found(const std::string& what, const std::string& path, bool must) {

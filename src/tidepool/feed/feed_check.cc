@@ -189,8 +189,14 @@ std::optional<LogScan> FeedCheck::registry() {
          concat("a mark (", scan.mark, ") that it was replaced or its feed deleted"));
   if (!scan.reserved_zero) tell(Severity::kRepairable, "registry-reserved", path, "zeros in the header", "other bytes");
   const FeedRegistry lists = FeedRegistry::of_records(feed_, records_of(scan));
-  for (const std::string& warning : lists.warnings())
-    tell(Severity::kNote, "registry-step", path, "entries that follow from each other", warning);
+  for (const uint64_t at : lists.impossible()) {
+    tell(Severity::kRepairable, "registry-step", path, "entries that follow from each other",
+         concat("entry ", scan.entries[at].position, ", which cannot be"));
+  }
+  for (const RegistryLog::Entry& entry : scan.entries) {
+    if (!is_known(static_cast<FeedEntry>(entry.type)))
+      tell(Severity::kNote, "registry-unknown", path, "entries of kinds that this program knows", concat("entry ", entry.position, " of kind ", entry.type));
+  }
   return scan;
 }
 

@@ -5,16 +5,43 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 
 #include "tidepool/feed/fault.h"
 
 namespace tidepool::feed {
+
+namespace {
+
+// What /proc/self/mountinfo says of that device: another file system than tmpfs has nothing to say, and its advice is taken.
+bool gives_huge_pages(dev_t device) noexcept {
+  try {
+    std::ifstream forced("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+    std::string line;
+    if (std::getline(forced, line) && line.find("[force]") != std::string::npos) return true;
+    std::ifstream mounts("/proc/self/mountinfo");
+    const std::string number = concat(" ", major(device), ":", minor(device), " ");
+    while (std::getline(mounts, line)) {
+      const auto kind = line.find(" - ");
+      if (line.find(number) == std::string::npos || kind == std::string::npos) continue;
+      if (line.compare(kind, 9, " - tmpfs ") != 0) return true;
+      const auto huge = line.find("huge=", kind);
+      return huge != std::string::npos && line.compare(huge, 10, "huge=never") != 0;
+    }
+  } catch (...) {  // not to be told
+  }
+  return false;
+}
+
+}  // namespace
 
 Files& Files::system() noexcept {
   static SystemFiles files;
@@ -61,7 +88,7 @@ int SystemFiles::unmap(void* at, size_t bytes) noexcept { return ::munmap(at, by
 
 int SystemFiles::populate(void* at, size_t bytes) noexcept {
 #ifdef MADV_POPULATE_WRITE
-  const auto begin = reinterpret_cast<uintptr_t>(at) & ~uintptr_t{4095};
+  const auto begin = page_floor(reinterpret_cast<uintptr_t>(at), static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE)));
   const auto end = reinterpret_cast<uintptr_t>(at) + bytes;
   return ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
 #else
@@ -70,6 +97,26 @@ int SystemFiles::populate(void* at, size_t bytes) noexcept {
   errno = EINVAL;
   return -1;
 #endif
+}
+int SystemFiles::advise_huge(int fd, void* at, size_t bytes) noexcept {
+  if (::madvise(at, bytes, MADV_HUGEPAGE) != 0) return -1;
+  // A tmpfs takes the advice and gives none, unless it was mounted so.
+  struct stat found {};
+  if (::fstat(fd, &found) != 0) return -1;
+  if (gives_huge_pages(found.st_dev)) return 0;
+  errno = EOPNOTSUPP;
+  return -1;
+}
+int SystemFiles::lock_memory(void* at, size_t bytes) noexcept {
+#ifdef SYS_mlock2
+  return static_cast<int>(::syscall(SYS_mlock2, at, bytes, 1));  // MLOCK_ONFAULT: those that are there, and others as they come
+#else
+  return ::mlock(at, bytes);
+#endif
+}
+uint32_t SystemFiles::file_system(const std::string& path) noexcept {
+  struct statfs found {};
+  return ::statfs(path.c_str(), &found) == 0 ? static_cast<uint32_t>(found.f_type) : 0;
 }
 int SystemFiles::lease(int fd, bool take) noexcept {
   if (!take) return ::fcntl(fd, F_SETLEASE, F_UNLCK);

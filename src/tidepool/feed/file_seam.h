@@ -15,7 +15,16 @@
 
 #include "tidepool/base/bytes.h"
 
+#ifndef __linux__
+#error "feeds need Linux: open-file-description locks, leases, fallocate, memory that processes share (F-154)"
+#endif
+
 namespace tidepool::feed {
+
+static_assert(sizeof(void*) == 8 && sizeof(off_t) == 8, "feeds need a 64-bit platform (F-154)");
+
+// The page that an address lies in; no file's layout depends on how large pages are (4 to 64 KiB).
+constexpr uintptr_t page_floor(uintptr_t at, uintptr_t page_bytes) noexcept { return at & ~(page_bytes - 1); }
 
 class Files {
  public:
@@ -37,6 +46,12 @@ class Files {
   virtual int unmap(void* at, size_t bytes) noexcept = 0;
   // Touch the pages of a writable mapping, so that no store to them waits; -1 where that is refused or there is no space.
   virtual int populate(void* at, size_t bytes) noexcept = 0;
+  // Ask for huge pages for a mapping of that file; -1 where they are refused or switched off (F-69).
+  virtual int advise_huge(int fd, void* at, size_t bytes) noexcept = 0;
+  // Keep the pages of a mapping in memory, as they come; -1 where that is refused.
+  virtual int lock_memory(void* at, size_t bytes) noexcept = 0;
+  // What statfs says of the file system that `path` is on; 0: cannot be told.
+  virtual uint32_t file_system(const std::string& path) noexcept = 0;
   // Take (or give back) a file for ourselves: refused unless this is its only open description and only this one's mappings are
   // left. While it holds, everybody else's open() fails with EWOULDBLOCK.
   virtual int lease(int fd, bool take) noexcept = 0;
@@ -68,6 +83,9 @@ class SystemFiles : public Files {
   void* map(int fd, size_t bytes, bool writable) noexcept override;
   int unmap(void* at, size_t bytes) noexcept override;
   int populate(void* at, size_t bytes) noexcept override;
+  int advise_huge(int fd, void* at, size_t bytes) noexcept override;
+  int lock_memory(void* at, size_t bytes) noexcept override;
+  uint32_t file_system(const std::string& path) noexcept override;
   int lease(int fd, bool take) noexcept override;
   size_t direct_alignment(int fd) noexcept override;
 };

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 #include "tidepool/base/clock.h"
@@ -23,6 +24,13 @@ constexpr uint32_t kSchemaVersionsMax = 10'000;
 constexpr size_t kNameAt = 136;
 constexpr size_t kShmRootAt = 264;
 constexpr size_t kDefinitionBaseAt = 384;  // zeros in the global log
+constexpr size_t kShmModeAt = 400;
+
+std::string octal(uint32_t mode) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%04o", mode);
+  return text;
+}
 
 Id feed_id_on_disk(const std::string& directory, Files& files) {
   return RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
@@ -41,6 +49,11 @@ void check_options(const Schema& schema, const FeedOptions& options) {
   }
   if (schema.layout() == Layout::kRows && uint64_t{schema.record_bytes()} * 16 > options.chunk_bytes) {
     invalid("chunk_bytes is ", options.chunk_bytes, ": too small for 16 records of ", schema.record_bytes(), " bytes");
+  }
+  for (const uint32_t mode : {options.file_mode, options.live_mode()}) {
+    if ((mode & ~0666u) == 0 && (mode & 0600u) == 0600) continue;
+    throw FeedError(Fault::kUsage, "file_mode ", octal(options.file_mode), ", shm_mode ", octal(options.shm_mode),
+                    ": expected the owner's right to read and write, and others' as you like, such as 0640");
   }
   if (options.shm_root.empty() || options.shm_root.front() != '/' || options.shm_root.size() > kShmRootBytesMax) {
     throw FeedError(Fault::kUsage, "shm_root '", printable(options.shm_root), "': expected an absolute path of at most ",
@@ -63,7 +76,9 @@ std::vector<std::byte> encode_feed(const FeedInfo& feed) {
   store(at + 41, static_cast<uint8_t>(feed.layout));
   store(at + 42, static_cast<uint8_t>(feed.clocks));
   store(at + 43, static_cast<uint8_t>(options.sync));
-  store(at + 44, static_cast<uint32_t>((options.segments ? 1 : 0) | (options.prefault ? 2 : 0)) | static_cast<uint32_t>(options.persister) << 2);
+  store(at + 44, static_cast<uint32_t>((options.segments ? 1 : 0) | (options.prefault ? 2 : 0) | (options.huge_pages ? 16 : 0) |
+                                       (options.lock_memory ? 32 : 0)) |
+                     static_cast<uint32_t>(options.persister) << 2);
   store(at + 48, options.chunk_bytes);
   store(at + 56, options.block_bytes);
   store(at + 60, options.live_chunks);
@@ -81,6 +96,7 @@ std::vector<std::byte> encode_feed(const FeedInfo& feed) {
   store(at + 134, static_cast<uint16_t>(options.shm_root.size()));
   std::memcpy(at + kNameAt, feed.name.data(), feed.name.size());
   std::memcpy(at + kShmRootAt, options.shm_root.data(), options.shm_root.size());
+  store(at + kShmModeAt, options.shm_mode);
   return {bytes.begin() + kEntryHeadBytes, bytes.end()};
 }
 
@@ -104,6 +120,8 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   options.segments = (flags & 1) != 0;
   options.prefault = (flags & 2) != 0;
   options.persister = static_cast<Persister>(flags >> 2 & 3);
+  options.huge_pages = (flags & 16) != 0;
+  options.lock_memory = (flags & 32) != 0;
   options.chunk_bytes = load<uint64_t>(at + 48);
   options.block_bytes = load<uint32_t>(at + 56);
   options.live_chunks = load<uint32_t>(at + 60);
@@ -117,6 +135,7 @@ std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   feed.schema_id = std::max<uint32_t>(1, load<uint32_t>(at + 116));
   options.backlog_bytes = load<uint64_t>(at + 120);
   options.file_mode = load<uint32_t>(at + 128);
+  options.shm_mode = load<uint32_t>(at + kShmModeAt);
   feed.created_wall_ns = entry.wall_ns;
   if (options.storage < Storage::kTiered || options.storage > Storage::kMemory || options.persister > Persister::kAny || feed.clocks < 1 || feed.clocks > kClocksMax)
     return std::nullopt;
@@ -363,7 +382,7 @@ bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& file
     remove_tree(files, feed.directory);
   }
   const std::string temporary = concat(feeds_directory(base), "/.tmp-", hex(feed.id));
-  make_directory(files, temporary, 0750);
+  make_directory(files, temporary, directory_mode(options.file_mode));
   try {
     RegistryLog::Identity identity{.magic = kFeedMagic,
                                    .entry_bytes = kFeedEntryBytes,

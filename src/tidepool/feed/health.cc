@@ -91,6 +91,7 @@ class FeedDoctor {
       if (held && *health_.heartbeat_age_ns >= limits_.stalled_after_ns) look_whether_it_moves();
     }
     if (health_.writer == WriterState::kStalled) note(Grade::kBad, "writer", "it holds its lock and stands still");
+    if (health_.writer == WriterState::kUnknown) note(Grade::kWarning, "writer", "whether there is one cannot be told: its lock cannot be asked");
     if (health_.writer == WriterState::kCrashed)
       note(Grade::kWarning, "writer", "the last one ended without closing; the next one, or repair, finishes what it left");
   }

@@ -77,7 +77,7 @@ void ChunkMaker::create(LiveChunk& chunk, uint64_t promised) {
   // Without prefault it is taken step by step, and looked at then.
   const uint64_t whole = header.file_bytes() + promised;
   check_room(whole, chunk.options.prefault ? whole : header.data_offset + std::min(header.capacity, kReserveStepBytes));
-  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
+  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.live_mode(), true);
   chunk.data_file.reserve(0, header.data_offset);
   chunk.data_file.resize(header.file_bytes());
   chunk.words_mapping = Mapping::of(chunk.data_file, header.file_bytes(), true);
@@ -85,12 +85,13 @@ void ChunkMaker::create(LiveChunk& chunk, uint64_t promised) {
   std::memcpy(chunk.words_mapping.data(), constant.data(), constant.size());
   std::memcpy(chunk.words_mapping.data() + header.schema_offset, schema_block_.data(), schema_block_.size());
   chunk.data = chunk.words_mapping.data() + header.data_offset;
+  hints_.apply(chunk.data_file, chunk.options, chunk.words_mapping);
 }
 
 void ChunkMaker::create_on_disk(LiveChunk& chunk) {
   const ChunkHeader& header = chunk.header;
   check_room(kChunkPageBytes, kChunkPageBytes);
-  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.file_mode, true);
+  chunk.data_file = File::open(files_, chunk.data_path, O_RDWR | O_CREAT | O_EXCL, chunk.options.live_mode(), true);
   chunk.data_file.reserve(0, kChunkPageBytes);
   chunk.data_file.resize(kChunkPageBytes);
   chunk.words_mapping = Mapping::of(chunk.data_file, kChunkPageBytes, true);
@@ -99,6 +100,7 @@ void ChunkMaker::create_on_disk(LiveChunk& chunk) {
   chunk.disk = ChunkFile::create(files_, feed_.directory, header, schema_block_, chunk.options.file_mode, true);
   chunk.data_mapping = Mapping::of(chunk.disk->file(), header.file_bytes(), true);
   chunk.data = chunk.data_mapping.data() + header.data_offset;
+  hints_.apply(chunk.disk->file(), chunk.options, chunk.data_mapping);
 }
 
 // ---- space -------------------------------------------------------------------------------------------------------------------
@@ -116,8 +118,12 @@ void ChunkMaker::reserve(LiveChunk& chunk, uint64_t end) {
     // (before Linux 5.14, or because there is no space) reserving says why.
     const bool touch = chunk.options.prefault && !on_disk;
     if (!on_disk && !chunk.options.prefault && from != 0) check_memory_group(to - from);
-    if (!touch || files_.populate(chunk.data + from, to - from) != 0) file.reserve(chunk.header.data_offset + from, to - from);
-    if (chunk.options.prefault && on_disk) files_.populate(chunk.data + from, to - from);  // for speed alone
+    const int refusal = touch && files_.populate(chunk.data + from, to - from) != 0 ? errno : 0;
+    if (!touch || refusal != 0) file.reserve(chunk.header.data_offset + from, to - from);
+    if (refusal != 0) hints_.refused("touching pages ahead", refusal);  // and not for want of space
+    if (chunk.options.prefault && on_disk && files_.populate(chunk.data + from, to - from) != 0) {  // for speed alone
+      hints_.refused("touching pages ahead", errno);
+    }
     chunk.reserved().publish(to);
   }
 }
@@ -148,7 +154,7 @@ void ChunkMaker::retire(std::shared_ptr<LiveChunk> chunk) {
     unlink_file(files_, chunk->data_path);
     return;
   }
-  Spare spare{std::move(chunk->data_file), std::move(chunk->words_mapping), chunk->options.file_mode};
+  Spare spare{std::move(chunk->data_file), std::move(chunk->words_mapping), chunk->options.live_mode()};
   spare.file.renamed(path);
   chunk->words = {};
   const std::scoped_lock lock(spares_mutex_);
@@ -161,7 +167,7 @@ void ChunkMaker::retire(std::shared_ptr<LiveChunk> chunk) {
 std::optional<ChunkMaker::Spare> ChunkMaker::take_spare(const LiveChunk& chunk) {
   const std::scoped_lock lock(spares_mutex_);
   for (auto at = spares_.begin(); at != spares_.end(); ++at) {
-    if (at->mapping.size() != chunk.header.file_bytes() || at->mode != chunk.options.file_mode) continue;  // of other settings
+    if (at->mapping.size() != chunk.header.file_bytes() || at->mode != chunk.options.live_mode()) continue;  // of other settings
     // Granted only when no other open file and no other mapping of it is left, and until it is given back nobody can open it:
     // also not who looked its old name up before it went (rulings F-a, F-29).
     if (files_.lease(at->file.fd(), true) != 0) continue;

@@ -13,6 +13,7 @@
 
 #include "tidepool/feed/chunk.h"
 #include "tidepool/feed/index.h"
+#include "tidepool/feed/memory_hints.h"
 
 namespace tidepool::feed {
 
@@ -39,6 +40,9 @@ struct LiveChunk {
   bool index_started = false;
   bool activation_written = false;
   uint64_t last_sync_ns = 0;
+  uint64_t compared_end = 0;  // bytes of the file that were read back and are those in memory (F-28)
+  bool compared = false;      // all of it, or it is past help
+  int copies_made = 1;
 
   // Bytes of the data area that are really there, and stay.
   shm::PublishedWord reserved() noexcept { return shm::PublishedWord(reserved_); }
@@ -73,6 +77,8 @@ class ChunkMaker {
   void unlink(const LiveChunk& chunk);
   // What was kept for other chunks goes too.
   size_t drop_spares() noexcept;  // how many there were
+  // What was asked for this memory and refused; by any thread.
+  std::string refused() const { return hints_.text(); }
 
  private:
   // A live object without a name that anybody knows, every page of it there.
@@ -95,6 +101,7 @@ class ChunkMaker {
   uint64_t base_shm_bytes_max_;
   std::string live_directory_;
   std::vector<std::byte> schema_block_;
+  MemoryHints hints_{feed_.name};
   std::mutex spares_mutex_;  // guards spares_
   std::deque<Spare> spares_;
 };

@@ -54,7 +54,7 @@ void check_header(LogScan& scan, const std::string& path, uint64_t magic, uint32
                    .generation = load<uint64_t>(at + 56),
                    .created_wall_ns = load<uint64_t>(at + 48)};
   scan.reserved_zero = all_zero(bytes.subspan(kLogIdentityBytes + 4, kLogCountAt - kLogIdentityBytes - 4)) &&
-                       all_zero(bytes.subspan(kLogCountAt + 8, kLogMarkAt - kLogCountAt - 8)) &&
+                       all_zero(bytes.subspan(kLogBootAt + 16, kLogMarkAt - kLogBootAt - 16)) &&
                        all_zero(bytes.subspan(kLogMarkAt + 4, kLogHeaderBytes - kLogMarkAt - 4));
 }
 

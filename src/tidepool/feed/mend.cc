@@ -77,7 +77,35 @@ bool correct(std::vector<FeedRecord>& records, const FeedRegistry& lists, const 
   return changed;
 }
 
-void add_epochs(std::vector<FeedRecord>& records, const std::map<uint64_t, OnDisk>& chunks) {
+// The epochs of what is still in shared memory: without their entries recovery would take it for what came after a restore.
+void add_live_epochs(const FeedInfo& feed, Files& files, std::map<uint64_t, FeedRecord>& wanted) {
+  const auto live = trusted_live_directory(feed);
+  for (const std::string& name : live ? names_in(*live) : std::vector<std::string>()) {
+    if (!ordinal_of(name) || !name.ends_with(".data")) continue;
+    try {
+      const File file = File::open(files, concat(*live, "/", name), O_RDONLY);
+      std::vector<std::byte> page(kChunkPageBytes);
+      const Bytes head = file.read(page, 0);
+      if (head.size() < kChunkPageBytes) continue;
+      const ChunkHeader header = ChunkHeader::decode(head, file.path());
+      const auto activation = decode_activation(head, header);
+      if (header.feed_id != feed.id || header.base_id != feed.base_id || header.boot_id != this_boot_id() || !activation) continue;
+      FeedRecord opened;
+      opened.type = FeedEntry::kEpochOpened;
+      opened.epoch = header.epoch;
+      opened.first_seq = activation->first_seq;
+      opened.wall_ns = header.created_wall_ns;
+      opened.monotonic_ns = header.created_monotonic_ns;
+      opened.boot_id = header.boot_id;
+      opened.text = "rebuilt from its live chunks";
+      wanted.emplace(header.epoch, opened);
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion && error.fault() != Fault::kFeedNotFound) throw;
+    }
+  }
+}
+
+void add_epochs(const FeedInfo& feed, Files& files, std::vector<FeedRecord>& records, const std::map<uint64_t, OnDisk>& chunks) {
   std::map<uint64_t, FeedRecord> wanted;
   for (const auto& [ordinal, chunk] : chunks) {
     FeedRecord opened;
@@ -90,6 +118,7 @@ void add_epochs(std::vector<FeedRecord>& records, const std::map<uint64_t, OnDis
     opened.text = "rebuilt from its chunks";
     wanted.emplace(chunk.header.epoch, opened);  // the first chunk's: the lowest number
   }
+  add_live_epochs(feed, files, wanted);
   for (const FeedRecord& record : records) {
     if (record.type == FeedEntry::kEpochOpened) wanted.erase(record.epoch);
   }
@@ -160,6 +189,12 @@ void add_segments(std::vector<FeedRecord>& records, const std::map<uint64_t, OnD
 
 RegistryPlan plan_registry(const FeedInfo& feed, std::vector<FeedRecord> records, bool lost, Files& files) {
   RegistryPlan plan;
+  if (const FeedRegistry told = FeedRegistry::of_records(feed, records); !told.impossible().empty()) {
+    // Everybody ignores them (F-23): without them the lists are the same.
+    for (auto at = told.impossible().rbegin(); at != told.impossible().rend(); ++at)
+      records.erase(records.begin() + static_cast<ptrdiff_t>(*at));
+    plan.why = concat(told.impossible().size(), " of its entries cannot follow from those before them");
+  }
   if (feed.options.storage == Storage::kMemory) {
     plan.records = std::move(records);
     return plan;
@@ -174,7 +209,7 @@ RegistryPlan plan_registry(const FeedInfo& feed, std::vector<FeedRecord> records
                                known->tag == chunk.header.created_wall_ns))
         records.push_back(persisted(chunk));
     }
-    add_epochs(records, chunks);
+    add_epochs(feed, files, records, chunks);
     add_marks(records, feed, chunks, files);
     if (feed.options.segments) add_segments(records, chunks);
   }

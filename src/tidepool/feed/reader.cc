@@ -15,6 +15,7 @@ std::string_view writer_state_name(WriterState state) noexcept {
     case WriterState::kStalled: return "stalled";
     case WriterState::kClosed: return "closed";
     case WriterState::kCrashed: return "crashed";
+    case WriterState::kUnknown: return "unknown";
   }
   return "unknown";
 }

@@ -75,7 +75,7 @@ struct Item {
     kFrame,
     kGap,       // gap says which records are missing; reading goes on behind it
     kIdle,      // nothing new in the time given
-    kStalled,   // the writer holds its lock and stands still; told once, then kIdle until it moves
+    kStalled,   // the writer holds its lock (or it cannot be asked) and stands still; told once, then kIdle until it moves
     kDiverged,  // gap: records that were read, lost by a power cut, and whose numbers are written anew; reading goes on with those
     kEnded,     // all is read, nobody writes (only with stop_when_inactive)
     kReplaced,  // another feed has the name now; nothing follows
@@ -128,7 +128,9 @@ struct ReaderCounters {
 
 inline constexpr uint64_t kResultBytesMax = uint64_t{1} << 30;  // of a range as one copy (F-99)
 
-enum class WriterState : uint8_t { kNever, kActive, kStalled, kClosed, kCrashed };
+// kUnknown: its lock cannot be asked, by permission or by the file system, and nothing else proves that it lives or has ended: never
+// taken for free (F-43).
+enum class WriterState : uint8_t { kNever, kActive, kStalled, kClosed, kCrashed, kUnknown };
 std::string_view writer_state_name(WriterState state) noexcept;
 
 // Half-open, as all ranges are (F-98).

@@ -46,6 +46,8 @@ void FeedReader::Impl::learn() {
         stop_->live_directory = *directory;
       }
       live_ = LivePage::open(files_, *directory, feed_);
+      // Of a writer that the registry has never heard of: the feed was restored to a time before it, or news is on its way.
+      if (live_ && live_->epoch() > epoch) live_.reset();
       if (live_) bell_ = shm::Doorbell::open(*directory);
     }
   }
@@ -71,7 +73,8 @@ void FeedReader::Impl::check_live_data() {
     if (attach(registry_.chunks()[open], chunk) == AttachedChunk::Outcome::kOk && chunk->records() != 0) return;
   }
   const WriterState state = look_at_writer();
-  if (state == WriterState::kActive || state == WriterState::kStalled || committed_seq() == 0) return;
+  if (state != WriterState::kClosed && state != WriterState::kCrashed && state != WriterState::kNever) return;
+  if (committed_seq() == 0) return;
   throw FeedError(Fault::kNoLiveData, "feed ", feed_.name, " lives in memory, nobody writes it, and the records that it held are gone");
 }
 
@@ -82,15 +85,17 @@ AttachedChunk::Outcome FeedReader::Impl::attach(const ChunkInfo& info, Chunk& ch
     chunk = cache_.front();
     return AttachedChunk::Outcome::kOk;
   }
-  AttachedChunk::Outcome outcome = AttachedChunk::Outcome::kGone;
-  try {
-    outcome = AttachedChunk::attach(feed_, info, files_, options_.verify, chunk);
-  } catch (const FeedError& error) {
-    // Out of descriptors, mappings or memory: give back what was used longest ago, and try once more.
-    if (error.fault() != Fault::kNoSpace || cache_.empty()) throw;
-    cache_.clear();
-    outcome = AttachedChunk::attach(feed_, info, files_, options_.verify, chunk);
+  std::optional<AttachedChunk::Outcome> attached;
+  while (!attached) {
+    try {
+      attached = AttachedChunk::attach(feed_, info, files_, options_.verify, chunk);
+    } catch (const FeedError& error) {
+      // Out of descriptors, mappings or memory: give back what was used longest ago, and try again.
+      if (error.fault() != Fault::kNoSpace || cache_.empty()) throw;
+      cache_.pop_back();
+    }
   }
+  const AttachedChunk::Outcome outcome = *attached;
   if (outcome != AttachedChunk::Outcome::kOk) return outcome;
   chunk->enter(*ledger_);
   cache_.push_front(chunk);
@@ -123,7 +128,7 @@ FeedReader::Impl::Place FeedReader::Impl::locate_in(const ChunkInfo& info, uint6
     if (attach(info, place.chunk) == AttachedChunk::Outcome::kOk) return place;
     place.gap.text = concat(feed_.directory, "/", chunk_name(info.ordinal), " is missing");
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kCorrupt) throw;
+    if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kSchemaMismatch) throw;
     place.gap.cause = GapCause::kDamaged;
     place.gap.text = error.what();
   }

@@ -205,12 +205,12 @@ void FeedReader::Impl::wait(uint64_t timeout_ns, Try&& look, Item& event) {
     if (now_ns - looked_around_ns_ >= kLookAroundNs || timeout_ns == 0) {
       looked_around_ns_ = now_ns;
       const WriterState state = look_at_writer();
-      if (state == WriterState::kActive || state == WriterState::kStalled) {
+      if (state == WriterState::kActive || state == WriterState::kStalled || state == WriterState::kUnknown) {
         inactive_since_ns_ = 0;
       } else if (inactive_since_ns_ == 0) {
         inactive_since_ns_ = now_ns;
       }
-      if (state == WriterState::kStalled && !stalled_told_) {
+      if ((state == WriterState::kStalled || state == WriterState::kUnknown) && !stalled_told_) {
         stalled_told_ = true;
         event.kind = Item::Kind::kStalled;
         return;
@@ -273,14 +273,18 @@ WriterState FeedReader::Impl::writer_state() {
 WriterState FeedReader::Impl::look_at_writer() {
   if (registry_.epochs().empty()) return WriterState::kNever;
   const EpochInfo& last = registry_.epochs().back();
-  bool held = false;
+  bool asked = true;
   try {
-    held = shm::FileLock::holder(shm::Directory::open(feed_.directory), "writer.lock").has_value();
+    const bool held = shm::FileLock::holder(shm::Directory::open(feed_.directory), "writer.lock").has_value();
+    if (!held) return last.closed ? WriterState::kClosed : WriterState::kCrashed;
   } catch (const Error&) {
-    held = !last.closed;  // not allowed to look: never "free" (F-43)
+    // Not allowed to look, or a file system without such locks. That it closed is its own word; else only a heart that beats proves
+    // anything (F-43).
+    if (last.closed) return WriterState::kClosed;
+    asked = false;
   }
-  if (!held) return last.closed ? WriterState::kClosed : WriterState::kCrashed;
-  if (!live_ || live_->epoch() < last.epoch) return WriterState::kActive;
+  const WriterState still = asked ? WriterState::kStalled : WriterState::kUnknown;
+  if (!live_ || live_->epoch() < last.epoch) return asked ? WriterState::kActive : WriterState::kUnknown;
   const uint64_t beat_ns = live_->heartbeat_ns().load();
   const uint64_t committed = here_ && here_->live() ? here_->end() : 0;
   const uint64_t now_ns = monotonic_ns();
@@ -290,10 +294,10 @@ WriterState FeedReader::Impl::look_at_writer() {
     moved_ns_ = now_ns;
     if (now_ns - std::min(now_ns, beat_ns) < options_.stalled_after_ns) return WriterState::kActive;
     // First sight of an old heartbeat: records that still come are life as well.
-    return committed == 0 ? WriterState::kStalled : WriterState::kActive;
+    return committed == 0 ? still : WriterState::kActive;
   }
   const bool stale = now_ns - std::min(now_ns, beat_ns) >= options_.stalled_after_ns && now_ns - moved_ns_ >= std::min(options_.stalled_after_ns, kLookAroundNs);
-  return stale ? WriterState::kStalled : WriterState::kActive;
+  return stale ? still : WriterState::kActive;
 }
 
 // Record `index` of the chunk into `item`, or the gap that its damaged block makes.

@@ -31,7 +31,7 @@ class Recovery {
     live_directory_ = trusted_live_directory(feed_);
     if (!registry_.epochs().empty()) {
       const EpochInfo& last = registry_.epochs().back();
-      report_.epoch = last.epoch;
+      report_.epoch = epoch_on_disk_ = last.epoch;
       report_.clean = last.closed;
       report_.next_seq = last.closed ? last.end_seq : last.first_seq;
     }
@@ -110,6 +110,11 @@ class Recovery {
       if (header.base_id != feed_.base_id || header.feed_id != feed_.id || header.ordinal != ordinal || header.boot_id != this_boot_id() ||
           !feed_.knows(header.schema_id, header.schema_hash) || (info != nullptr && (info->tag != header.created_wall_ns || info->epoch != header.epoch))) {
         throw FeedError(Fault::kCorrupt, path, ": of another boot, feed or making");
+      }
+      // Begun by a writer that the registry, whole as it is, has never heard of: the files were restored to a time before it.
+      if (info == nullptr && registry_.warnings().empty() && header.epoch > epoch_on_disk_) {
+        throw FeedError(Fault::kCorrupt, path, ": of epoch ", header.epoch, ", and the feed's files know none behind ", epoch_on_disk_,
+                        ": they were restored, and this is of what came after");
       }
       object.whole = size >= header.file_bytes();
       object.mapping = Mapping::of(file, object.whole ? header.file_bytes() : kChunkPageBytes, true);
@@ -413,6 +418,7 @@ class Recovery {
   FeedRegistry& registry_;
   Files& files_;
   std::optional<std::string> live_directory_;
+  uint64_t epoch_on_disk_ = 0;  // the newest that the registry names
   RecoveryReport report_;
 };
 

@@ -19,6 +19,22 @@ namespace {
 constexpr size_t kTextAt = 184;
 constexpr size_t kTextBytesMax = 56;
 
+// OPEN -> SEALED -> PERSISTED -> EXPIRED, each step skippable: a lost entry in between, damaged and skipped, is no reason to lose the
+// chunk. Saying the same again is none either: a recovery that was killed does. What is on disk was not empty, and nothing comes back
+// from EXPIRED or ABANDONED (F-23); what was put aside may be found sound after all.
+bool may_follow(ChunkState from, ChunkState to) noexcept {
+  if (from == to) return true;
+  switch (from) {
+    case ChunkState::kOpen:
+    case ChunkState::kSealed: return to > from;
+    case ChunkState::kPersisted: return to == ChunkState::kExpired || to == ChunkState::kQuarantined;
+    case ChunkState::kQuarantined: return to == ChunkState::kPersisted;
+    case ChunkState::kExpired:
+    case ChunkState::kAbandoned: return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string chunk_name(uint64_t ordinal) {
@@ -156,6 +172,7 @@ bool FeedRegistry::refresh() {
       segments_.clear();
       losses_.clear();
       marks_.clear();
+      impossible_.clear();
     } else if (log_.mark() == RegistryLog::Mark::kGone) {
       throw FeedError(Fault::kFeedDeleted, directory_, ": the feed is being deleted");
     }  // else a compaction that has not come further, or never will: this one is in force
@@ -177,15 +194,14 @@ ChunkInfo& FeedRegistry::chunk_slot(uint64_t ordinal) {
 void FeedRegistry::take(const RegistryLog::Entry& entry) {
   const FeedRecord record = decode_feed_record(entry);
   const auto warn = [&](std::string_view what) { warnings_.push_back(concat(log_.path(), ": entry ", entry.position, ": ", what)); };
+  const auto refuse = [&](std::string_view what) {
+    warn(what);
+    impossible_.push_back(entry.position);
+  };
   const auto advance = [&](ChunkState to) {
-    if (record.ordinal == 0) return warn("a chunk without a number: ignored");
+    if (record.ordinal == 0) return refuse("a chunk without a number: ignored");
     ChunkInfo& chunk = chunk_slot(record.ordinal);
-    // OPEN -> SEALED -> PERSISTED -> EXPIRED, each step skippable; nothing comes back from EXPIRED or ABANDONED (F-23). A lost
-    // entry in between, damaged and skipped, is no reason to lose the chunk.
-    const bool fresh = chunk.epoch == 0;
-    const bool legal = fresh || (to > chunk.state && chunk.state != ChunkState::kExpired && chunk.state != ChunkState::kAbandoned) ||
-                       (to == ChunkState::kPersisted && chunk.state == ChunkState::kQuarantined);
-    if (!legal) return warn("an impossible step of a chunk's life: ignored");
+    if (chunk.epoch != 0 && !may_follow(chunk.state, to)) return refuse("an impossible step of a chunk's life: ignored");
     chunk.state = to;
     chunk.epoch = record.epoch;
     if (record.tag != 0) chunk.tag = record.tag;
@@ -201,7 +217,7 @@ void FeedRegistry::take(const RegistryLog::Entry& entry) {
   };
   switch (record.type) {
     case FeedEntry::kEpochOpened:
-      if (!epochs_.empty() && record.epoch <= epochs_.back().epoch) return warn("an epoch that is not above the last: ignored");
+      if (!epochs_.empty() && record.epoch <= epochs_.back().epoch) return refuse("an epoch that is not above the last: ignored");
       epochs_.push_back({record.epoch, record.first_seq, record.wall_ns, kUnknownCount, false});
       // Records from there on were lost, and their numbers are written anew.
       std::erase_if(marks_, [&](const MarkInfo& mark) { return mark.seq >= record.first_seq; });

@@ -60,11 +60,15 @@ struct FeedOptions {
   uint64_t retention_bytes = 0;                   // 0: keep
   uint64_t backlog_bytes = uint64_t{1} << 30;     // shared memory that waits for the disk before appends are held back (F-56)
   uint32_t block_bytes = 64 * 1024;               // unit of checksums and of the index
-  uint32_t file_mode = 0640;
+  uint32_t file_mode = 0640;                      // of files and, if shm_mode is 0, of live objects; the umask narrows both (F-154)
+  uint32_t shm_mode = 0;
   bool segments = true;
   bool prefault = true;                           // touch pages before the writer comes to them
+  bool huge_pages = false;                        // ask for huge pages for live chunks; where refused, without (F-69)
+  bool lock_memory = false;                       // keep live chunks from being swapped out; where refused, without (F-69)
   std::string shm_root = "/dev/shm";              // where live objects go (F-68)
   Persister persister = Persister::kWriter;       // not of memory feeds, nor of rows with blobs: their writer does it
+  uint32_t live_mode() const noexcept { return shm_mode != 0 ? shm_mode : file_mode; }
   bool operator==(const FeedOptions&) const = default;
 };
 
@@ -95,6 +99,11 @@ struct FeedInfo {
 
 // Throws FeedError kInvalidName unless `name` is 1 to 128 bytes of [A-Za-z0-9][A-Za-z0-9._-]* (F-8).
 void check_feed_name(std::string_view name);
+
+// Of a directory whose files have that mode: who may read them may look into it.
+constexpr mode_t directory_mode(uint32_t file_mode) noexcept {
+  return 0700 | ((file_mode & 0040) != 0 ? 0050 : 0) | ((file_mode & 0004) != 0 ? 0005 : 0);
+}
 
 // Throws FeedError kInvalidSize unless a feed of this schema can have these options (F-20). Nothing is looked at.
 void check_options(const Schema& schema, const FeedOptions& options);
@@ -150,6 +159,9 @@ enum class FeedEntry : uint16_t {
   kSettingsChanged = 13,  // the global registry has other settings, or another version of the schema, from now on
   kLoss = 12,  // records that were committed and are gone: first_seq, count (all ones: unknown)
 };
+
+// A kind that this program knows; others are skipped with a warning (F-24).
+constexpr bool is_known(FeedEntry type) noexcept { return type >= FeedEntry::kEpochOpened && type <= FeedEntry::kSettingsChanged; }
 
 enum class ChunkState : uint8_t { kOpen, kSealed, kPersisted, kExpired, kAbandoned, kQuarantined };
 enum class SegmentStatus : uint8_t { kOpen = 0, kClosed = 1, kCrashClosed = 2, kInvalidEmpty = 3, kBroken = 4 };
@@ -265,6 +277,8 @@ class FeedRegistry {
   // The first record that is kept: everything below is expired (all of it when there is no chunk).
   uint64_t floor_seq() const noexcept;
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+  // Positions of entries that cannot follow from those before them and were ignored (F-23): repair takes them out.
+  const std::vector<uint64_t>& impossible() const noexcept { return impossible_; }
 
   // Under the feed's append lock, which this takes for the call (2 s at most). Throws.
   void append(const FeedRecord& record, bool sync);
@@ -290,6 +304,7 @@ class FeedRegistry {
   std::vector<MarkInfo> marks_;
   uint64_t settings_changes_ = 0;
   std::vector<std::string> warnings_;
+  std::vector<uint64_t> impossible_;
 };
 
 // The lock `name` in `directory`, waiting `timeout_ns` for it; throws FeedError of `fault`, naming the holder.

@@ -74,6 +74,7 @@ std::vector<std::byte> RegistryLog::empty(const Identity& identity) {
   store(at + 48, identity.created_wall_ns);
   store(at + 56, identity.generation);
   store(at + kIdentityBytes, crc32c(Bytes(bytes).first(kIdentityBytes)));
+  set_count(bytes, 0);
   return bytes;
 }
 
@@ -88,7 +89,11 @@ std::vector<std::byte> RegistryLog::entry(const Identity& identity, uint16_t typ
   return bytes;
 }
 
-void RegistryLog::set_count(std::vector<std::byte>& log, uint64_t count) { store(log.data() + kCountAt, count); }
+void RegistryLog::set_count(std::vector<std::byte>& log, uint64_t count) {
+  store(log.data() + kCountAt, count);
+  store(log.data() + kLogCheckAt, ~count);
+  store(log.data() + kLogBootAt, this_boot_id());
+}
 
 RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable) {
   RegistryLog log;
@@ -133,15 +138,41 @@ uint64_t RegistryLog::count() const noexcept {
   return shm::PublishedWord(header + kCountAt).load();
 }
 
+// [count] The entry, then the count, then what makes the count certain: somebody killed in between leaves a count that is right, or
+// one that is not believed, and never one that is wrong.
+void RegistryLog::publish_count(uint64_t count) noexcept {
+  std::byte* header = header_.data();
+  shm::PublishedWord(header + kCountAt).publish(count);
+  shm::PublishedWord(header + kLogCheckAt).publish(~count);
+  const auto boot = load<std::array<uint64_t, 2>>(this_boot_id().data());
+  for (size_t i = 0; i < 2; ++i) shm::PublishedWord(header + kLogBootAt + 8 * i).publish(boot[i]);
+}
+
+std::optional<uint64_t> RegistryLog::counted() const noexcept {
+  const std::byte* header = header_.data();
+  const auto boot = load<std::array<uint64_t, 2>>(this_boot_id().data());
+  if (this_boot_id() == kNoId) return std::nullopt;
+  for (size_t i = 0; i < 2; ++i) {
+    if (shm::PublishedWord(header + kLogBootAt + 8 * i).load() != boot[i]) return std::nullopt;
+  }
+  for (int look = 0; look < 1000; ++look) {  // who counts is soon done, or dead
+    const uint64_t check = shm::PublishedWord(header + kLogCheckAt).load();
+    const uint64_t count = shm::PublishedWord(header + kCountAt).load();
+    if (count == ~check) return count;
+  }
+  return std::nullopt;
+}
+
 size_t RegistryLog::refresh(const Taker& taker) {
   const std::byte* header = header_.data();
-  const uint64_t published = shm::PublishedWord(header + kCountAt).load();
+  const auto certain = first_ ? counted() : std::nullopt;
+  const uint64_t published = certain ? *certain : shm::PublishedWord(header + kCountAt).load();
   seen_count_ = published;
   const uint64_t size = file_.size();
   const uint64_t in_file = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;
-  // The count is a hint: after a power cut it may be behind or ahead of the entries, whose checksums decide. Later, while a
-  // writer lives, it keeps us from looking at an entry that is being written.
-  const uint64_t end = first_ ? in_file : std::min(published, in_file);
+  // The count of another boot is a hint: after a power cut it may be behind or ahead of the entries, whose checksums decide. One of
+  // this boot keeps us from looking at an entry that is being written, or was written by somebody who died before he counted it.
+  const uint64_t end = first_ && !certain ? in_file : std::min(published, in_file);
   std::vector<std::byte> buffer;
   std::vector<std::pair<uint64_t, const char*>> doubtful;  // damaged, or not yet written: what follows tells
   size_t taken = 0;
@@ -196,16 +227,22 @@ void RegistryLog::settle() {
     const bool good = crc32c(slot.subspan(4)) == load<uint32_t>(slot.data()) && load<uint64_t>(slot.data() + 8) == end - 1;
     if (good || end - 1 < published) break;
   }
-  shm::PublishedWord(header_.data() + kCountAt).publish(end);
+  publish_count(end);
+}
+
+bool RegistryLog::good_at(uint64_t position) const {
+  std::vector<std::byte> bytes(identity_.entry_bytes);
+  const Bytes slot = file_.read(bytes, kLogHeaderBytes + position * identity_.entry_bytes);
+  return slot.size() == bytes.size() && crc32c(slot.subspan(4)) == load<uint32_t>(slot.data()) && load<uint64_t>(slot.data() + 8) == position;
 }
 
 uint64_t RegistryLog::append(uint16_t type, uint64_t wall_ns, Bytes body, bool sync) {
-  shm::PublishedWord count(header_.data() + kCountAt);
-  const uint64_t position = count.load();
+  if (!counted() || good_at(count())) settle();
+  const uint64_t position = count();
   const auto bytes = entry(identity_, type, position, wall_ns, body);
   file_.write(bytes, kLogHeaderBytes + position * identity_.entry_bytes);
   if (sync) file_.sync();
-  count.publish(position + 1);
+  publish_count(position + 1);
   return position;
 }
 

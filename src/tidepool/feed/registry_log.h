@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ inline constexpr size_t kGlobalEntryBytes = 512;
 inline constexpr size_t kFeedEntryBytes = 256;
 inline constexpr size_t kLogIdentityBytes = 124;  // then their checksum
 inline constexpr size_t kLogCountAt = 256;
+inline constexpr size_t kLogCheckAt = 264;  // the count's complement, and the boot that it was counted on
+inline constexpr size_t kLogBootAt = 272;
 inline constexpr size_t kLogMarkAt = 320;
 inline constexpr size_t kEntryHeadBytes = 24;  // crc, type, version, position, wall clock; the body follows
 
@@ -81,10 +84,12 @@ class RegistryLog {
   };
   Mark mark() const noexcept;
   uint64_t count() const noexcept;  // published
-  // Hand on what is new since the last call, in order. The first call takes what is in the file, later ones what was published.
+  // Hand on what is new since the last call, in order: what was published. Only the first look at a file whose count is of another
+  // boot, which a power cut may have left behind its entries, takes all that is in it and checks out.
   size_t refresh(const Taker& taker);
 
-  // Under the log's lock: `body` becomes the next entry; durable when this returns if `sync`. Throws, with nothing published.
+  // Under the log's lock: `body` becomes the next entry; durable when this returns if `sync`. Throws, with nothing published. What
+  // somebody wrote whole and died before he counted it is taken in first, never written over (F-3).
   uint64_t append(uint16_t type, uint64_t wall_ns, Bytes body, bool sync);
   // Under the log's lock, at open for writing: nothing that was published by a boot that is gone is believed; the count is put
   // right.
@@ -92,6 +97,10 @@ class RegistryLog {
   void set_mark(Mark mark) noexcept;
 
  private:
+  // How many entries there are, if that is certain: counted on this boot, and not just being counted.
+  std::optional<uint64_t> counted() const noexcept;
+  void publish_count(uint64_t count) noexcept;
+  bool good_at(uint64_t position) const;
   File file_;
   Mapping header_;
   Identity identity_;

@@ -1,12 +1,11 @@
 #include "tidepool/feed/writer.h"
 
-#include <sys/vfs.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "tidepool/base/process.h"
 #include "tidepool/feed/blob.h"
+#include "tidepool/feed/network_fs.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/writer_impl.h"
 #include "tidepool/shm/directory.h"
@@ -14,23 +13,9 @@
 namespace tidepool::feed {
 namespace {
 
-void refuse_network_file_systems(const std::string& directory) {
-  struct statfs found {};
-  if (::statfs(directory.c_str(), &found) != 0) return;
-  switch (static_cast<uint32_t>(found.f_type)) {
-    case 0x6969:       // NFS
-    case 0x517B:       // SMB
-    case 0xFF534D42:   // CIFS
-    case 0xFE534D42:   // SMB2
-    case 0x01021997:   // 9p
-    case 0x00C36400:   // Ceph
-      throw FeedError(Fault::kUnsupportedFs, directory, " is on a network file system, where mappings of a growing file are not to be relied on: write to a local disk");
-    default: break;
-  }
-}
+constexpr uint64_t kCompareAtCloseNs = kNsPerSecond;  // what is not read back by then is not
 
 }  // namespace
-
 std::string_view event_name(WriterEvent::Kind kind) noexcept {
   switch (kind) {
     case WriterEvent::Kind::kOpened: return "opened";
@@ -71,7 +56,10 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
   if (!options.blobs_are_written && has_blob_feeds(base, feed_, files_)) {
     throw FeedError(Fault::kUsage, "feed ", name, " has blobs: write it with BlobWriter, which keeps them together with their rows");
   }
-  refuse_network_file_systems(feed_.directory);
+  if (!options.allow_network_fs) {
+    refuse_network_file_system(files_, feed_.directory);
+    refuse_network_file_system(files_, feed_.options.shm_root);
+  }
   lock_ = lock_within(feed_.directory, "writer.lock", options.text, options.wait_for_lock_ns, Fault::kWriterBusy);
   const FeedInfo locked = find_feed(base, name, files_);  // settings and schema may have changed since we looked
   if (locked.id == feed_.id) feed_ = locked;
@@ -97,7 +85,7 @@ FeedWriter::Impl::Impl(const std::string& base, const std::string& name, const W
 
   maker_.emplace(feed_, files_, epoch_, options_.base_shm_bytes_max);
   make_live_directory();
-  live_ = LivePage::create(files_, live_directory_, feed_, epoch_, feed_.options.file_mode);
+  live_ = LivePage::create(files_, live_directory_, feed_, epoch_, feed_.options.live_mode());
   live_.durable_seq().set(recovery_.next_seq);
   live_.floor_seq().set(registry_.floor_seq());
   for (size_t k = 0; k < feed_.schema.clocks(); ++k) live_.highest_before(k).set(recovery_.highest[k]);
@@ -129,14 +117,14 @@ void FeedWriter::Impl::open_epoch(const std::string& text) {
 void FeedWriter::Impl::make_live_directory() {
   live_directory_ = live_directory_path(feed_);
   maker_->set_live_directory(live_directory_);
-  const mode_t mode = 0700 | ((feed_.options.file_mode & 0040) != 0 ? 0050 : 0) | ((feed_.options.file_mode & 0004) != 0 ? 0005 : 0);
-  make_directory(files_, live_directory_, mode);
+  const uint32_t live_mode = feed_.options.live_mode();
+  make_directory(files_, live_directory_, directory_mode(live_mode));
   if (!trusted_live_directory(feed_)) {
     throw FeedError(Fault::kPermission, live_directory_, " belongs to a stranger: remove it, or give the feed another shm_root");
   }
   shm::Doorbell::register_producer();
   // Who may read the feed may park at its doorbell, which takes the right to write there.
-  const mode_t bell_mode = 0600 | ((feed_.options.file_mode & 0040) != 0 ? 0060 : 0) | ((feed_.options.file_mode & 0004) != 0 ? 0006 : 0);
+  const mode_t bell_mode = 0600 | ((live_mode & 0040) != 0 ? 0060 : 0) | ((live_mode & 0004) != 0 ? 0006 : 0);
   shm::Doorbell::create(shm::Directory::open(live_directory_), bell_mode);
   bell_ = shm::Doorbell::open(live_directory_);
   if (!bell_) throw FeedError(Fault::kPermission, live_directory_, "/doorbell cannot be opened");
@@ -238,6 +226,8 @@ void FeedWriter::Impl::tell_the_end(std::span<const std::shared_ptr<LiveChunk>> 
 }
 
 void FeedWriter::Impl::leave_nothing_behind(std::span<const std::shared_ptr<LiveChunk>> empty) {
+  for (const uint64_t begin_ns = monotonic_ns(); monotonic_ns() - begin_ns < kCompareAtCloseNs && compare_copies();) {
+  }
   tell_the_end(empty);
   live_.state().publish(static_cast<uint32_t>(LivePage::State::kClosed));
   bell_->ring_if_parked();
@@ -338,6 +328,7 @@ WriterHealth FeedWriter::Impl::health() const {
     health.clock_step_back_max[k] = path_.step_back_max(k);
   }
   health.callback_failures = callback_failures_.load();
+  if (maker_) health.memory_refused = maker_->refused();
   health.trouble = trouble_.empty() ? room_trouble_ : trouble_;
   return health;
 }

@@ -73,6 +73,7 @@ struct WriterOptions {
   // For blob.h: before records are made durable, what they refer to must be; what it throws is a failure of the disk.
   std::function<void()> before_sync{};
   uint64_t base_shm_bytes_max = 0;                      // shared memory of all feeds of the base together; 0: no cap (F-68)
+  bool allow_network_fs = false;                        // write on NFS and the like all the same (F-70)
   bool blobs_are_written = false;                       // by a BlobWriter: others may not write a feed with blobs
 };
 
@@ -108,6 +109,7 @@ struct WriterHealth {
   uint64_t clock_regressions[kClocksMax] = {};
   uint64_t clock_step_back_max[kClocksMax] = {};
   uint64_t callback_failures = 0;  // of on_durable and on_event
+  std::string memory_refused;  // huge pages, locked memory, touching ahead: what was asked for and is done without (F-69)
   std::string trouble;         // the last failure of the background work; empty: none, or over
 };
 

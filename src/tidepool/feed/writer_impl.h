@@ -1,7 +1,7 @@
 #pragma once
 // What a FeedWriter is made of. Private to feed/. By responsibility: writer.cc opens and closes, writer_append.cc is the long way of
 // an append, writer_chunks.cc prepares and rotates (the helper's thread), writer_persist.cc takes records to disk (the persister's),
-// writer_served.cc is what changes when a daemon does that (F-63).
+// writer_served.cc is what changes when a daemon does that (F-63), writer_compare.cc reads what was taken there back.
 //
 // Locks, in the order in which they are taken: persist_mutex_, mutex_, registry_mutex_.
 
@@ -146,6 +146,12 @@ class FeedWriter::Impl final : private Crew::Member {
   void to_window(LiveChunk& chunk, const ChunkSummary& summary, uint64_t began_ns);
   void retire(std::shared_ptr<LiveChunk> chunk);
   std::shared_ptr<LiveChunk> pop_window();
+  // writer_compare.cc (F-28): one step; false: nothing is left to compare.
+  bool compare_copies();
+  void compare(LiveChunk& chunk);
+  bool same_on_disk(const LiveChunk& chunk, uint64_t to) const;
+  bool source_is_good(const LiveChunk& chunk) const;
+  void copy_again(LiveChunk& chunk);
   // An index is a cache: what cannot be written is done without (F-34).
   template <typename Write>
   void cached(std::string_view what, Write&& write) {

@@ -86,6 +86,7 @@ uint64_t FeedWriter::Impl::persist() {
     const std::scoped_lock persisting(persist_mutex_);
     if (stored_) look_at_daemon();
     worked = round(false);
+    if (worked < kRoundBytes) compare_copies();
     finished = finished_;
   } catch (const FeedError& error) {
     log(LogLevel::kWarn, "feed", "feed ", feed_.name, ": ", error.what());
@@ -145,7 +146,7 @@ void FeedWriter::Impl::round_failed(const FeedError& error) {
 void FeedWriter::Impl::start(LiveChunk& chunk) {
   if (!chunk.index_started) {
     chunk.index = IndexBuilder(chunk.header, chunk.first_seq);
-    cached("live index", [&] { chunk.live_index = LiveIndex::create(files_, chunk.index_path, chunk.header, chunk.first_seq, feed_.options.file_mode); });
+    cached("live index", [&] { chunk.live_index = LiveIndex::create(files_, chunk.index_path, chunk.header, chunk.first_seq, chunk.options.live_mode()); });
     chunk.index_started = true;
     chunk.last_sync_ns = options_.clock->monotonic_ns();
   }

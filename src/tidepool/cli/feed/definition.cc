@@ -1,6 +1,9 @@
 #include "tidepool/cli/feed/definition.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -167,7 +170,11 @@ void read_options(Keys& keys, FeedDefinition& definition) {
   if (prefault && prefault_ring && *prefault != *prefault_ring) keys.fail("prefault", "contradicts prefault_ring");
   options.prefault = prefault.value_or(prefault_ring.value_or(options.prefault));
   if (const auto persister = keys.text("persister")) options.persister = feed::persister_named(*persister);
+  options.huge_pages = keys.flag("huge_pages").value_or(options.huge_pages);
+  options.lock_memory = keys.flag("lock_memory").value_or(options.lock_memory);
   options.shm_root = keys.text("shm_root").value_or(options.shm_root);
+  if (const auto mode = keys.text("file_mode")) options.file_mode = mode_of_text(*mode);
+  if (const auto mode = keys.text("shm_mode")) options.shm_mode = mode_of_text(*mode);
 }
 
 void read_schema(Keys& keys, FeedDefinition& definition) {
@@ -309,6 +316,16 @@ std::vector<FeedDefinition> read_definitions(const std::string& path) {
   return parse_definitions(text, path);
 }
 
+uint32_t mode_of_text(const std::string& text) {
+  uint32_t mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size() || mode > 07777)
+    throw Error(Code::kInvalidArgument, "mode '", printable(text, 40), "': expected octal digits such as 0640");
+  return mode;
+}
+
+std::string mode_text(uint32_t mode) { return fmt::format("{:04o}", mode); }
+
 std::string definition_text(const feed::FeedInfo& feed) {
   const feed::FeedOptions& options = feed.options;
   json out = {{"feed_name", feed.name}, {"mode", feed.schema.layout() == feed::Layout::kRows ? "UF" : "frames"}};
@@ -344,8 +361,12 @@ std::string definition_text(const feed::FeedInfo& feed) {
   out["block_bytes"] = options.block_bytes;
   out["segment_tracking"] = options.segments;
   out["prefault"] = options.prefault;
+  out["huge_pages"] = options.huge_pages;
+  out["lock_memory"] = options.lock_memory;
   out["shm_root"] = options.shm_root;
   out["persister"] = feed::persister_name(options.persister);
+  out["file_mode"] = mode_text(options.file_mode);
+  if (options.shm_mode != 0) out["shm_mode"] = mode_text(options.shm_mode);
   return out.dump(2, ' ', false, json::error_handler_t::replace);
 }
 

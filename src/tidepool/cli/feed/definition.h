@@ -33,6 +33,10 @@ feed::Schema schema_of_specs(const std::vector<FieldSpec>& fields, size_t clocks
 std::vector<FeedDefinition> read_definitions(const std::string& path);
 std::vector<FeedDefinition> parse_definitions(const std::string& text, const std::string& path);
 
+// "0640" and back. Throws Error kInvalidArgument.
+uint32_t mode_of_text(const std::string& text);
+std::string mode_text(uint32_t mode);
+
 // The definition that makes this feed again, as JSON text for read_definitions().
 std::string definition_text(const feed::FeedInfo& feed);
 

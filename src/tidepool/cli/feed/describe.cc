@@ -1,6 +1,7 @@
 #include "tidepool/cli/feed/describe.h"
 
 #include "tidepool/base/error.h"
+#include "tidepool/cli/feed/definition.h"
 #include "tidepool/feed/values.h"
 
 namespace tidepool::cli {
@@ -45,7 +46,11 @@ ordered_json options_json(const feed::FeedOptions& options) {
           {"block_bytes", options.block_bytes},
           {"segment_tracking", options.segments},
           {"prefault", options.prefault},
+          {"huge_pages", options.huge_pages},
+          {"lock_memory", options.lock_memory},
           {"shm_root", options.shm_root},
+          {"file_mode", mode_text(options.file_mode)},
+          {"shm_mode", mode_text(options.live_mode())},
           {"persister", feed::persister_name(options.persister)}};
 }
 

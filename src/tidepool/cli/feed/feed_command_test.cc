@@ -176,6 +176,11 @@ TEST(FeedDefinitionTest, KnowsUpstreamsKeysWithTheirDefaults) {  // F-19, F-20
   EXPECT_EQ(sized.options.sync, feed::SyncMode::kNone);
   EXPECT_EQ(sized.options.retention_bytes, 7u);
   EXPECT_FALSE(sized.options.segments || sized.options.prefault);
+  const FeedDefinition memory = one(R"(, "huge_pages": true, "lock_memory": true, "file_mode": "0600", "shm_mode": "0644")");  // F-69, F-154
+  EXPECT_TRUE(memory.options.huge_pages && memory.options.lock_memory);
+  EXPECT_EQ(memory.options.file_mode, 0600u);
+  EXPECT_EQ(memory.options.shm_mode, 0644u);
+  EXPECT_THROW(one(R"(, "file_mode": "rw-r-----")"), Error);
   EXPECT_EQ(one(R"(, "chunk_size_bytes": 65536, "live_chunks": 3)").options.live_chunks, 3u);
   const FeedDefinition aligned =
       parse_definitions(

@@ -97,6 +97,7 @@ void add_source_flags(CLI::App& verb, SourceFlags& flags) {
   verb.add_option("--replay", flags.replay, "as fast as the first clock says, times FACTOR (default: as fast as it goes)")
       ->type_name("FACTOR")
       ->check(CLI::Range(1e-6, 1e12).description(""));
+  verb.add_flag("--allow-network-fs", flags.allow_network_fs, "write also where the base or shared memory is on NFS or the like");
 }
 
 feed::SourceOptions source_options(const SourceFlags& flags) {
@@ -138,6 +139,7 @@ Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWrit
   feed::ImportReport report;
   feed::import_rows(source, writer, options, report);
   rejects.write(report.first_rejected);
+  const std::string refused = writer.health().memory_refused;  // memory that was asked for and is done without (F-69)
   writer.close();
   const double seconds = static_cast<double>(monotonic_ns() - begin_ns) / 1e9;
   if (context.json) {
@@ -153,6 +155,7 @@ Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWrit
                                    {"first_seq", report.first_seq},
                                    {"end_seq", report.end_seq},
                                    {"rejected", report.rejected},
+                                   {"memory_refused", refused},
                                    {"rejects", std::move(rejected)},
                                    {"interrupted", report.interrupted},
                                    {"seconds", seconds}}));

@@ -15,6 +15,7 @@ struct SourceFlags {
   bool clock_from_row = false, no_header = false;
   std::string rejects;      // file for all refused rows
   double replay = 0;        // times real time; 0: as fast as it goes
+  bool allow_network_fs = false;
 };
 void add_source_flags(CLI::App& verb, SourceFlags& flags);
 feed::SourceOptions source_options(const SourceFlags& flags);

@@ -35,7 +35,8 @@ struct CreateArgs {
   uint32_t live_chunks = 4;
   double sync_interval_ms = 1000, retention_hours = 0, max_chunk_age_s = 0;
   uint64_t retention_bytes = 0;
-  std::string shm_root = "/dev/shm";
+  std::string shm_root = "/dev/shm", file_mode = "0640", shm_mode;
+  bool huge_pages = false, lock_memory = false;
   bool check = false;
 };
 
@@ -73,6 +74,10 @@ FeedDefinition definition_of_options(const CreateArgs& args) {
   options.retention_bytes = args.retention_bytes;
   options.chunk_age_ns = static_cast<uint64_t>(args.max_chunk_age_s * 1e9);
   options.shm_root = args.shm_root;
+  options.huge_pages = args.huge_pages;
+  options.lock_memory = args.lock_memory;
+  options.file_mode = mode_of_text(args.file_mode);
+  if (!args.shm_mode.empty()) options.shm_mode = mode_of_text(args.shm_mode);
   feed::check_options(definition.schema, options);
   return definition;
 }
@@ -230,6 +235,10 @@ void add_options(CLI::App& verb, CreateArgs& args) {
       ->transform(CLI::AsSizeValue(false).description(""))
       ->default_str("0");
   verb.add_option("--shm-root", args.shm_root, "where live chunks go")->type_name("DIR")->capture_default_str();
+  verb.add_option("--file-mode", args.file_mode, "of the feed's files, within the umask")->type_name("OCTAL")->capture_default_str();
+  verb.add_option("--shm-mode", args.shm_mode, "of live objects, if not that of files")->type_name("OCTAL");
+  verb.add_flag("--huge-pages", args.huge_pages, "ask for huge pages for live chunks; where refused, without");
+  verb.add_flag("--lock-memory", args.lock_memory, "keep live chunks from being swapped out; where refused, without");
 }
 
 }  // namespace
@@ -251,7 +260,8 @@ void add_feed_create(CLI::App& group, Context& context) {
       "clock_level, aligned, payload_align, storage (tiered, durable, memory; upstream's ring and chunk with persist and "
       "uses_ring),\n"
       "chunk_size_mb or chunk_size_bytes, live_chunks (or ring_size_mb, ring_size_bytes), sync, sync_interval_ms, sync_bytes,\n"
-      "max_chunk_age_s, retention_hours, retention_bytes, backlog_bytes, block_bytes, segment_tracking, prefault_ring, shm_root, persister.\n"
+      "max_chunk_age_s, retention_hours, retention_bytes, backlog_bytes, block_bytes, segment_tracking, prefault_ring, huge_pages,\n"
+      "lock_memory, shm_root, persister, file_mode, shm_mode (\"0640\").\n"
       "--json: base, check, created, unchanged, failed, feeds[{name, status, fault, message, differences, schema, options}].\n"
       "Exit: 0 all are there as defined, 1 a conflict or a failure, 2 usage.\n"
       "Examples:\n"

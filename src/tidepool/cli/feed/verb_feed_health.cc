@@ -64,6 +64,7 @@ class Health {
     feed::FeedReader reader = feed::FeedReader::open(args_.base, info.name);
     const feed::WriterState state = reader.writer_state();
     if (state == feed::WriterState::kStalled) note("bad", "its writer holds the lock and stands still");
+    if (state == feed::WriterState::kUnknown) note("warning", "whether it is being written cannot be told: its lock cannot be asked");
     if (state == feed::WriterState::kCrashed)
       note("warning", "its last writer crashed; the next one, or `tidepool feed repair`, puts it in order");
     const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);

@@ -108,6 +108,7 @@ Exit run_import(const Context& context, const ImportArgs& args) {
   if (!found) feed::create_feed(args.target.base, args.target.name, schema, feed_options);
   feed::WriterOptions writer_options;
   writer_options.text = "tidepool feed import";
+  writer_options.allow_network_fs = args.source.allow_network_fs;
   feed::FeedWriter writer = feed::FeedWriter::open(args.target.base, args.target.name, writer_options);
   return import_into(context, *source, writer, args.source, args.path, false, !found);
 }

@@ -28,6 +28,7 @@ Exit run_write(const Context& context, const WriteArgs& args) {
   options.may_read = wait_readable;
   feed::WriterOptions writer_options;
   writer_options.text = "tidepool feed write";
+  writer_options.allow_network_fs = args.source.allow_network_fs;
   writer_options.wait_for_lock_ns = static_cast<uint64_t>(args.wait_s * 1e9);
   feed::FeedWriter writer = feed::FeedWriter::open(args.target.base, args.target.name, writer_options);
   const feed::Schema& schema = writer.feed().schema;
@@ -54,7 +55,8 @@ void add_feed_write(CLI::App& group, Context& context) {
       "as 2013-01-01T10:00:00Z (without an offset: UTC). A row that is no record is refused, with its line and the reason, and the "
       "others\n"
       "go in. At the end of stdin, or at SIGINT, everything is made durable and the feed is closed.\n"
-      "--json: feed, source, created, records, first_seq, end_seq, rejected, rejects[{place, why}], interrupted, seconds.\n"
+      "--json: feed, source, created, records, first_seq, end_seq, rejected, rejects[{place, why}],\n"
+      "memory_refused (huge or locked pages that were asked for and not given), interrupted, seconds.\n"
       "Exit: 0 all rows are in, 1 failed, 2 usage, 4 some rows were refused.\n"
       "Examples:\n"
       "  printf 'time_ns,price,size\\n1,10.5,3\\n2,10.6,1\\n' | tidepool feed write trades\n"
