@@ -4,7 +4,7 @@
 #include "mortal_files.h"
 #include "tidepool/feed/repair.h"
 
-namespace tidepool::feed {
+namespace tidepool::feed::create_crash_test {
 namespace {
 
 using test::Helper;
@@ -108,4 +108,4 @@ TEST_F(CreateCrash, OfTwoCreatorsOneWinsAndTheOtherFindsItThere) {  // F-7, F-6,
 }
 
 }  // namespace
-}  // namespace tidepool::feed
+}  // namespace tidepool::feed::create_crash_test

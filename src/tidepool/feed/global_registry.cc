@@ -158,6 +158,10 @@ void remove_tree(Files& files, const std::string& directory) {
 
 std::string feeds_directory(const std::string& base) { return concat(base, "/feeds"); }
 
+void settle_global(const std::string& base, Files& files) {
+  RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, true).settle();
+}
+
 void write_global(const std::string& base, GlobalEntry type, const FeedInfo& feed, Files& files) {
   RegistryLog log = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, true);
   log.settle();
@@ -331,6 +335,7 @@ bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& file
   check_options(schema, options);
   create_base(base, files);
   const shm::FileLock lock = lock_within(base, kRegistryLockName, "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  settle_global(base, files);
   const GlobalRegistry registry = GlobalRegistry::open(base, files);
   FeedInfo feed;
   feed.name = name;
@@ -451,6 +456,7 @@ bool delete_one_feed(const std::string& base, const std::string& name, bool miss
   check_feed_name(name);
   GlobalRegistry::open(base, files);  // before a lock file is made where there is no base
   const shm::FileLock lock = lock_within(base, kRegistryLockName, "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  settle_global(base, files);
   const GlobalRegistry registry = GlobalRegistry::open(base, files);
   const FeedInfo* feed = registry.find(name);
   if (feed == nullptr) {

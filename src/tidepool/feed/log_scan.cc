@@ -73,9 +73,16 @@ LogScan scan_log(Files& files, const std::string& path, uint64_t magic, uint32_t
   check_header(scan, path, magic, entry_bytes);
   if (!scan.header_readable) return scan;
   scan.slots = (scan.bytes.size() - kLogHeaderBytes) / entry_bytes;
+  // As readers have it (F-3): behind a count that is certain lies what somebody wrote who died before he counted it.
+  const std::byte* header = scan.bytes.data();
+  const bool certain = this_boot_id() != kNoId && load<Id>(header + kLogBootAt) == this_boot_id() && load<uint64_t>(header + kLogCheckAt) == ~scan.count;
   std::vector<LogScan::Bad> doubtful;  // damaged, or never finished: what follows tells
   for (uint64_t position = 0; position < scan.slots; ++position) {
     const Bytes slot = Bytes(scan.bytes).subspan(kLogHeaderBytes + position * entry_bytes, entry_bytes);
+    if (certain && position >= scan.count) {
+      scan.torn += all_zero(slot) ? 0 : 1;
+      continue;
+    }
     const auto written_crc = load<uint32_t>(slot.data());
     const auto written_position = load<uint64_t>(slot.data() + 8);
     if (all_zero(slot)) {

@@ -33,7 +33,9 @@ class MemoryTest : public test::FeedTest {
     asking.lock_memory = true;
     return asking;
   }
-  FeedWriter make_asking(Files& files) const { return FeedWriter::create(base(), "trades", test::row_schema(), asking(), {.files = &files}); }
+  FeedWriter make_asking(Files& files) const {
+    return FeedWriter::create(base(), "trades", test::row_schema(), asking(), {.files = &files});
+  }
   std::string live_directory() const { return live_directory_path(find_feed(base(), "trades", Files::system())); }
 };
 
@@ -60,7 +62,8 @@ TEST_F(MemoryTest, ThatIsRefusedIsToldAndDoneWithout) {  // F-69
   auto writer = make_asking(files);
   append(writer, 0, 5000);
   const std::string refused = writer.health().memory_refused;
-  for (const char* what : {"huge pages", "Operation not supported", "locked memory", "Cannot allocate memory", "touching pages ahead", "Invalid argument"})
+  for (const char* what : {"huge pages", "Operation not supported", "locked memory", "Cannot allocate memory",
+                           "touching pages ahead", "Invalid argument"})
     EXPECT_NE(refused.find(what), std::string::npos) << refused;
   EXPECT_TRUE(writer.health().trouble.empty()) << "it is none";
   writer.close();
@@ -164,6 +167,9 @@ TEST_F(MemoryTest, CommitWordsHaveACacheLineToThemselves) {  // F-106, F-108
   }
 }
 
+// In a child: as on a file system whose locks cannot be asked.
+bool refuse_to_ask() { return shm::test::refuse_syscall(SYS_fcntl, ENOLCK, shm::test::Argument{1, F_OFD_GETLK}); }
+
 // ---- locks -----------------------------------------------------------------------------------------------------------------------
 
 TEST_F(MemoryTest, ALockThatCannotBeAskedIsUnknownAndNeverFree) {  // F-43, X-17
@@ -175,14 +181,14 @@ TEST_F(MemoryTest, ALockThatCannotBeAskedIsUnknownAndNeverFree) {  // F-43, X-17
     self.sleep_for_ever();
   });
   ASSERT_EQ(crash.wait_ready(), 0);
-  TIDEPOOL_IN_CHILD([&] {  // as on a file system without such locks
-    if (!shm::test::refuse_syscall(SYS_fcntl, ENOLCK, shm::test::Argument{1, F_OFD_GETLK})) GTEST_SKIP() << "SKIPPED: no seccomp here";
+  TIDEPOOL_IN_CHILD([&] {
+    if (!refuse_to_ask()) GTEST_SKIP() << "SKIPPED: no seccomp here";
     auto reader = read({.from = At::oldest()});
     until([&] { return reader.writer_state() == WriterState::kActive; });  // by its heart
   });
   crash.kill();
   TIDEPOOL_IN_CHILD([&] {
-    if (!shm::test::refuse_syscall(SYS_fcntl, ENOLCK, shm::test::Argument{1, F_OFD_GETLK})) GTEST_SKIP() << "SKIPPED: no seccomp here";
+    if (!refuse_to_ask()) GTEST_SKIP() << "SKIPPED: no seccomp here";
     auto reader = read({.from = At::oldest(), .stop_when_inactive = true, .stalled_after_ns = kNsPerMs});
     expect_rows(reader, 0, 10);
     until([&] { return reader.writer_state() == WriterState::kUnknown; });
@@ -194,7 +200,7 @@ TEST_F(MemoryTest, ALockThatCannotBeAskedIsUnknownAndNeverFree) {  // F-43, X-17
   EXPECT_EQ(reader.writer_state(), WriterState::kCrashed) << "where it can be asked it is known";
   FeedWriter::open(base(), "trades").close();
   TIDEPOOL_IN_CHILD([&] {
-    if (!shm::test::refuse_syscall(SYS_fcntl, ENOLCK, shm::test::Argument{1, F_OFD_GETLK})) GTEST_SKIP() << "SKIPPED: no seccomp here";
+    if (!refuse_to_ask()) GTEST_SKIP() << "SKIPPED: no seccomp here";
     EXPECT_EQ(read().writer_state(), WriterState::kClosed) << "that it closed is its own word";
   });
 }
@@ -256,7 +262,8 @@ TEST_F(MemoryTest, FileSystemsOfOtherHostsAreKnownByName) {  // F-70, F-154
   EXPECT_EQ(network_file_system(0xFE534D42), "smb3");
   EXPECT_EQ(network_file_system(0x01021997), "9p");
   EXPECT_EQ(network_file_system(0x00C36400), "ceph");
-  for (const uint32_t local : {0xEF53u, 0x58465342u, 0x01021994u, 0x9123683Eu, 0u}) EXPECT_EQ(network_file_system(local), "");  // ext4, xfs, tmpfs, btrfs
+  // ext4, xfs, tmpfs, btrfs
+  for (const uint32_t local : {0xEF53u, 0x58465342u, 0x01021994u, 0x9123683Eu, 0u}) EXPECT_EQ(network_file_system(local), "");
   EXPECT_EQ(Files::system().file_system(root.path()), 0x01021994u) << "the tests' own directory is a tmpfs";
   EXPECT_EQ(Files::system().file_system(root / "nowhere"), 0u);
 }

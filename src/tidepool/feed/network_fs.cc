@@ -30,8 +30,8 @@ void refuse_network_file_system(Files& files, const std::string& path) {
   const std::string_view kind = network_file_system(files.file_system(path));
   if (kind.empty()) return;
   throw FeedError(Fault::kUnsupportedFs, path, " is on a network file system (", kind,
-                  "), where mappings of a growing file are not to be relied on: write to a local disk, and read sealed chunks there, or "
-                  "force it with WriterOptions::allow_network_fs, --allow-network-fs");
+                  "), where mappings of a growing file are not to be relied on: write to a local disk, or force it with "
+                  "WriterOptions::allow_network_fs, --allow-network-fs; sealed chunks may be read there");
 }
 
 }  // namespace tidepool::feed

@@ -1,5 +1,5 @@
-// Chunks as objects: copies that are compared with what they were made of, files that strangers cut or swap, and what is left in shared
-// memory when the files are put back to an earlier day.
+// Chunks as objects: copies that are compared with what they were made of, files that strangers cut or swap, and what is left in
+// shared memory when the files are put back to an earlier day.
 
 #include <fcntl.h>
 
@@ -31,7 +31,8 @@ class ObjectsTest : public test::FeedTest {
     EXPECT_EQ(reader.next().kind, Item::Kind::kEnded);
   }
   void expect_sound() const {
-    for (const Finding& finding : verify_base(base()).findings) EXPECT_EQ(finding.severity, Severity::kNote) << text_of(finding);
+    for (const Finding& finding : verify_base(base()).findings)
+      EXPECT_EQ(finding.severity, Severity::kNote) << text_of(finding);
   }
 };
 
@@ -93,7 +94,8 @@ TEST_F(ObjectsTest, ACopyThatDiffersFromItsSourceIsMadeAgain) {  // F-28, F-64, 
   LyingFiles files(1);
   files.let_read();
   Troubles troubles;
-  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), {.files = &files, .on_event = std::ref(troubles)});
+  const WriterOptions writer_options{.files = &files, .on_event = std::ref(troubles)};
+  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), writer_options);
   append(writer, 0, 128);
   ASSERT_TRUE(writer.rotate());
   until([&] { return troubles.has("chunk 1 differs from what was written to it: written anew"); });
@@ -121,7 +123,8 @@ TEST_F(ObjectsTest, ADiskThatNeverStoresWhatItIsGivenIsGivenUp) {  // F-28, X-9,
   LyingFiles files(1'000'000);
   files.let_read();
   Troubles troubles;
-  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), {.files = &files, .on_event = std::ref(troubles)});
+  const WriterOptions writer_options{.files = &files, .on_event = std::ref(troubles)};
+  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), writer_options);
   append(writer, 0, 128);
   ASSERT_TRUE(writer.rotate());
   until([&] { return troubles.has("again and again"); });
@@ -133,7 +136,8 @@ TEST_F(ObjectsTest, ADiskThatNeverStoresWhatItIsGivenIsGivenUp) {  // F-28, X-9,
 TEST_F(ObjectsTest, ACopyIsKeptWhenItsSourceIsTheOneThatChanged) {  // F-28, X-9
   LyingFiles files(0);
   Troubles troubles;
-  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), {.files = &files, .on_event = std::ref(troubles)});
+  const WriterOptions writer_options{.files = &files, .on_event = std::ref(troubles)};
+  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny(), writer_options);
   append(writer, 0, 128);
   ASSERT_TRUE(writer.rotate());
   writer.sync();
@@ -247,11 +251,12 @@ TEST_F(ObjectsTest, AChunkOfAnotherSchemaIsNeverReadAsIfItWereOfThisOne) {  // F
   expect_rows(reader, 256, 384);
   expect_fault(Fault::kCorrupt, "SCHEMA_MISMATCH", [&] { reader.read_range({}); });
   const VerifyReport report = verify_base(base());
-  EXPECT_TRUE(std::any_of(report.findings.begin(), report.findings.end(),
-                          [](const Finding& finding) { return finding.what == "chunk-foreign" && finding.expected.starts_with("schema"); }));
+  EXPECT_TRUE(std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& finding) {
+    return finding.what == "chunk-foreign" && finding.expected.starts_with("schema");
+  }));
 }
 
-// ---- an earlier day ----------------------------------------------------------------------------------------------------------------
+// ---- an earlier day ------------------------------------------------------------------------------------------------------------
 
 TEST_F(ObjectsTest, FilesThatWereRestoredInPlaceIgnoreWhatIsLeftInMemoryOfLater) {  // X-20, F-95
   {

@@ -241,7 +241,16 @@ uint64_t RegistryLog::append(uint16_t type, uint64_t wall_ns, Bytes body, bool s
   const uint64_t position = count();
   const auto bytes = entry(identity_, type, position, wall_ns, body);
   file_.write(bytes, kLogHeaderBytes + position * identity_.entry_bytes);
-  if (sync) file_.sync();
+  try {
+    if (sync) file_.sync();
+  } catch (const FeedError&) {
+    // It was not made, then, and nobody may take it in later as if it had been.
+    try {
+      file_.write(std::vector<std::byte>(bytes.size()), kLogHeaderBytes + position * identity_.entry_bytes);
+    } catch (const FeedError&) {  // a disk that takes nothing any more
+    }
+    throw;
+  }
   publish_count(position + 1);
   return position;
 }

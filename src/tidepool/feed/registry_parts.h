@@ -37,7 +37,9 @@ std::string feeds_directory(const std::string& base);
 // A directory with all it holds; none is fine. Links are removed, never followed.
 void remove_tree(Files& files, const std::string& directory);
 
-// Under registry.lock.
+// Under registry.lock. First of all: what somebody wrote whole and died before he counted it is taken in, so that what is decided now
+// is decided knowing it (F-3).
+void settle_global(const std::string& base, Files& files);
 void write_global(const std::string& base, GlobalEntry type, const FeedInfo& feed, Files& files);
 void finish_delete(const std::string& base, const FeedInfo& feed, Files& files);
 

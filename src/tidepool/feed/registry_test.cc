@@ -113,6 +113,32 @@ TEST_F(RegistryTest, ACreationThatDiedBeforeItWasCountedNeverWas) {  // F-3, F-7
   append(writer, 0, 10);
 }
 
+TEST_F(RegistryTest, WhatWasNeverCountedIsKnownToWhoChangesSomething) {  // F-3, F-7, F-6, F-11
+  create("other");
+  {
+    test::Helper creator([&](const test::Helper&) {
+      DiesBeforeCounting files(global_path());
+      create("trades", files);
+    });
+    EXPECT_FALSE(creator.join());
+  }
+  const Id first = RegistryLog::open(Files::system(), path(), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
+  EXPECT_FALSE(create("trades")) << "not another one under that name, whose files would be the first one's";
+  EXPECT_EQ(info().id, first);
+  {
+    test::Helper remover([&](const test::Helper&) {
+      DiesBeforeCounting files(global_path());
+      delete_feed(base(), "trades", false, files);
+    });
+    EXPECT_FALSE(remover.join());
+  }
+  auto reader = read();  // nobody has heard that it is to go
+  EXPECT_FALSE(repair_base(base()).failed());
+  expect_fault(Fault::kFeedNotFound, "trades", [&] { read(); });
+  EXPECT_TRUE(verify_base(base()).sound());
+  EXPECT_TRUE(repair_base(base()).actions.empty());
+}
+
 TEST_F(RegistryTest, HalfAnEntryIsNeverSeenAndWrittenOver) {  // F-3, F-24, X-1
   write_some();
   const uint64_t before = entries();
@@ -167,7 +193,8 @@ TEST_F(RegistryTest, IsAppendedToWhileReadersSeeTheStateBeforeOrAfter) {  // F-3
     create(concat("feed", i));
     const std::string after = shm::test::read_file(global_path());
     EXPECT_EQ(after.size(), before.size() + kGlobalEntryBytes);
-    EXPECT_TRUE(std::equal(before.begin() + kLogHeaderBytes, before.end(), after.begin() + kLogHeaderBytes)) << "what is there stays";
+    EXPECT_TRUE(std::equal(before.begin() + kLogHeaderBytes, before.end(), after.begin() + kLogHeaderBytes))
+        << "what is there stays";
     before = after;
   }
   until([&] { return looks.load() > 3; });
@@ -194,7 +221,10 @@ TEST_F(RegistryTest, IsLockedForAChangeAndWhoWaitsTooLongIsToldByWhom) {  // F-4
       std::thread([&] { expect_fault(Fault::kRegistryBusy, pid, [&] { create("new"); }); }),
       std::thread([&] { expect_fault(Fault::kRegistryBusy, "somebody who takes long", [&] { delete_feed(base(), "other"); }); }),
       std::thread([&] { expect_fault(Fault::kRegistryBusy, pid, [&] { change_feed(base(), "trades", changed); }); }),
-      std::thread([&] { expect_fault(Fault::kRegistryBusy, pid, [&] { evolve_feed(base(), "trades", test::row_schema().with({{"x", "u8"}})); }); }),
+      std::thread([&] {
+        const Schema more = test::row_schema().with({{"x", "u8"}});
+        expect_fault(Fault::kRegistryBusy, pid, [&] { evolve_feed(base(), "trades", more); });
+      }),
   };
   auto reader = read({.from = At::oldest()});  // and readers are as if there were no lock
   expect_rows(reader, 0, 100);
@@ -274,7 +304,8 @@ TEST_F(RegistryTest, LetsNothingComeBackFromWhatExpiredOrWasNeverUsed) {  // F-2
   };
   using enum FeedEntry;
   EXPECT_EQ(state_after({kChunkOpened, kChunkSealed, kChunkPersisted, kChunkExpired}), std::pair(ChunkState::kExpired, size_t{0}));
-  EXPECT_EQ(state_after({kChunkOpened, kChunkPersisted}), std::pair(ChunkState::kPersisted, size_t{0}));  // one in between was damaged
+  // One in between was damaged.
+  EXPECT_EQ(state_after({kChunkOpened, kChunkPersisted}), std::pair(ChunkState::kPersisted, size_t{0}));
   EXPECT_EQ(state_after({kChunkOpened, kChunkSealed, kChunkSealed}), std::pair(ChunkState::kSealed, size_t{0}));
   EXPECT_EQ(state_after({kChunkOpened, kChunkAbandoned}), std::pair(ChunkState::kAbandoned, size_t{0}));
   EXPECT_EQ(state_after({kChunkPersisted, kChunkQuarantined, kChunkPersisted}), std::pair(ChunkState::kPersisted, size_t{0}));

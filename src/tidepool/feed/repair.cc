@@ -28,7 +28,14 @@ class BaseRepair {
                       ": is that the directory that the feeds were created in?");
     }
     shm::FileLock lock;
-    if (!steps_.dry()) lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
+    if (!steps_.dry()) {
+      lock = lock_within(base_, kRegistryLockName, "repair", kLockTimeoutNs, Fault::kRegistryBusy);
+      try {
+        settle_global(base_, files_);
+      } catch (const FeedError& error) {
+        if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kUnsupportedVersion) throw;
+      }  // told below
+    }
     registry();
     if (!wanted_alone().empty() && lists_.feeds.find(wanted_alone()) == lists_.feeds.end() &&
         !path_exists(concat(feeds_directory(base_), "/", wanted_alone()))) {

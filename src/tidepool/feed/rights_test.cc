@@ -231,7 +231,8 @@ TEST_F(RightsTest, AReadOnlyMountIsEnough) {  // F-94, X-21, G-5
   TIDEPOOL_IN_CHILD([&] {
     const std::string path = base();
     const char* at = path.c_str();
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 || ::mount(at, at, nullptr, MS_BIND, nullptr) != 0 ||
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount(at, at, nullptr, MS_BIND, nullptr) != 0 ||
         ::mount("none", at, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
       GTEST_SKIP() << "SKIPPED: no mounts here";
     ASSERT_EQ(::open((path + "/registry.bin").c_str(), O_RDWR | O_CLOEXEC), -1);

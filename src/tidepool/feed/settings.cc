@@ -23,6 +23,7 @@ bool change_feed(const std::string& base, const std::string& name, const FeedOpt
   check_feed_name(name);
   GlobalRegistry::open(base, files);  // before a lock file is made where there is no base
   const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  settle_global(base, files);
   FeedInfo feed = find_feed(base, name, files);
   if (options.storage != feed.options.storage) {
     throw FeedError(Fault::kImmutable, "feed ", name, " is ", storage_name(feed.options.storage), " for ever, and cannot become ",
@@ -44,6 +45,7 @@ bool evolve_feed(const std::string& base, const std::string& name, const Schema&
   check_feed_name(name);
   GlobalRegistry::open(base, files);
   const shm::FileLock lock = lock_within(base, "registry.lock", "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
+  settle_global(base, files);
   FeedInfo feed = find_feed(base, name, files);
   if (feed.schema.hash() == schema.hash() && feed.schema.differences(schema).empty()) return false;
   auto lines = feed.schema.forbidden_changes(schema);

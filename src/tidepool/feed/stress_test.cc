@@ -8,7 +8,8 @@ namespace {
 using test::row_of;
 
 class Stress : public test::FeedTest {};
-INSTANTIATE_TEST_SUITE_P(Storages, Stress, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory), test::storage_test_name);
+INSTANTIATE_TEST_SUITE_P(Storages, Stress, ::testing::Values(Storage::kTiered, Storage::kDurable, Storage::kMemory),
+                         test::storage_test_name);
 
 TEST_P(Stress, AReaderFollowsARotationEveryFewRecords) {  // F-110, F-47, F-79, G-1, G-2
   constexpr uint64_t kRows = 400;

@@ -1,5 +1,5 @@
-// Chunk files read back while what they were copied from is still in memory (F-28): what differs is written anew, whole, and put in the
-// place of the first copy. When the disk has nothing better to do: a writer that fills it is not slowed down by reading.
+// Chunk files read back while what they were copied from is still in memory (F-28): what differs is written anew, whole, and put
+// in the place of the first copy. When the disk has nothing better to do: a writer that fills it is not slowed down by reading.
 
 #include <fcntl.h>
 
