@@ -28,6 +28,7 @@ ATOMICS_ALLOWED = {
     "client/conductor.cc": "inbox_full_",
     "client/attach.cc": "the counter of correlation ids",
     "feed/reader_impl.h": "cancel(): a flag that another thread of this process sets",
+    "feed/one_thread.h": "which thread is inside a handle, in builds that check it",
     "feed/writer_impl.h": "the counter of callbacks that threw, from the writer's threads",
     "feed/event_feed.h": "the counter of dropped events, from the threads of any number of writers",
 }

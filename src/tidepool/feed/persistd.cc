@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 
 #include "tidepool/base/log.h"
@@ -72,7 +71,10 @@ class Persistd::Servant {
     wake_.notify_all();
     thread_.join();
   }
-  bool over() const noexcept { return over_.load(); }
+  bool over() const {
+    const std::scoped_lock lock(mutex_);
+    return over_;
+  }
 
  private:
   void run() noexcept {
@@ -82,7 +84,8 @@ class Persistd::Servant {
       daemon_.failed(concat("feed ", feed_->feed().name, ": ", error.what()));
     }
     feed_.reset();  // its locks
-    over_.store(true);
+    const std::scoped_lock lock(mutex_);
+    over_ = true;
   }
   bool wait() {
     std::unique_lock lock(mutex_);
@@ -115,10 +118,10 @@ class Persistd::Servant {
   uint64_t wait_ns_ = 0;
   uint64_t retry_ns_ = 0;
   uint64_t told_[3] = {};
-  std::mutex mutex_;  // guards stopping_
+  mutable std::mutex mutex_;  // guards stopping_, over_
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::atomic<bool> over_{false};
+  bool over_ = false;
   std::thread thread_;
 };
 

@@ -248,6 +248,28 @@ TEST_F(ServedFeedTest, AFullDiskHoldsTheWriterBackAndPasses) {  // F-63, F-56, F
   expect_stored(number);
 }
 
+// A sync of the daemon's fails: the watermark stands, the writer takes no more, and recovery writes what is behind it again.
+TEST_F(ServedFeedTest, AFailedSyncOfTheDaemonStopsTheWriterAndLosesNothing) {  // F-63, X-18
+  test::FaultyFiles files;
+  auto when_asked = served(Storage::kTiered);
+  when_asked.sync = SyncMode::kExplicit;
+  create_feed(base(), "trades", test::row_schema(), when_asked);
+  Running daemon(base(), files);
+  {
+    auto writer = FeedWriter::open(base(), "trades");
+    append(writer, 0, 50);
+    writer.sync();
+    append(writer, 50, 60);
+    files.fail("sync", "trades/.tmp-0000000000000001.data", EIO);  // opened under that name
+    expect_fault(Fault::kIo, "its log says why", [&] { writer.sync(); });
+    EXPECT_EQ(writer.append(row_of(60)).status, AppendStatus::kIoError);
+    EXPECT_EQ(writer.durable_seq(), 50u);
+    EXPECT_THROW(writer.close(), FeedError);
+  }
+  until([&] { return daemon.status().drained_feeds == 1; });
+  expect_stored(60);
+}
+
 // What is on disk is not what memory holds, below what was called durable: written anew, and told (F-64).
 TEST_F(ServedFeedTest, AFileThatIsNotWhatMemoryHoldsIsWrittenAnew) {  // F-64
   auto wide = served(Storage::kTiered, Persister::kWriter);
