@@ -117,6 +117,8 @@ class Recovery {
       object.activation = decode_activation({object.mapping.data(), kChunkPageBytes}, header);
       return object;
     } catch (const FeedError& error) {
+      // What cannot be looked at now is not gone: to go on without it would lose what it holds.
+      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion) throw;
       report_.remarks.push_back(error.what());
       return std::nullopt;
     }
