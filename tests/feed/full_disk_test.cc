@@ -169,20 +169,22 @@ TEST_F(FullDisk, RefusesEachKindOfWorkByNameAndItIsDoneAfterwards) {  // X-4, F-
       dies.join();
       std::filesystem::remove(disk_base() + "/feeds/trades/" + index_name(2));
     };
-    const std::string csv = root / "rows.npy";
+    const std::string npy = root / "rows.npy";
     {
       auto writer = FeedWriter::create(disk_base(), "source", test::row_schema(), tiny(Storage::kDurable));
       append(writer, 0, 3000);
       writer.close();
       auto reader = FeedReader::open(disk_base(), "source", {.from = At::oldest()});
-      export_file(reader, {.style = {.format = RowFormat::kNpy}}, csv);
+      ExportOptions as_npy;
+      as_npy.style.format = RowFormat::kNpy;
+      export_file(reader, as_npy, npy);
     }
     struct Work {
       const char* name;
       std::function<void()> body;
     };
     const auto take_in = [&] {
-      auto source = open_npy(csv, test::row_schema(), {});
+      auto source = open_npy(npy, test::row_schema(), {});
       auto writer = FeedWriter::open(disk_base(), "other", {.block_ns = 20 * kNsPerMs, .close_timeout_ns = 20 * kNsPerMs});
       ImportReport report;
       import_rows(*source, writer, {}, report);
@@ -194,7 +196,7 @@ TEST_F(FullDisk, RefusesEachKindOfWorkByNameAndItIsDoneAfterwards) {  // X-4, F-
         {"export",
          [&] {
            auto reader = FeedReader::open(disk_base(), "source", {.from = At::oldest()});
-           export_file(reader, {.style = {.format = RowFormat::kCsv}}, disk() + "/out.csv");
+           export_file(reader, {}, disk() + "/out.csv");
          }},
         {"compaction",
          [&] { FeedRegistry::open(find_feed(disk_base(), "trades", Files::system()), Files::system(), true).compact(1); }},
