@@ -145,6 +145,13 @@ def schema(block):
     return {"layout": block[16], "clocks": block[17], "record_bytes": u32(block, 12), "align": align, "fields": fields, "hash": value}
 
 
+def never_synced(path):
+    """The file of an open chunk whose power failed before its first sync: its first page is not there."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    return len(head) < 4096 or not any(head)
+
+
 class Chunk:
     def __init__(self, path, feed):
         self.path, self.complaints = path, []
@@ -158,7 +165,12 @@ class Chunk:
         self.capacity, self.data_offset, self.tag = u64(data, 88), u64(data, 96), u64(data, 120)
         self.boot_id = data[136:152]
         self.table_offset = u32(data, 112)
-        self.schema = schema(data[u32(data, 104):u32(data, 104) + u32(data, 108)]) if len(data) >= self.data_offset else None
+        self.schema, self.schema_problem = None, None
+        try:
+            if len(data) >= self.data_offset:
+                self.schema = schema(data[u32(data, 104):u32(data, 104) + u32(data, 108)])
+        except Damaged as problem:  # it is on a page of its own, and may be missing until the first sync
+            self.schema_problem = problem
         if self.schema and self.schema["hash"] != u64(data, 64):
             raise Damaged(f"{path}: schema")
         self.activated = crc32c(data[448:476]) == u32(data, 476) and u64(data, 464) == self.tag
@@ -383,8 +395,12 @@ def read_feed(base, name, live=False):
                 if info["state"] != 3:
                     complaints.append(f"chunk {ordinal} is missing")
                 continue
+            if info["state"] == 3 and never_synced(feed["directory"] / file_name):
+                continue
             chunk = Chunk(feed["directory"] / file_name, feed)
             chunk.settle()
+            if chunk.end and chunk.schema_problem:
+                complaints.append(f"{chunk.path}: {chunk.schema_problem}")
         if not chunk.activated and not chunk.footer:
             continue
         if chunk.tag != info["tag"] or chunk.epoch != info["epoch"]:

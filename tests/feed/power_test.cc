@@ -163,7 +163,7 @@ TEST_P(Power, FailsAndWhatWasDurableIsThere) {  // X-2, X-6, F-51, F-62, F-64, F
     test::read_all(after, "trades", committed);
     ASSERT_FALSE(HasFatalFailure()) << "round " << round;
     ASSERT_EQ(committed, count + 10) << "round " << round;
-    if (round % 5 == 0) test::expect_python(after, "trades", count + 10, false);
+    test::expect_python(after, "trades", count + 10, false);
     ASSERT_FALSE(HasFatalFailure()) << "round " << round;
     std::filesystem::remove_all(before);
     std::filesystem::remove_all(after);
@@ -213,7 +213,7 @@ TEST_P(Power, FailsAndNoRowIsWithoutItsPayload) {  // F-122, X-2, F-156
       if (look == 0) BlobWriter::open(after, "shots").close();
     }
     ASSERT_EQ(check_blobs(after, "shots").bad, 0u);
-    if (round % 10 == 0) test::expect_python_blobs(after, "shots", survived == 0 ? 0 : check_blobs(after, "shots").blobs, false);
+    test::expect_python_blobs(after, "shots", survived == 0 ? 0 : check_blobs(after, "shots").blobs, false);
     ASSERT_FALSE(HasFatalFailure()) << "round " << round;
     std::filesystem::remove_all(before);
     std::filesystem::remove_all(after);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -22,8 +23,16 @@ std::string directory_of(const std::string& given) {
 std::string file_of(const std::string& name, const Id& feed_id) { return concat(hex(feed_id), "-", name); }
 
 void make_directories(Files& files, const std::string& path) {
-  for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) make_directory(files, path.substr(0, at), 0700);
-  make_directory(files, path, 0700);
+  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+    const std::string one = path.substr(0, at);
+    if (files.make_directory(one, 0700) == 0) {
+      const std::string parent = one.substr(0, one.rfind('/'));
+      sync_directory(files, parent.empty() ? "/" : parent);  // or the next power cut takes it, and what was saved in it
+    } else if (errno != EEXIST) {
+      throw FeedError(fault_of_errno(errno), "make directory ", one, errno_text());
+    }
+    if (at == std::string::npos) return;
+  }
 }
 
 std::optional<Checkpoint> read(Files& files, const std::string& path) {

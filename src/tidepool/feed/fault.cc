@@ -83,6 +83,7 @@ Fault fault_of_errno(int err, bool shared_memory) noexcept {
     case EROFS: return Fault::kPermission;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:  // RLIMIT_FSIZE: refused, and nothing was lost
     case ENOMEM:
     case EMFILE:
     case ENFILE: return shared_memory ? Fault::kNoShmSpace : Fault::kNoSpace;

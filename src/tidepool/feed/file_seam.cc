@@ -240,6 +240,11 @@ void make_directory(Files& files, const std::string& path, mode_t mode) {
   }
 }
 
+void make_durable_directory(Files& files, const std::string& parent, const std::string& name, mode_t mode) {
+  make_directory(files, concat(parent, "/", name), mode);
+  sync_directory(files, parent);
+}
+
 void sync_directory(Files& files, const std::string& path) {
   if (files.sync_directory(path) != 0) throw FeedError(fault_of_errno(errno), "sync directory ", path, errno_text());
 }

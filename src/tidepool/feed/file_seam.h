@@ -162,6 +162,8 @@ class Mapping {
 };
 
 void make_directory(Files& files, const std::string& path, mode_t mode);  // throws; an existing directory is fine
+// The same below one that is there, for what must outlive a power cut: its name is synced, too, whoever made it.
+void make_durable_directory(Files& files, const std::string& parent, const std::string& name, mode_t mode);
 void sync_directory(Files& files, const std::string& path);               // throws
 void rename_file(Files& files, const std::string& from, const std::string& to);
 bool unlink_file(Files& files, const std::string& path);  // false: it was not there; throws otherwise

@@ -32,6 +32,11 @@ std::string octal(uint32_t mode) {
   return text;
 }
 
+std::string parent_directory(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 Id feed_id_on_disk(const std::string& directory, Files& files) {
   return RegistryLog::open(files, concat(directory, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, false).identity().feed_id;
 }
@@ -305,11 +310,25 @@ const FeedInfo* GlobalRegistry::find(std::string_view name) const noexcept {
 void create_base(const std::string& base, Files& files) {
   refuse_remote_target(base);
   if (base.empty()) throw FeedError(Fault::kUsage, "the base directory has no name");
-  for (size_t at = base.find('/', 1); at != std::string::npos; at = base.find('/', at + 1))
-    make_directory(files, base.substr(0, at), 0750);
-  make_directory(files, base, 0750);
+  std::vector<std::string> made;  // and what holds their names
+  for (size_t at = base.find('/', 1);; at = base.find('/', at + 1)) {
+    const std::string path = base.substr(0, at);
+    if (files.make_directory(path, 0750) == 0) {
+      made.push_back(parent_directory(path));
+    } else if (errno != EEXIST) {
+      throw FeedError(fault_of_errno(errno), "make directory ", path, errno_text());
+    }
+    if (at == std::string::npos) break;
+  }
   const shm::FileLock lock = lock_within(base, kRegistryLockName, "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
   if (!File::open_if_there(files, concat(base, "/", kRegistryName), O_RDONLY)) {
+    // Without its directory's name a base is gone with the power, whatever of it was synced (F-64). The last one also when another
+    // made it, who may have died right then.
+    if (made.empty()) made.push_back(parent_directory(base));
+    for (const std::string& parent : made) {
+      if (files.sync_directory(parent) != 0 && errno != EACCES)
+        throw FeedError(fault_of_errno(errno), "sync directory ", parent, errno_text());
+    }
     RegistryLog::Identity identity{
         .magic = kGlobalMagic, .entry_bytes = kGlobalEntryBytes, .base_id = random_id128(), .created_wall_ns = realtime_ns()};
     write_file_atomically(files, base, kRegistryName, RegistryLog::empty(identity), 0640);

@@ -73,7 +73,7 @@ shm::FileLock writable(const FeedInfo& feed, const std::string& who) {
 }  // namespace
 
 void write_pin(const FeedInfo& feed, const Pin& pin, Files& files) {
-  make_directory(files, directory_of(feed), 0750);
+  make_durable_directory(files, feed.directory, kPinsName, 0750);
   write_file_atomically(files, directory_of(feed), file_name(pin.name), encode(feed, pin), feed.options.file_mode);
 }
 

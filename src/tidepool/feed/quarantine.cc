@@ -35,11 +35,12 @@ bool quarantine_file(Files& files, const std::string& directory, const std::stri
   const uint64_t now_ns = realtime_ns();
   const std::string to = concat(name, ".", now_ns);
   try {
-    make_directory(files, aside, 0750);
+    make_durable_directory(files, directory, kQuarantineName, 0750);
     // The note first: a file in quarantine without one would be a riddle.
     const std::string text = text_of(name, note, now_ns);
     write_file_atomically(files, aside, concat(to, ".note"), std::as_bytes(std::span(text)), 0640);
     rename_file(files, concat(directory, "/", name), concat(aside, "/", to));
+    sync_directory(files, aside);  // its new name before the old one goes: a power cut must not cost both
     sync_directory(files, directory);
     return true;
   } catch (const FeedError& error) {
@@ -75,7 +76,7 @@ bool has_note(const std::string& directory, const std::string& what) {
 void note_damage(Files& files, const std::string& directory, const std::string& what, const QuarantineNote& note) {
   if (has_note(directory, what)) return;
   const std::string aside = concat(directory, "/", kQuarantineName);
-  make_directory(files, aside, 0750);
+  make_durable_directory(files, directory, kQuarantineName, 0750);
   const std::string text = text_of(what, note, realtime_ns());
   write_file_atomically(files, aside, concat(what, ".note"), std::as_bytes(std::span(text)), 0640);
 }

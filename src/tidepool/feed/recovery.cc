@@ -34,6 +34,8 @@ class Recovery {
       report_.epoch = epoch_on_disk_ = last.epoch;
       report_.clean = last.closed;
       report_.next_seq = last.closed ? last.end_seq : last.first_seq;
+      // By a recovery that died before it came to open an epoch: what it settled tells of no loss any more.
+      for (const LossInfo& loss : registry_.losses()) report_.loss |= !last.closed && loss.epoch == last.epoch;
     }
     for (const std::string& warning : registry_.warnings()) report_.remarks.push_back(warning);
     std::set<uint64_t> ordinals;
@@ -62,21 +64,30 @@ class Recovery {
       }
     }
     registry_.refresh();
-    if (report_.loss) {
-      FeedRecord loss;
-      loss.type = FeedEntry::kLoss;
-      loss.epoch = report_.epoch;
-      loss.first_seq = report_.next_seq;
-      loss.count = kUnknownCount;
-      loss.text = "unsynced records of a boot that ended";
-      registry_.append(loss, false);
-    }
+    if (report_.loss) lose(report_.next_seq);
     close_segments();
     ++report_.epoch;
     return std::move(report_);
   }
 
  private:
+  // What was committed from there on may be gone. Durable before the chunk that shows it is settled: should the power fail in between,
+  // nobody else would know (G-3).
+  void lose(uint64_t first_seq) {
+    report_.loss = true;
+    registry_.refresh();
+    for (const LossInfo& known : registry_.losses()) {
+      if (known.epoch == report_.epoch && known.first_seq == first_seq) return;
+    }
+    FeedRecord loss;
+    loss.type = FeedEntry::kLoss;
+    loss.epoch = report_.epoch;
+    loss.first_seq = first_seq;
+    loss.count = kUnknownCount;
+    loss.text = "unsynced records of a boot that ended";
+    registry_.append(loss, true);
+  }
+
   std::string disk_path(uint64_t ordinal) const { return concat(feed_.directory, "/", chunk_name(ordinal)); }
 
   void sweep_and_list(const std::string& directory, std::set<uint64_t>& ordinals) {
@@ -122,6 +133,8 @@ class Recovery {
       object.activation = decode_activation({object.mapping.data(), kChunkPageBytes}, header);
       return object;
     } catch (const FeedError& error) {
+      // What cannot be looked at now is not gone: to go on without it would lose what it holds.
+      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion) throw;
       report_.remarks.push_back(error.what());
       return std::nullopt;
     }
@@ -204,8 +217,8 @@ class Recovery {
       from_disk(info, *disk);
     } else {
       // Nothing of it is left. It was prepared only, or all of it went with the memory of a boot that ended.
+      if (!report_.clean) lose(report_.next_seq);
       abandon(info, true);
-      if (!report_.clean) report_.loss = true;
     }
   }
 
@@ -230,8 +243,8 @@ class Recovery {
       if (!file || !disk || file.size() < header.data_offset + committed) {
         object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
         if (disk) return from_disk(info, *disk);
+        lose(report_.next_seq);
         abandon(info, true);
-        report_.loss = true;
         return;
       }
       file_mapping = Mapping::of(file, header.data_offset + committed, false);
@@ -240,8 +253,8 @@ class Recovery {
       if (!object.whole) {
         report_.remarks.push_back(concat("chunk ", info.ordinal, ": its live object is cut off"));
         if (disk) return from_disk(info, *disk);
+        lose(report_.next_seq);
         abandon(info, true);
-        report_.loss = true;
         return;
       }
       data = object.mapping.data() + header.data_offset;
@@ -250,7 +263,7 @@ class Recovery {
     if (!index.fold(data, committed)) {
       told.cut = true;
       told.remark = concat("a frame behind byte ", index.position(), " is damaged: cut there");
-      report_.loss = true;
+      lose(object.activation->first_seq + index.records());
     }
     ChunkSummary summary = index.summary();
     summary.sealed_wall_ns = realtime_ns();
@@ -345,7 +358,7 @@ class Recovery {
       report_.chunks.push_back(told);
       return;
     }
-    if (!report_.clean) report_.loss = true;
+    if (!report_.clean) lose(disk.activation ? std::max(report_.next_seq, disk.activation->first_seq + disk.verified_records) : report_.next_seq);
     if (!disk.activation || disk.verified_end == 0) {
       if (disk.activation) quarantine(info.ordinal, "it may hold records, and nothing vouches for any of them");
       return abandon(info, disk.activation.has_value());
@@ -356,9 +369,9 @@ class Recovery {
     ChunkSummary summary = index.summary();
     summary.sealed_wall_ns = realtime_ns();
     if (summary.count == 0 || summary.bytes != disk.verified_end) {
+      lose(report_.next_seq);
       quarantine(info.ordinal, "its checksums are right, its records are not");
       put(FeedEntry::kChunkQuarantined, info, nullptr);
-      report_.loss = true;
       return;
     }
     ChunkFile chunk = ChunkFile::resume(files_, disk_path(info.ordinal), disk.header, disk.verified_end, disk.verified_records, disk.table, disk.generation);

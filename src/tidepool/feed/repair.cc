@@ -125,7 +125,7 @@ class BaseRepair {
     std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{1} << 30));
     bytes.resize(file.read(bytes, 0).size());
     const std::string aside = concat(base_, "/", kQuarantineName);
-    make_directory(files_, aside, 0750);
+    make_durable_directory(files_, base_, kQuarantineName, 0750);
     write_file_atomically(files_, aside, concat(kRegistryName, ".", realtime_ns()), bytes, 0640);
   }
 
@@ -197,10 +197,11 @@ class BaseRepair {
                             : taken ? "a copy of a feed that has another name"
                                     : "a feed of another base";
     steps_.step({.what = "quarantine-feed", .feed = name, .path = path, .why = why}, [&] {
-      make_directory(files_, concat(base_, "/", kQuarantineName), 0750);
+      make_durable_directory(files_, base_, kQuarantineName, 0750);
       const std::string to = concat(kQuarantineName, "/", name, ".", realtime_ns());
       note_damage(files_, base_, to.substr(to.find('/') + 1), {.feed = name, .by = "repair", .why = why});
       rename_file(files_, path, concat(base_, "/", to));
+      sync_directory(files_, concat(base_, "/", kQuarantineName));
       sync_directory(files_, feeds_directory(base_));
     });
   }

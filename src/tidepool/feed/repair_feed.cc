@@ -133,7 +133,7 @@ class FeedRepair {
     const File file = File::open(files_, at, O_RDONLY);
     std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{1} << 30));
     bytes.resize(file.read(bytes, 0).size());
-    make_directory(files_, path(kQuarantineName), 0750);
+    make_durable_directory(files_, feed_.directory, kQuarantineName, 0750);
     write_file_atomically(files_, path(kQuarantineName), concat(kFeedRegistryName, ".", realtime_ns()), bytes, 0640);
   }
 
