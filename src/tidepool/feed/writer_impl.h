@@ -129,6 +129,7 @@ class FeedWriter::Impl {
     live_.syncs().set(live_.syncs().peek() + 1);
     live_.sync_ns_total().set(live_.sync_ns_total().peek() + took_ns);
     live_.sync_ns_max().set(std::max(live_.sync_ns_max().peek(), took_ns));
+    live_.sync_latency().add(took_ns);
   }
   void finish(LiveChunk& chunk);
   void retire(std::shared_ptr<LiveChunk> chunk);
