@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tidepool/feed/file_seam.h"
+#include "tidepool/feed/latency_words.h"
 #include "tidepool/feed/registry.h"
 #include "tidepool/shm/published_word.h"
 
@@ -287,6 +288,8 @@ class LivePage {
   // The maxima over all chunks before the latest: with that chunk's own words, O(1) for has_data_since().
   shm::PublishedWord highest_before(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 384 + 8 * k); }
   shm::PublishedWord regressions(size_t k) const noexcept { return shm::PublishedWord(mapping_.data() + 448 + 8 * k); }
+  LatencyWords sync_latency() const noexcept { return LatencyWords(mapping_.data() + 2048); }
+  LatencyWords rotation_latency() const noexcept { return LatencyWords(mapping_.data() + 2304); }
 
  private:
   static std::optional<LivePage> open(Files& files, const std::string& directory, const FeedInfo& feed, bool writable) noexcept;

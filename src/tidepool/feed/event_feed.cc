@@ -12,6 +12,8 @@ Schema event_schema() {
   for (uint8_t kind = 0; kind <= static_cast<uint8_t>(WriterEvent::Kind::kDropped); ++kind) {
     kinds += concat(kind == 0 ? "" : ",", event_name(static_cast<WriterEvent::Kind>(kind)), "=", kind);
   }
+  for (auto kind = static_cast<uint8_t>(CareEvent::kExpired); kind <= static_cast<uint8_t>(CareEvent::kGap); ++kind)
+    kinds += concat(",", event_name(static_cast<CareEvent>(kind)), "=", kind);
   auto schema = Schema::rows({{"wall_ns", "uint64"},
                               {"epoch", "uint64"},
                               {"ordinal", "uint64"},
@@ -51,6 +53,32 @@ EventFeed EventFeed::open(const std::string& base, const FeedOptions& options, c
   return EventFeed(std::make_unique<Inside>(FeedWriter::open(base, kEventFeedName, mine)));
 }
 
+EventFeed EventFeed::best_effort(const std::string& base) {
+  try {
+    return open(base);
+  } catch (const std::exception& error) {
+    EventFeed none(std::make_unique<Inside>(std::nullopt));
+    none.trouble_ = error.what();
+    return none;
+  }
+}
+
+std::string_view event_name(CareEvent event) noexcept {
+  switch (event) {
+    case CareEvent::kExpired: return "expired";
+    case CareEvent::kQuarantined: return "quarantined";
+    case CareEvent::kRepaired: return "repaired";
+    case CareEvent::kDrained: return "drained";
+    case CareEvent::kGap: return "gap";
+  }
+  return "unknown";
+}
+
+std::string_view event_kind_name(uint8_t kind) noexcept {
+  return kind >= static_cast<uint8_t>(CareEvent::kExpired) ? event_name(static_cast<CareEvent>(kind))
+                                                           : event_name(static_cast<WriterEvent::Kind>(kind));
+}
+
 void EventFeed::Inside::take(const std::string& feed, const WriterEvent& event) noexcept {
   EventRow row;
   row.wall_ns = event.wall_ns;
@@ -62,17 +90,67 @@ void EventFeed::Inside::take(const std::string& feed, const WriterEvent& event) 
   row.backlog_bytes = event.backlog_bytes;
   row.elapsed_ns = event.elapsed_ns;
   row.kind = static_cast<uint8_t>(event.kind);
+  put(row, feed, event.text);
+}
+
+void EventFeed::Inside::put(EventRow& row, std::string_view feed, std::string_view text) noexcept {
   std::memcpy(row.feed, feed.data(), std::min(feed.size(), sizeof row.feed));
-  std::memcpy(row.text, event.text.data(), std::min(event.text.size(), sizeof row.text));
+  std::memcpy(row.text, text.data(), std::min(text.size(), sizeof row.text));
   try {
     const std::scoped_lock lock(mutex);
-    if (writer.append(row)) return;
+    if (writer && writer->append(row)) return;
   } catch (...) {  // of the mutex: as good as full
   }
   dropped.fetch_add(1);
 }
 
 void EventFeed::take(const std::string& feed, const WriterEvent& event) noexcept { inside_->take(feed, event); }
+
+void EventFeed::put(CareEvent kind, EventRow row, std::string_view feed, std::string_view text) noexcept {
+  row.kind = static_cast<uint8_t>(kind);
+  row.wall_ns = realtime_ns();
+  inside_->put(row, feed, text);
+}
+
+void EventFeed::take(const RetentionReport& report) noexcept {
+  for (const ExpiredChunk& chunk : report.expired) {
+    EventRow row;
+    row.ordinal = chunk.ordinal;
+    row.first_seq = chunk.first_seq;
+    row.end_seq = chunk.end_seq;
+    row.bytes = chunk.bytes;
+    put(CareEvent::kExpired, row, chunk.feed, chunk.why);
+  }
+}
+
+void EventFeed::take(const RepairReport& report) noexcept {
+  for (const RepairAction& action : report.actions) {
+    if (!action.done) continue;
+    const std::string_view what = action.what;
+    const bool aside = what.starts_with("quarantine-") || what == "mark-missing" || what == "note-damage";
+    EventRow row;
+    row.first_seq = action.first_seq;
+    row.end_seq = action.end_seq;
+    put(aside ? CareEvent::kQuarantined : CareEvent::kRepaired, row, action.feed, what);
+  }
+}
+
+void EventFeed::take(const std::string& feed, const RecoveryReport& report, uint64_t elapsed_ns) noexcept {
+  for (const ChunkRecovery& chunk : report.chunks) {
+    EventRow row;
+    row.epoch = report.epoch;
+    row.ordinal = chunk.ordinal;
+    row.first_seq = chunk.first_seq;
+    row.end_seq = chunk.first_seq + chunk.count;
+    row.elapsed_ns = elapsed_ns;
+    put(CareEvent::kDrained, row, feed, chunk.remark);
+  }
+  if (!report.loss) return;
+  EventRow row;
+  row.epoch = report.epoch;
+  row.first_seq = row.end_seq = report.next_seq;
+  put(CareEvent::kGap, row, feed, "records that were not durable yet when the power failed");
+}
 
 std::function<void(const WriterEvent&)> EventFeed::taker(std::string feed) {
   return [inside = inside_.get(), name = std::move(feed)](const WriterEvent& event) { inside->take(name, event); };
@@ -82,7 +160,7 @@ uint64_t EventFeed::dropped() const noexcept { return inside_->dropped.load(); }
 
 void EventFeed::close() {
   const std::scoped_lock lock(inside_->mutex);
-  inside_->writer.close();
+  if (inside_->writer) inside_->writer->close();
 }
 
 }  // namespace tidepool::feed

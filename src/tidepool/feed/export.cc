@@ -7,6 +7,7 @@
 
 #include "tidepool/base/log.h"
 #include "tidepool/feed/fault.h"
+#include "tidepool/feed/projection.h"
 #include "tidepool/feed/values.h"
 
 namespace tidepool::feed {
@@ -98,11 +99,13 @@ class Run {
   // False: the limit is reached, or it was stopped.
   bool piece(const Batch& batch) {
     if (batch.kind == Item::Kind::kGap) return gap(batch.gap);
+    const Bytes all = newest(batch);
     for (uint64_t done = 0; done < batch.count;) {
       const uint64_t rows = std::min({batch.count - done, kRowsAtOnce, limit - report.records});
       if (rows == 0) return false;
       const uint32_t size = reader_.feed().record_bytes;
-      encoder_.rows(buffer_, batch.rows.subspan(done * size, rows * size), rows, batch.first_seq + done);
+      encoder_.rows(buffer_, all.subspan(done * size, rows * size), rows, batch.first_seq + done);
+      if (options_.on_rows) options_.on_rows(all.subspan(done * size, rows * size), rows, batch.first_seq + done);
       if (!report.first_seq) report.first_seq = batch.first_seq + done;
       done += rows;
       report.records += rows;
@@ -130,8 +133,19 @@ class Run {
     report.gaps.push_back(gap);
     return true;
   }
+  // Rows of an older version of the schema get what it did not have, as zeros (F-18).
+  Bytes newest(const Batch& batch) {
+    if (batch.schema_id == reader_.feed().schema_id) return batch.rows;
+    if (!projection_) projection_.emplace(reader_.feed(), reader_.feed().schema);
+    projected_.clear();
+    projection_->append(batch, projected_);
+    return projected_;
+  }
+
   FeedReader& reader_;
   const ExportOptions& options_;
+  std::optional<Projection> projection_;
+  std::vector<std::byte> projected_;
   RowEncoder encoder_;
   std::function<void(Bytes)> write_;
   std::string buffer_;

@@ -35,6 +35,8 @@ struct ExportOptions {
   bool resume = false;        // go on with what an interrupted export of the same range left
   bool keep_partial = false;  // leave the partial file for that when this one is interrupted
   uint64_t limit = ~uint64_t{0};
+  // Told of all rows that are given out, as they are stored by the newest version of the schema.
+  std::function<void(Bytes rows, uint64_t count, uint64_t first_seq)> on_rows{};
   // Told now and then; false: stop, and say so in the report.
   std::function<bool(uint64_t records, uint64_t bytes)> progress;
 };

@@ -202,8 +202,9 @@ std::optional<LogScan> FeedCheck::registry() {
 
 void FeedCheck::chunks(const FeedRegistry& lists) {
   const bool memory = feed_.options.storage == Storage::kMemory;
+  uint64_t done = 0;
   for (const ChunkInfo& info : lists.chunks()) {
-    if (options_.progress) options_.progress({feed_.name, report_.chunks, report_.bytes});
+    if (options_.progress) options_.progress({feed_.name, report_.chunks, report_.bytes, done++, lists.chunks().size()});
     if (memory) {
       if (info.state == ChunkState::kQuarantined) chunk(info);
       continue;  // lives in memory, and goes with it

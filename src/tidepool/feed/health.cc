@@ -5,10 +5,14 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "tidepool/base/clock.h"
+#include "tidepool/feed/blob_retention.h"
+#include "tidepool/feed/held_unlinked.h"
 #include "tidepool/feed/persistd.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/values.h"
@@ -16,6 +20,9 @@
 
 namespace tidepool::feed {
 namespace {
+
+constexpr uint64_t kRetentionSlackNs = 3600 * kNsPerSecond;
+constexpr uint64_t kPersistdQuietNs = 5 * kNsPerSecond;  // F-63
 
 Grade worst(const std::vector<HealthFinding>& findings) noexcept {
   Grade grade = Grade::kOk;
@@ -36,8 +43,9 @@ void attempt(std::vector<HealthFinding>& findings, const char* check, const std:
 
 class FeedDoctor {
  public:
-  FeedDoctor(const std::string& base, const std::string& name, const HealthLimits& limits, Files& files)
-      : base_(base), limits_(limits), files_(files), reader_(FeedReader::open(base, name, {.files = &files})) {
+  FeedDoctor(const std::string& base, const std::string& name, const HealthLimits& limits, Files& files,
+             const std::vector<HeldUnlinked>* held = nullptr)
+      : base_(base), limits_(limits), files_(files), held_(held), reader_(FeedReader::open(base, name, {.files = &files})) {
     health_.name = name;
     health_.storage = reader_.feed().options.storage;
   }
@@ -51,6 +59,8 @@ class FeedDoctor {
     run("age", [this] { look_at_age(); });
     run("clocks", [this] { look_at_clocks(); });
     run("shared memory", [this] { look_at_memory(); });
+    run("quarantine", [this] { look_at_quarantine(); });
+    run("retention", [this] { look_at_retention(); });
     run("registry", [this] {
       for (const std::string& warning : reader_.warnings()) note(Grade::kWarning, "registry", warning);
     });
@@ -86,7 +96,9 @@ class FeedDoctor {
                   page_->dropped().load(),
                   page_->deadlines_missed().load(),
                   page_->recovered().load(),
-                  {}};
+                  {},
+                  page_->sync_latency().load(),
+                  page_->rotation_latency().load()};
       for (size_t k = 0; k < kClocksMax; ++k) counters.regressions[k] = page_->regressions(k).load();
       if (held && *health_.heartbeat_age_ns >= limits_.stalled_after_ns) look_whether_it_moves();
     }
@@ -148,10 +160,47 @@ class FeedDoctor {
         health_.disk_bytes += static_cast<uint64_t>(found.st_blocks) * 512;
     }
     health_.losses = reader_.losses().size();
+    for (const LossInfo& loss : reader_.losses()) health_.lost_records += loss.count == kUnknownCount ? 0 : loss.count;
+    if (health_.storage == Storage::kMemory) health_.dropped_records = health_.first_seq;
     if (health_.quarantined != 0) note(Grade::kBad, "chunks", concat(health_.quarantined, " are in quarantine: verify tells why"));
     if (health_.losses != 0)
       note(Grade::kWarning, "chunks",
            concat("records were lost ", health_.losses, " times, last: ", reader_.losses().back().reason));
+  }
+
+  // Each thing that was put aside, or found damaged in its place, has a note (F-135).
+  void look_at_quarantine() {
+    for (const std::string& name : names_in(concat(reader_.feed().directory, "/", kQuarantineName)))
+      health_.damage_notes += name.ends_with(".note") ? 1 : 0;
+    if (health_.damage_notes != 0 && health_.quarantined == 0)
+      note(Grade::kWarning, "quarantine", concat(health_.damage_notes, " notes of damage in ", kQuarantineName, "/"));
+  }
+
+  // What a run of retention would do, and should have done (F-125, F-131).
+  void look_at_retention() {
+    const FeedInfo& feed = reader_.feed();
+    if (feed.options.storage == Storage::kMemory) return;
+    RetentionOptions dry;
+    dry.dry_run = true;
+    dry.grace_ns = kGraceNs + kRetentionSlackNs;
+    dry.files = &files_;
+    RetentionLimits limits;
+    if (feed.options.retention_ns != 0) limits.age_ns = feed.options.retention_ns + kRetentionSlackNs;
+    if (feed.options.retention_bytes != 0) limits.bytes = feed.options.retention_bytes + 2 * feed.options.chunk_bytes;
+    RetentionReport report;
+    WholeRetention(feed, dry).run(limits, report);
+    for (const ExpiredChunk& chunk : report.expired) health_.retention_backlog_bytes += chunk.bytes;
+    health_.retention_backlog_chunks = report.expired.size();
+    if (!report.expired.empty()) {
+      note(Grade::kWarning, "retention",
+           concat(report.expired.size(), " chunks of ", health_.retention_backlog_bytes,
+                  " bytes are beyond its limits: its writer, persistd or prune should have let them go"));
+    }
+    if (!report.removed.empty())
+      note(Grade::kWarning, "retention", concat(report.removed.size(), " files of expired chunks should be gone: prune removes them"));
+    for (const std::string& warning : report.warnings) {
+      if (warning.find("more than half") != std::string::npos) note(Grade::kWarning, "retention", warning);
+    }
   }
 
   // What is committed and not durable, and since when: the newest tail slot of a chunk's file says when it was synced last.
@@ -238,6 +287,7 @@ class FeedDoctor {
     for (const ShmUse::Feed& feed : shm_use(reader_.feed().base_id, reader_.feed().options.shm_root).feeds) {
       if (feed.id == reader_.feed().id) health_.shm_bytes += feed.bytes;
     }
+    look_at_held();
     const auto latest = reader_.latest_chunk();
     health_.live = latest && latest->live;
     if (!health_.live) return;
@@ -253,9 +303,26 @@ class FeedDoctor {
     }
   }
 
+  void look_at_held() {
+    const std::string directory = live_directory_path(reader_.feed());
+    const auto found = held_ != nullptr ? *held_ : held_unlinked(reader_.feed().base_id, reader_.feed().options.shm_root);
+    std::map<uint64_t, uint64_t> bytes;  // by inode
+    std::set<uint64_t> pids;
+    const uint64_t writer = page_ ? page_->pid() : 0;
+    for (const HeldUnlinked& held : found) {
+      if (held.directory != directory || held.pid == writer) continue;  // a writer keeps what it will use again
+      bytes[held.inode] = std::max(bytes[held.inode], held.bytes);
+      pids.insert(held.pid);
+    }
+    for (const auto& [inode, size] : bytes) health_.held_unlinked_bytes += size;
+    health_.held_unlinked_by = pids.size();
+  }
+
+
   std::string base_;
   HealthLimits limits_;
   Files& files_;
+  const std::vector<HeldUnlinked>* held_;
   FeedReader reader_;
   std::optional<LivePage> page_;
   FeedHealth health_;
@@ -276,6 +343,38 @@ std::string label_quoted(std::string_view text) {
     out += c == '\n' ? ' ' : c;
   }
   return out + "\"";
+}
+
+struct HistogramMetric {
+  const char* name;
+  const char* help;
+  const LatencyCounts WriterCounters::*counts;
+};
+constexpr HistogramMetric kHistogramMetrics[] = {
+    {"sync_latency_seconds", "how long syncs took", &WriterCounters::sync_latency},
+    {"rotation_latency_seconds", "how long the switch to the next chunk took", &WriterCounters::rotation_latency},
+};
+
+std::string seconds_text(uint64_t ns) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.9g", static_cast<double>(ns) / 1e9);
+  return text;
+}
+
+void add_histogram(std::string& out, const HistogramMetric& metric, const BaseHealth& health) {
+  const std::string name = concat("tidepool_feed_", metric.name);
+  out += concat("# HELP ", name, " ", metric.help, "\n# TYPE ", name, " histogram\n");
+  for (const FeedHealth& feed : health.feeds) {
+    const LatencyCounts& counts = feed.counters.*metric.counts;
+    const std::string labels = concat("base=", label_quoted(health.base), ",feed=", quoted(feed.name));
+    uint64_t so_far = 0;
+    for (size_t i = 0; i < kLatencyBuckets; ++i) {
+      so_far += counts.buckets[i];
+      out += concat(name, "_bucket{", labels, ",le=\"", i + 1 == kLatencyBuckets ? "+Inf" : seconds_text(latency_bound_ns(i)), "\"} ",
+                    so_far, "\n");
+    }
+    out += concat(name, "_sum{", labels, "} ", seconds_text(counts.total_ns), "\n", name, "_count{", labels, "} ", so_far, "\n");
+  }
 }
 
 struct Metric {
@@ -302,21 +401,45 @@ const std::vector<Metric>& metrics() {
       {"chunks", "gauge", "chunks that can be read", [](H h) { return h.chunks; }},
       {"quarantined_chunks", "gauge", "chunks moved away as damaged", [](H h) { return h.quarantined; }},
       {"losses", "counter", "times that committed records were lost", [](H h) { return h.losses; }},
+      {"lost_records", "counter", "in those losses, as far as their number is known", [](H h) { return h.lost_records; }},
+      {"dropped_records", "counter", "that left the window of a memory feed", [](H h) { return h.dropped_records; }},
+      {"checksum_errors", "gauge", "damage that repair or recovery has noted", [](H h) { return h.damage_notes; }},
+      {"retention_backlog_bytes", "gauge", "beyond its limits for an hour", [](H h) { return h.retention_backlog_bytes; }},
+      {"held_unlinked_bytes", "gauge", "shared memory without a name that readers hold", [](H h) { return h.held_unlinked_bytes; }},
+      {"held_unlinked_by", "gauge", "processes that hold it", [](H h) { return h.held_unlinked_by; }},
       {"counters_known", "gauge", "0: no live page, and what follows is 0", [](H h) { return h.counters.known ? 1 : 0; }},
-      {"rotations", "counter", "chunks begun by this writer", [](H h) { return h.counters.rotations; }},
-      {"syncs", "counter", "", [](H h) { return h.counters.syncs; }},
-      {"sync_ns_total", "counter", "time spent in them", [](H h) { return h.counters.sync_ns_total; }},
-      {"sync_ns_max", "gauge", "the longest", [](H h) { return h.counters.sync_ns_max; }},
-      {"waits", "counter", "appends that waited for room", [](H h) { return h.counters.waits; }},
-      {"refused", "counter", "appends for which there was no room in time", [](H h) { return h.counters.refused; }},
-      {"dropped_records", "counter", "records given up for room", [](H h) { return h.counters.dropped; }},
-      {"deadlines_missed", "counter", "times that records were durable too late", [](H h) { return h.counters.deadlines_missed; }},
-      {"wait_ns_total", "counter", "time spent waiting", [](H h) { return h.counters.wait_ns_total; }},
-      {"recovered_records", "counter", "taken over from a crash", [](H h) { return h.counters.recovered; }},
-      {"clock_regressions", "counter", "of all clocks",
+      {"rotations", "counter", "of the page: chunks begun by this writer", [](H h) { return h.counters.rotations; }},
+      {"syncs", "counter", "of the page: syncs of its files", [](H h) { return h.counters.syncs; }},
+      {"sync_ns_total", "counter", "of the page: time spent in them", [](H h) { return h.counters.sync_ns_total; }},
+      {"sync_ns_max", "gauge", "of the page: the longest", [](H h) { return h.counters.sync_ns_max; }},
+      {"waits", "counter", "of the page: appends that waited for room", [](H h) { return h.counters.waits; }},
+      {"refused", "counter", "of the page: appends for which there was no room in time", [](H h) { return h.counters.refused; }},
+      {"given_up_records", "counter", "of the page: by a memory feed, for room", [](H h) { return h.counters.dropped; }},
+      {"deadlines_missed", "counter", "of the page: times that records were durable too late", [](H h) { return h.counters.deadlines_missed; }},
+      {"wait_ns_total", "counter", "of the page: time spent waiting", [](H h) { return h.counters.wait_ns_total; }},
+      {"recovered_records", "counter", "of the page: taken over from a crash", [](H h) { return h.counters.recovered; }},
+      {"clock_regressions", "counter", "of the page: of all clocks",
        [](H h) { return h.counters.regressions[0] + h.counters.regressions[1] + h.counters.regressions[2]; }},
   };
   return all;
+}
+
+// What concerns no single feed: the daemon, the base's own quarantine.
+void check_care(const std::string& base, const GlobalRegistry& registry, BaseHealth& health, Files& files) {
+  attempt(health.findings, "persister", [&] {
+    health.persistd = persistd_of(base, files);
+    if (!health.persistd) return;
+    const uint64_t now_ns = monotonic_ns(), quiet_ns = now_ns - std::min(now_ns, health.persistd->heartbeat_ns);
+    if (quiet_ns > kPersistdQuietNs)
+      health.findings.push_back({Grade::kBad, "persister", concat("the daemon (pid ", health.persistd->pid, ") holds its lock and stands still for ", seconds(quiet_ns))});
+    if (health.persistd->failures != 0)
+      health.findings.push_back({Grade::kWarning, "persister", concat("the daemon (pid ", health.persistd->pid, ") has failed ", health.persistd->failures, " times: its log says at what")});
+  });
+  attempt(health.findings, "quarantine", [&] {
+    for (const std::string& name : names_in(concat(base, "/", kQuarantineName))) health.damage_notes += name.ends_with(".note") ? 1 : 0;
+    if (health.damage_notes != 0)
+      health.findings.push_back({Grade::kWarning, "quarantine", concat(health.damage_notes, " things of ", registry.base(), " were put aside as damaged")});
+  });
 }
 
 }  // namespace
@@ -349,20 +472,34 @@ BaseHealth check_base(const std::string& base, const HealthLimits& limits, Files
   const GlobalRegistry registry = GlobalRegistry::open(base, files);
   for (const std::string& warning : registry.warnings()) health.findings.push_back({Grade::kWarning, "registry", warning});
   check_room(health.findings, "disk", base, limits.min_free_bytes, health.disk);
+  check_care(base, registry, health, files);
   std::map<std::string, std::vector<Id>> roots;
+  std::map<std::string, std::vector<HeldUnlinked>> held;
+  for (const std::string& name : limits.feeds) {
+    if (registry.find(name) == nullptr) health.findings.push_back({Grade::kBad, "registry", concat("there is no feed ", name)});
+  }
   for (const auto& [name, feed] : registry.feeds()) {
     roots[feed.options.shm_root].push_back(feed.id);
+    if (!limits.feeds.empty() && std::find(limits.feeds.begin(), limits.feeds.end(), name) == limits.feeds.end()) continue;
     if (feed.deleting) {
       health.findings.push_back({Grade::kWarning, "registry", concat("feed ", name, " is half deleted: delete it again")});
       continue;
     }
     try {
-      health.feeds.push_back(check_feed(base, name, limits, files));
-    } catch (const std::exception& error) {
+      auto known = held.find(feed.options.shm_root);
+      if (known == held.end()) known = held.emplace(feed.options.shm_root, held_unlinked(registry.id(), feed.options.shm_root)).first;
+      health.feeds.push_back(FeedDoctor(base, name, limits, files, &known->second).look());
+    } catch (const FeedError& error) {
       FeedHealth broken;
       broken.name = name;
       broken.storage = feed.options.storage;
       broken.findings.push_back({Grade::kBad, "registry", error.what()});
+      health.feeds.push_back(std::move(broken));
+    } catch (const std::exception& error) {  // not the feed's fault: the check's
+      FeedHealth broken;
+      broken.name = name;
+      broken.storage = feed.options.storage;
+      broken.findings.push_back({Grade::kUnknown, "feed", error.what()});
       health.feeds.push_back(std::move(broken));
     }
   }
@@ -393,6 +530,7 @@ std::string prometheus_text(const BaseHealth& health) {
             concat("tidepool_feed_", metric.name, "{base=", label_quoted(health.base), ",feed=", label_quoted(feed.name), "} ", *value, "\n");
     }
   }
+  for (const HistogramMetric& metric : kHistogramMetrics) add_histogram(out, metric, health);
   const auto one = [&](const char* name, const char* help, uint64_t value) {
     out += concat("# HELP tidepool_base_", name, " ", help, "\n# TYPE tidepool_base_", name, " gauge\ntidepool_base_", name,
                   "{base=", label_quoted(health.base), "} ", value, "\n");
@@ -400,6 +538,30 @@ std::string prometheus_text(const BaseHealth& health) {
   one("grade", "0 ok, 1 warning, 2 bad, 3 a check failed", static_cast<uint64_t>(health.grade()));
   one("disk_free_bytes", "on the file system of the base", health.disk.free_bytes);
   one("shm_bytes", "shared memory of all its feeds", health.shm_bytes);
+  one("checksum_errors", "damage of the base itself that repair has noted", health.damage_notes);
+  one("persistd_up", "1 while a daemon serves it", health.persistd ? 1 : 0);
+  one("persistd_failures", "of that daemon", health.persistd ? health.persistd->failures : 0);
+  return out;
+}
+
+std::string metrics_text(const BaseHealth& health) {
+  std::string out;
+  for (const FeedHealth& feed : health.feeds) {
+    for (const Metric& metric : metrics()) {
+      const bool of_page = std::string_view(metric.help).starts_with("of the page: ");
+      if (const auto value = metric.value(feed))
+        out += concat(feed.name, " ", metric.name, " ", *value, of_page && !feed.counters.known ? " unavailable" : "", "\n");
+    }
+    for (const HistogramMetric& metric : kHistogramMetrics) {
+      const LatencyCounts& counts = feed.counters.*metric.counts;
+      out += concat(feed.name, " ", metric.name, " count ", counts.count(), " sum ", seconds_text(counts.total_ns));
+      for (size_t i = 0; i < kLatencyBuckets; ++i) {
+        if (counts.buckets[i] != 0)
+          out += concat(" <=", i + 1 == kLatencyBuckets ? "inf" : seconds_text(latency_bound_ns(i)), ":", counts.buckets[i]);
+      }
+      out += feed.counters.known ? "\n" : " unavailable\n";
+    }
+  }
   return out;
 }
 

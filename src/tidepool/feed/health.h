@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tidepool/feed/latency_words.h"
+#include "tidepool/feed/persistd.h"
 #include "tidepool/feed/reader.h"
 #include "tidepool/feed/shm_use.h"
 
@@ -35,6 +37,7 @@ struct HealthLimits {
   uint64_t stalled_after_ns = 5 * kNsPerSecond;  // without a heartbeat: of a writer, and of a daemon that persists for it
   uint64_t min_free_bytes = 1'000'000'000;  // on disk
   uint64_t min_free_shm_bytes = uint64_t{64} << 20;
+  std::vector<std::string> feeds{};  // these only; empty: all of the base
 };
 
 // Counters of the writer that lives, or lived last on this boot (F-138). Without its live page there are none: zeros, and `known`
@@ -52,6 +55,8 @@ struct WriterCounters {
   uint64_t deadlines_missed = 0;  // times that records were durable later than sync_interval (F-62)
   uint64_t recovered = 0;  // records that it took over from a crash
   uint64_t regressions[kClocksMax] = {};  // clocks that went backwards (F-40)
+  LatencyCounts sync_latency;
+  LatencyCounts rotation_latency;
 };
 
 struct FeedHealth {
@@ -79,6 +84,15 @@ struct FeedHealth {
   uint64_t chunks = 0;  // that can be read
   uint64_t quarantined = 0;
   uint64_t losses = 0;
+  uint64_t lost_records = 0;  // in them, as far as their number is known
+  uint64_t dropped_records = 0;  // that left the window of a memory feed
+  uint64_t damage_notes = 0;  // in quarantine/: what repair or recovery put aside, or found damaged in its place
+  // Beyond the feed's own limits for longer than any run of retention is apart; and files that should be gone (F-136).
+  uint64_t retention_backlog_chunks = 0;
+  uint64_t retention_backlog_bytes = 0;
+  // Live chunks without a name that others than the writer have mapped, each counted once (F-78).
+  uint64_t held_unlinked_bytes = 0;
+  uint64_t held_unlinked_by = 0;  // processes
   WriterCounters counters;
   std::vector<HealthFinding> findings;
   Grade grade() const noexcept;  // the worst
@@ -90,6 +104,8 @@ struct BaseHealth {
   std::vector<Room> shm;
   uint64_t shm_bytes = 0;  // of this base
   std::vector<std::string> shm_of_nobody;  // live directories that no feed of the base has: cleaning up removes them (F-68)
+  std::optional<PersistdStatus> persistd;  // the daemon that serves it; nothing: none does
+  uint64_t damage_notes = 0;               // in the base's own quarantine/
   std::vector<FeedHealth> feeds;
   std::vector<HealthFinding> findings;  // of the base itself
   Grade grade() const noexcept;
@@ -103,5 +119,7 @@ BaseHealth check_base(const std::string& base, const HealthLimits& limits = {}, 
 
 // As Prometheus reads it: "tidepool_feed_committed_seq{feed="trades"} 17" and so on.
 std::string prometheus_text(const BaseHealth& health);
+// The same numbers for people: "trades committed_seq 17", a line each; counters whose page is not there are 0 and "unavailable".
+std::string metrics_text(const BaseHealth& health);
 
 }  // namespace tidepool::feed

@@ -280,7 +280,9 @@ bool Persistd::drain(const FeedInfo& info, Watch& watch) {
   FeedRegistry registry = FeedRegistry::open(feed, files_, true);
   registry.settle();
   registry.refresh();
+  const uint64_t begin_ns = monotonic_ns();
   const RecoveryReport report = recover_feed(feed, registry, files_);
+  if (options_.events != nullptr) options_.events->take(feed.name, report, monotonic_ns() - begin_ns);
   for (const ChunkRecovery& chunk : report.chunks) {
     count(kDrainedChunksAt, 1);
     count(kDrainedRecordsAt, chunk.count);
@@ -302,6 +304,7 @@ void Persistd::prune() {
     PruneOptions prune;
     prune.run = options_.retention;
     const RetentionReport report = prune_base(base_, prune);
+    if (options_.events != nullptr) options_.events->take(report);
     for (const std::string& warning : report.warnings) log(LogLevel::kWarn, "feed", "persistd: ", warning);
     if (report.waiting != 0 || !report.expired.empty())
       prune_at_ns_ = std::min(prune_at_ns_, now_ns + options_.retention.grace_ns + kNsPerSecond);

@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 
+#include "tidepool/feed/event_feed.h"
 #include "tidepool/feed/retention.h"
 
 namespace tidepool::feed {
@@ -25,6 +26,7 @@ struct PersistdOptions {
   RetentionOptions retention{};
   std::string text = "tidepool feed persistd";  // what others read who find the base served
   Files* files = &Files::system();
+  EventFeed* events = nullptr;  // told of what is drained and expired; must live as long as the Persistd (F-137)
 };
 
 // What it has done, and does; in <base>/persistd.bin for anybody to read.

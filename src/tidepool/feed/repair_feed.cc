@@ -222,7 +222,12 @@ class FeedRepair {
 
   void chunks() {
     if (feed_.options.storage == Storage::kMemory) return;
-    for (const ChunkInfo& info : std::vector<ChunkInfo>(lists().chunks())) {
+    const std::vector<ChunkInfo> all = lists().chunks();
+    uint64_t done = 0, bytes = 0;
+    for (const ChunkInfo& info : all) {
+      if (verify_.progress) verify_.progress({feed_.name, done, bytes, done, all.size()});
+      ++done;
+      bytes += info.bytes;
       if (info.state != ChunkState::kPersisted) continue;
       VerifyReport report;
       FeedCheck(feed_, verify_, report).chunk(info);

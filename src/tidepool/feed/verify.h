@@ -39,6 +39,8 @@ struct VerifyProgress {
   std::string feed;
   uint64_t chunks = 0;  // done, of all feeds so far
   uint64_t bytes = 0;
+  uint64_t feed_done = 0;    // chunks of this feed
+  uint64_t feed_chunks = 0;  // that it has
 };
 
 struct VerifyOptions {

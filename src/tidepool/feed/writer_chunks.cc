@@ -88,6 +88,7 @@ void FeedWriter::Impl::ensure_next(Lock& lock) {
 
 // mutex_ held, nobody inside the gate: the next chunk becomes the current one. Nothing here can fail.
 void FeedWriter::Impl::rotate_locked() noexcept {
+  const uint64_t begin_ns = monotonic_ns();
   auto old = current_;
   activate(*next_, old->first_seq + old->count());
   for (size_t k = 0; k < feed_.schema.clocks(); ++k) live_.highest_before(k).set(path_.highest()[k]);
@@ -102,6 +103,7 @@ void FeedWriter::Impl::rotate_locked() noexcept {
   crew_->wake_helper();
   crew_->wake_persister();
   bell_->ring_if_parked();
+  live_.rotation_latency().add(monotonic_ns() - begin_ns);
 }
 
 void FeedWriter::Impl::publish_latest() noexcept {

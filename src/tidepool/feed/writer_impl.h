@@ -139,6 +139,7 @@ class FeedWriter::Impl final : private Crew::Member {
     live_.syncs().set(live_.syncs().peek() + 1);
     live_.sync_ns_total().set(live_.sync_ns_total().peek() + took_ns);
     live_.sync_ns_max().set(std::max(live_.sync_ns_max().peek(), took_ns));
+    live_.sync_latency().add(took_ns);
   }
   bool finish(LiveChunk& chunk);
   FeedRecord sealed_entry(const LiveChunk& chunk, const ChunkSummary& summary) const;
