@@ -366,7 +366,7 @@ void add_histogram(std::string& out, const HistogramMetric& metric, const BaseHe
   out += concat("# HELP ", name, " ", metric.help, "\n# TYPE ", name, " histogram\n");
   for (const FeedHealth& feed : health.feeds) {
     const LatencyCounts& counts = feed.counters.*metric.counts;
-    const std::string labels = concat("base=", label_quoted(health.base), ",feed=", quoted(feed.name));
+    const std::string labels = concat("base=", label_quoted(health.base), ",feed=", label_quoted(feed.name));
     uint64_t so_far = 0;
     for (size_t i = 0; i < kLatencyBuckets; ++i) {
       so_far += counts.buckets[i];
