@@ -1,5 +1,6 @@
 #include "tidepool/cli/command.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -100,7 +101,11 @@ Exit run_action(Context& context, const CLI::App& app) {
 Exit flush_results(const Context& context, Exit exit) {
   errno = 0;
   if (std::fflush(context.out) == 0 && std::ferror(context.out) == 0) return exit;
-  if (errno != EPIPE) print_error(context.err, concat("cannot write the results", errno != 0 ? errno_text() : ""));
+  const int error = errno;
+  pollfd out{::fileno(context.out), POLLOUT, 0};  // an earlier write may have failed, and its reason is forgotten
+  const bool nobody_reads = error == EPIPE || (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0);
+  errno = error;
+  if (!nobody_reads) print_error(context.err, concat("cannot write the results", error != 0 ? errno_text() : ""));
   return exit == Exit::kOk ? Exit::kFailed : exit;
 }
 

@@ -13,6 +13,7 @@
 #include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/quarantine.h"
 #include "tidepool/feed/registry_parts.h"
+#include "tidepool/feed/remote_target.h"
 #include "tidepool/feed/repair_steps.h"
 
 namespace tidepool::feed {
@@ -254,6 +255,7 @@ bool RepairReport::failed() const noexcept {
 }
 
 RepairReport repair_base(const std::string& base, const RepairOptions& options) {
+  refuse_remote_target(base);
   if (!options.feed.empty()) check_feed_name(options.feed);
   RepairReport report;
   RepairSteps steps(options, report);

@@ -71,6 +71,22 @@ TEST(ValuesTest, EveryTypeComesBackFromItsText) {  // F-13, F-46, F-102
   EXPECT_EQ(json_of(schema, row.bytes(), "c"), "\"x\"");
 }
 
+TEST(ValuesTest, ATypeIsWrittenSoThatItMakesTheSameFieldAgain) {  // F-13, F-16, F-19
+  const Schema schema = Schema::rows({{"t", "uint64"},
+                                      {"side", "uint8{buy=1,sell=2}"},
+                                      {"level", "int16[3]{low=-1,none=0,high=1}"},
+                                      {"x", "float32[2]"},
+                                      {"id", "bytes16"},
+                                      {"name", "text[12]"},
+                                      {"gap", "_4"},
+                                      {"c", "char"}});
+  std::vector<FieldText> texts;
+  for (const Field& field : schema.fields()) texts.push_back({field.name, type_text(field)});
+  EXPECT_EQ(texts[1].type, "uint8{buy=1,sell=2}");
+  EXPECT_EQ(texts[2].type, "int16[3]{low=-1,none=0,high=1}");
+  EXPECT_TRUE(Schema::rows(texts) == schema);
+}
+
 TEST(ValuesTest, PaddingIsNeverShownWhateverItIsCalled) {  // F-14, F-102
   const Schema schema = Schema::rows({{"t", "u64"}, {"price", "_4"}, {"size", "u8"}});
   ASSERT_EQ(select_fields(schema, {}).size(), 2u);

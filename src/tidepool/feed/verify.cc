@@ -8,6 +8,7 @@
 #include "tidepool/feed/blob_care.h"
 #include "tidepool/feed/feed_check.h"
 #include "tidepool/feed/registry_parts.h"
+#include "tidepool/feed/remote_target.h"
 
 namespace tidepool::feed {
 namespace {
@@ -143,6 +144,7 @@ uint64_t VerifyReport::count(Severity severity) const noexcept {
 }
 
 VerifyReport verify_base(const std::string& base, const VerifyOptions& options) {
+  refuse_remote_target(base);
   VerifyReport report;
   const LogScan scan = scan_base(base, *options.files);
   if (!scan.problem.empty()) {
@@ -161,6 +163,7 @@ VerifyReport verify_base(const std::string& base, const VerifyOptions& options) 
 }
 
 VerifyReport verify_feed(const std::string& base, const std::string& name, const VerifyOptions& options) {
+  refuse_remote_target(base);
   check_feed_name(name);
   const LogScan scan = scan_base(base, *options.files);
   if (!scan.problem.empty()) throw FeedError(scan.fault, scan.problem);

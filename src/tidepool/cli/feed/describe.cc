@@ -64,6 +64,13 @@ ordered_json feed_json(const feed::FeedInfo& feed) {
           {"options", options_json(feed.options)}};
 }
 
+ChunkCounts count_chunks(feed::FeedReader& reader) {
+  ChunkCounts counts;
+  counts.known = reader.chunks().size();
+  for (const feed::ChunkInfo& chunk : reader.chunks()) counts.readable += chunk.readable() ? 1 : 0;
+  return counts;
+}
+
 std::string fields_text(const feed::Schema& schema) {
   std::string out;
   for (const feed::Field& field : schema.fields()) out += concat(out.empty() ? "" : ", ", field.name, " ", feed::type_text(field));

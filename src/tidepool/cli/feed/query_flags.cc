@@ -24,6 +24,7 @@ void add_range_flags(CLI::App& verb, RangeFlags& flags) {
   verb.add_option_function<uint64_t>(
           "--last,-n", [&flags](uint64_t count) { flags.last = count, flags.by_last = true; }, "the newest N records")
       ->type_name("N");
+  verb.add_option("--latest", flags.latest, "what is no older than this before the newest: 30s, 5m, 1.5h")->type_name("TIME");
   verb.add_option("--limit", flags.limit, "no more than N records")->type_name("N")->default_str("all");
   verb.add_flag("--skip-damaged", flags.skip_damaged, "go on behind records that cannot be read, and say which these are");
 }
@@ -31,9 +32,15 @@ void add_range_flags(CLI::App& verb, RangeFlags& flags) {
 feed::RecordRange range_of(const RangeFlags& flags, feed::FeedReader& reader, const TimeFormat& format) {
   const bool by_time = !flags.from.empty() || !flags.to.empty();
   const bool by_seq = flags.by_from_seq || flags.by_to_seq;
-  if (by_time + by_seq + flags.by_last > 1) throw UsageError("by time, by --from-seq and --to-seq, or --last: one of them");
-  if (!flags.clock.empty() && !by_time) throw UsageError("--clock is for --from and --to");
+  const bool by_latest = !flags.latest.empty();
+  if (by_time + by_seq + flags.by_last + by_latest > 1) throw UsageError("by time, by --from-seq and --to-seq, --last or --latest: one of them");
+  if (!flags.clock.empty() && !by_time && !by_latest) throw UsageError("--clock is for --from, --to and --latest");
   feed::RecordRange range;
+  if (by_latest) {
+    range.by_time = true;
+    range.time = reader.latest(parse_duration_ns(flags.latest, "--latest"), flags.clock.empty() ? 0 : reader.feed().schema.clock_named(flags.clock));
+    return range;
+  }
   if (by_time) {
     const feed::Schema& schema = reader.feed().schema;
     range.by_time = true;

@@ -16,6 +16,7 @@ struct RangeFlags {
   bool by_from_seq = false, by_to_seq = false;
   uint64_t last = 0;
   bool by_last = false;
+  std::string latest;  // a duration
   uint64_t limit = ~uint64_t{0};
   bool skip_damaged = false;
 };

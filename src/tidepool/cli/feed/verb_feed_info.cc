@@ -89,7 +89,9 @@ ordered_json info_json(feed::FeedReader& reader, bool all_chunks) {
                              {"count", loss.count == feed::kUnknownCount ? ordered_json(nullptr) : ordered_json(loss.count)},
                              {"reason", loss.reason}});
   }
-  out["chunk_count"] = reader.chunks().size();
+  const ChunkCounts counts = count_chunks(reader);
+  out["chunks_readable"] = counts.readable;
+  out["chunk_count"] = counts.known;
   if (all_chunks) {
     out["chunks"] = ordered_json::array();
     for (const feed::ChunkInfo& chunk : reader.chunks()) out["chunks"].push_back(chunk_json(chunk, reader.feed().schema.clocks()));
@@ -131,7 +133,8 @@ void print_info(std::FILE* out, feed::FeedReader& reader, const ordered_json& in
     }
   }
   fmt::print(out, "  chunks of {}, {} live; {}, {}, {}\n", format_bytes(feed.options.chunk_bytes), feed.options.live_chunks,
-             format_count(info["chunk_count"].get<uint64_t>(), "chunk"),
+             format_count(info["chunks_readable"].get<uint64_t>(), "chunk") +
+                 (info["chunk_count"] == info["chunks_readable"] ? std::string() : fmt::format(" of {} that there were", info["chunk_count"].get<uint64_t>())),
              format_count(info["segment_count"].get<uint64_t>(), "segment"), format_count(info["epochs"].size(), "writer"));
   for (const auto& loss : info["losses"])
     fmt::print(out, "  lost: from {} on: {}\n", loss["first_seq"].get<uint64_t>(), loss["reason"].get<std::string>());
@@ -179,7 +182,8 @@ void add_feed_info(CLI::App& group, Context& context) {
       "Records are numbered from 0 and never renumbered; ranges are half-open: the end is not in them.\n"
       "--json: name, id, base_id, directory, created_ns, schema{layout, record_bytes, clocks[], fields[]}, options{}, state, "
       "records,\n"
-      "first_seq, end_seq, durable_seq, first_clocks[], last_clocks[], latest_chunk, epochs[], losses[], chunk_count, chunks[],\n"
+      "first_seq, end_seq, durable_seq, first_clocks[], last_clocks[], latest_chunk, epochs[], losses[], chunks_readable, chunk_count,\n"
+      "chunks[],\n"
       "segment_count, warnings[].\n"
       "Exit: 0, 1 no such feed, or it cannot be read, 2 usage.\n"
       "Examples:\n"

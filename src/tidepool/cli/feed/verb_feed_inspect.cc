@@ -238,6 +238,8 @@ void inspect_small(uint64_t magic, Bytes bytes, Found& found) {
                          {"epoch", saved->epoch},
                          {"next_seq", saved->next_seq},
                          {"ordinal", saved->ordinal},
+                         {"offset", saved->offset},
+                         {"schema_id", saved->schema_id},
                          {"clock", saved->clocks[0]}});
     return;
   }

@@ -21,7 +21,7 @@ struct Row {
   uint32_t record_bytes = 0;
   bool frames = false;
   uint64_t first_seq = 0, end_seq = 0, durable_seq = 0, bytes = 0;
-  size_t chunks = 0;
+  ChunkCounts chunks;
 };
 
 Row row_of(const std::string& base, const feed::FeedInfo& info) {
@@ -40,9 +40,9 @@ Row row_of(const std::string& base, const feed::FeedInfo& info) {
     row.end_seq = std::max(reader.committed_seq(), row.first_seq);
     row.durable_seq = reader.durable_seq();
     row.state = feed::writer_state_name(reader.writer_state());
+    row.chunks = count_chunks(reader);
     for (const feed::ChunkInfo& chunk : reader.chunks()) {
       if (!chunk.readable()) continue;
-      ++row.chunks;
       row.bytes += chunk.bytes;
     }
     if (!row.frames) row.bytes = (row.end_seq - row.first_seq) * row.record_bytes;
@@ -71,7 +71,8 @@ Exit run_list(const Context& context, const std::string& base) {
                     {"durable_seq", row.durable_seq},
                     {"bytes", row.bytes},
                     {"record_bytes", row.record_bytes},
-                    {"chunks", row.chunks}});
+                    {"chunks_readable", row.chunks.readable},
+                    {"chunk_count", row.chunks.known}});
       } else {
         one["problem"] = row.problem;
       }
@@ -91,7 +92,7 @@ Exit run_list(const Context& context, const std::string& base) {
                "first", "chunks", "bytes");
   for (const Row& row : rows) {
     fmt::print(context.out, "{:<{}}  {:<8} {:<10} {:>14} {:>14} {:>7} {:>11}{}\n", row.name, width, row.storage, row.state,
-               row.end_seq - row.first_seq, row.first_seq, row.chunks, format_bytes(row.bytes),
+               row.end_seq - row.first_seq, row.first_seq, row.chunks.readable, format_bytes(row.bytes),
                row.problem.empty() ? "" : "  " + row.problem);
   }
   return whole ? Exit::kOk : Exit::kFailed;
@@ -107,7 +108,7 @@ void add_feed_list(CLI::App& group, Context& context) {
   verb->footer(
       "writer: never (nobody wrote it yet), active, stalled (holds its lock and stands still), closed, crashed.\n"
       "--json: base, base_id, feeds[{name, layout, storage, state, records, first_seq, end_seq, durable_seq, bytes, record_bytes,\n"
-      "chunks} or {name, ..., problem}], warnings[].\n"
+      "chunks_readable, chunk_count (with those that expired or held nothing)} or {name, ..., problem}], warnings[].\n"
       "Exit: 0 (also without a feed), 1 no base there, or a feed cannot be read, 2 usage.\n"
       "Examples:\n"
       "  tidepool feed list --base /data/feeds\n"

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "tidepool/base/error.h"
 #include "tidepool/cli/command.h"
@@ -11,6 +12,7 @@
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/frame_lines.h"
 #include "tidepool/cli/feed/query_flags.h"
+#include "tidepool/cli/feed/read_walk.h"
 #include "tidepool/cli/signals.h"
 
 namespace tidepool::cli {
@@ -20,6 +22,7 @@ struct ReadArgs {
   FeedTarget target;
   RangeFlags range;
   StyleFlags style;
+  WalkFlags walk;
   bool count = false;
 };
 
@@ -81,23 +84,38 @@ Exit run_read(const Context& context, const ReadArgs& args) {
   options.progress = [](uint64_t, uint64_t) { return !stop_requested(); };
   // Damage is found before the first line is out, so that there is no half an answer (F-104, F-150).
   uint64_t count = 0;
-  if (args.count || options.on_gap == feed::OnGap::kError)
-    count = std::min(feed::count_records(reader, options.range, options.on_gap), options.limit);
+  const bool walked = args.walk.any();
+  if (walked && !options.range.by_time) options.range.to_seq = std::min(options.range.to_seq, reader.committed_seq());  // F-100
+  if (args.count || options.on_gap == feed::OnGap::kError || (walked && options.style.format == feed::RowFormat::kNpy)) {
+    count = walked ? count_walk(reader, args.walk, options)
+                   : std::min(feed::count_records(reader, options.range, options.on_gap), options.limit);
+  }
   if (args.count) {
     context.json ? print_json_line(context, dump({{"records", count}})) : fmt::print(context.out, "{}\n", count);
     return count > 0 ? Exit::kOk : Exit::kNothing;
   }
   const bool frames = reader.feed().schema.layout() == feed::Layout::kFrames;
-  const feed::ExportReport report = frames ? read_frames(context, reader, options)
-                                           : feed::export_rows(reader, options, [&](Bytes bytes) { put(context, bytes); });
+  std::optional<uint64_t> examined;
+  feed::ExportReport report;
+  if (walked) {
+    if (options.style.format == feed::RowFormat::kNpy) options.limit = count;  // the file has said so
+    const WalkReport walk = write_walk(context, reader, args.walk, options, count);
+    report = walk.records;
+    examined = walk.examined;
+  } else {
+    report = frames ? read_frames(context, reader, options)
+                    : feed::export_rows(reader, options, [&](Bytes bytes) { put(context, bytes); });
+  }
   for (const feed::Gap& gap : report.gaps)
     print_error(context.err, concat("records ", gap.from, " to ", gap.to, " cannot be read: ", gap.text));
   if (context.json) {
-    print_json_line(context, dump({{"records", report.records},
-                                   {"first_seq", report.first_seq ? ordered_json(*report.first_seq) : ordered_json(nullptr)},
-                                   {"end_seq", report.end_seq},
-                                   {"interrupted", report.interrupted},
-                                   {"gaps", gaps_json(report.gaps)}}));
+    ordered_json summary = {{"records", report.records},
+                            {"first_seq", report.first_seq ? ordered_json(*report.first_seq) : ordered_json(nullptr)},
+                            {"end_seq", report.end_seq},
+                            {"interrupted", report.interrupted},
+                            {"gaps", gaps_json(report.gaps)}};
+    if (examined) summary["examined"] = *examined;
+    print_json_line(context, dump(summary));
   }
   if (report.interrupted) return Exit::kFailed;
   return report.records > 0 ? Exit::kOk : Exit::kNothing;
@@ -110,6 +128,7 @@ void add_feed_read(CLI::App& group, Context& context) {
   CLI::App* verb = group.add_subcommand("read", "print records: all, by time, by number, or the newest")->alias("range");
   add_target_flags(*verb, args->target);
   add_range_flags(*verb, args->range);
+  add_walk_flags(*verb, args->walk);
   add_style_flags(*verb, args->style, "text (default), csv, jsonl (default with --json), npy, raw");
   verb->add_flag("--count", args->count, "only say how many records there are");
   add_common_flags(*verb, context);
@@ -119,12 +138,20 @@ void add_feed_read(CLI::App& group, Context& context) {
       "trouble. Times are compared with the clock as it was written, in its unit; records come in their order, not sorted by "
       "time.\n"
       "A record that cannot be read ends it with an error before anything is printed; --skip-damaged goes on and tells on stderr.\n"
-      "--json: a line for each record, then records, first_seq, end_seq, interrupted, gaps[{from, to, why}].\n"
+      "--where looks at blocks as a whole and passes over those whose times exclude them; --every counts what --where leaves, and without\n"
+      "it goes by numbers. --pace replays: each record at its time, or with --window all of a window (they begin at multiples of it) when\n"
+      "it is over; in jsonl each window ends with {\"event\": \"window\", from_ns, to_ns, records}.\n"
+      "--json: a line for each record, then records, first_seq, end_seq, interrupted, gaps[{from, to, why}]; with --where, --every, ...\n"
+      "also examined (records that were looked at).\n"
       "Exit: 0 records were found, 1 failed, 2 usage, 3 none in that range.\n"
       "Examples:\n"
       "  tidepool feed read trades --last 5\n"
       "  tidepool feed read trades --from 2026-11-22T10:42 --to 2026-11-22T10:43 --ts-fmt local\n"
       "  tidepool feed read trades --from-seq 1000 --to-seq 2000 --columns time_ns,price --format csv > part.csv\n"
+      "  tidepool feed read trades --latest 30s --where 'price > 101.4' --where 'side = B'\n"
+      "  tidepool feed range trades --reverse --every 100ms --limit 20\n"
+      "  tidepool feed read trades --from 10:42 --pace 4 --format csv | my-strategy\n"
+      "  tidepool feed read trades --pace 1 --window 50 --format jsonl\n"
       "  tidepool feed read trades --format npy | python3 -c 'import numpy, sys, io; "
       "print(numpy.load(io.BytesIO(sys.stdin.buffer.read())))'");
   verb->callback([args, &context] { context.action = [args, &context] { return run_read(context, *args); }; });
