@@ -3,7 +3,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace tidepool::cli {
+
+std::string progress_bar(uint64_t done, uint64_t all) {
+  constexpr size_t kBarWidth = 20;
+  if (all == 0) return "";
+  const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(all));
+  const auto full = static_cast<size_t>(part * kBarWidth);
+  std::string percent = std::to_string(static_cast<unsigned>(part * 100));
+  percent.insert(0, 3 - std::min<size_t>(3, percent.size()), ' ');
+  return "[" + std::string(full, '#') + std::string(kBarWidth - full, '.') + "] " + percent + " % ";
+}
 
 Progress::Progress(const Context& context) {
   if (!context.quiet && ::isatty(::fileno(context.err)) == 1) to_ = context.err;

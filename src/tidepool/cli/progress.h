@@ -10,6 +10,9 @@
 
 namespace tidepool::cli {
 
+// "[######..............]  30 % "; empty when the whole is not known.
+std::string progress_bar(uint64_t done, uint64_t all);
+
 // Thread safety: one thread.
 class Progress {
  public:

@@ -83,6 +83,8 @@ class Adoption {
     std::stable_sort(chunks_.begin(), chunks_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.told.ordinal < b.told.ordinal; });
     find_or_plan_feed();
+    if (feed_.options.storage == Storage::kMemory)
+      throw FeedError(Fault::kUsage, "feed ", name_, " lives in memory: it has no place for chunks of elsewhere");
     shm::FileLock writer, persister, retention;
     if (!options_.dry_run) {
       if (report_.created) create_feed_as(base_, feed_, files_);
@@ -186,8 +188,10 @@ class Adoption {
     if (::lstat(concat(feed_.directory, "/", chunk_name(header.ordinal)).c_str(), &found) == 0)
       return concat("there is a file ", chunk_name(header.ordinal), " already that no entry names: repair the feed first");
     const Schema* version = feed_.version(header.schema_id);
-    const bool known = version == nullptr || version->fields().empty() ? header.schema_id < feed_.schema_id : version->hash() == header.schema_hash;
-    return known ? "" : concat("its schema, version ", header.schema_id, ", is not the feed's");
+    bool known = version != nullptr && version->hash() == header.schema_hash;
+    if (version == nullptr || version->fields().empty())  // an older one, of which there is no chunk yet
+      known = chunk.whole && header.schema_id < feed_.schema_id && schema_of_candidate(chunk).forbidden_changes(feed_.schema).empty();
+    return known || !chunk.whole ? "" : concat("its schema, version ", header.schema_id, ", is not the feed's");
   }
 
   void take() {

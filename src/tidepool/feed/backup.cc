@@ -71,6 +71,11 @@ class Backup {
     } else if (!names_in(to_).empty() && !is_there(concat(to_, "/feeds"))) {
       throw FeedError(Fault::kUsage, to_, " holds something that is no copy of a base: name a directory that is new");
     }
+    for (const std::string& name : names_in(feeds_directory(to_))) {  // of a copy that was interrupted, too
+      std::string why;
+      if (const auto feed = read_definition(files_, concat(feeds_directory(to_), "/", name), why); feed && feed->base_id != base_id)
+        throw FeedError(Fault::kUsage, to_, " holds feed ", name, " of another base than ", base_, ": name a directory that is new");
+    }
     for (size_t at = to_.find('/', 1); at != std::string::npos; at = to_.find('/', at + 1))
       make_directory(files_, to_.substr(0, at), 0750);
     make_directory(files_, to_, 0750);

@@ -168,6 +168,8 @@ TEST_F(BackupTest, NeverWritesIntoWhatIsNoCopyOfThisBase) {  // F-153, G-6
   std::filesystem::create_directories(copy());
   File::open(Files::system(), copy() + "/letter.txt", O_RDWR | O_CREAT, 0640).write(std::as_bytes(std::span("hello")), 0);
   expect_fault(Fault::kUsage, "no copy of a base", [&] { backup_base(base(), copy()); });
+  std::filesystem::remove(root / "other/registry.bin");  // as a copy that was interrupted looks
+  expect_fault(Fault::kUsage, "holds feed trades of another base", [&] { backup_base(base(), root / "other"); });
   expect_fault(Fault::kBaseNotFound, "registry.bin", [&] { backup_base(root / "nothing", root / "new"); });
   expect_fault(Fault::kFeedNotFound, "quotes", [&] { backup_base(base(), root / "new", {.feeds = {"quotes"}}); });
   EXPECT_FALSE(std::filesystem::exists(root / "new"));
@@ -272,6 +274,7 @@ TEST_F(AdoptTest, AWrongChecksumGoesToQuarantineAndIsAGap) {  // F-153, F-135, X
   expect_rows(reader, 256, 384);
   EXPECT_EQ(reader.next().kind, Item::Kind::kEnded);
   EXPECT_TRUE(verify_base(there()).sound()) << text_of_all(verify_base(there()));
+  expect_fault(Fault::kUsage, "lives in memory", [&] { adopt_chunks(root / "new", "trades", files({1}), {.feed_options = tiny(Storage::kMemory)}); });
   // Nothing but rubbish: no feed is made of it.
   expect_fault(Fault::kCorrupt, "none of these files", [&] { adopt_chunks(root / "new", "trades", files({4}), mine()); });
   expect_fault(Fault::kFeedNotFound, "nothing.data", [&] { adopt_chunks(there(), "trades", {root / "nothing.data"}, mine()); });

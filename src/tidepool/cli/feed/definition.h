@@ -1,6 +1,7 @@
 #pragma once
 // Feeds as people define them: a JSON file (F-19) or options on the command line. docs/guide/feeds.md lists the keys.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ struct FeedDefinition {
   feed::Schema schema;
   feed::FeedOptions options;
   std::vector<std::string> remarks;  // what was chosen for the user, a line each
+  std::vector<std::string> blobs{};      // columns of payloads; `schema` has their references
+  std::optional<feed::Schema> rows{};    // with blobs: the schema without them
 };
 
 // A field as the command line has it: "price:float64", with the clocks' details behind further colons:

@@ -30,6 +30,8 @@ struct Context;
   verb(repair)                    \
   verb(prune)                     \
   verb(persistd)                  \
+  verb(backup)                    \
+  verb(adopt)                     \
   verb(pin)                       \
   verb(unpin)                     \
   verb(bench)

@@ -129,9 +129,7 @@ Exit import_into(const Context& context, feed::RowSource& source, feed::FeedWrit
   options.progress = [&](uint64_t records, const feed::RowSource& from) {
     const uint64_t now_ns = monotonic_ns();
     progress.update(now_ns, [&] {
-      const uint64_t total = from.bytes_total();
-      return fmt::format("{}{}, {}", format_count(records, "record"),
-                         total > 0 ? fmt::format(" ({} %)", from.bytes_done() * 100 / total) : "",
+      return fmt::format("{}{}, {}", progress_bar(from.bytes_done(), from.bytes_total()), format_count(records, "record"),
                          format_rate(from.bytes_done(), static_cast<double>(now_ns - begin_ns) / 1e9));
     });
     return !stop_requested();

@@ -1,4 +1,4 @@
-// tidepool feed verify, repair, prune, persistd, pin, unpin: care of feeds.
+// tidepool feed verify, repair, persistd, pin, unpin: care of feeds.
 
 #include <fmt/format.h>
 
@@ -10,6 +10,8 @@
 #include "tidepool/base/clock.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/feed/describe.h"
+#include "tidepool/cli/feed/durations.h"
+#include "tidepool/cli/feed/event_sink.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
 #include "tidepool/cli/progress.h"
@@ -19,17 +21,9 @@
 #include "tidepool/feed/persistd.h"
 #include "tidepool/feed/pins.h"
 #include "tidepool/feed/repair.h"
-#include "tidepool/feed/retention.h"
 
 namespace tidepool::cli {
 namespace {
-
-// "90", "90s", "15m", "12h", "7d": seconds.
-CLI::Validator duration() {
-  return CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
-                               CLI::AsNumberWithUnit::CASE_SENSITIVE, "DURATION");
-}
-uint64_t ns_of(double seconds) { return seconds <= 0 ? 0 : seconds >= 1e10 ? ~uint64_t{0} : static_cast<uint64_t>(seconds * 1e9); }
 
 ordered_json json_of(const feed::Finding& finding) {
   return {{"severity", feed::severity_name(finding.severity)},
@@ -58,7 +52,8 @@ void print_findings(std::FILE* to, const feed::VerifyReport& report, bool notes)
 std::function<void(const feed::VerifyProgress&)> shown_by(Progress& progress) {
   return [&progress](const feed::VerifyProgress& now) {
     progress.update(monotonic_ns(), [&] {
-      return fmt::format("{}: {}, {}", now.feed, format_count(now.chunks, "chunk"), format_bytes(now.bytes));
+      return fmt::format("{}{}: {}, {}", progress_bar(now.feed_done, now.feed_chunks), now.feed, format_count(now.chunks, "chunk"),
+                         format_bytes(now.bytes));
     });
   };
 }
@@ -117,6 +112,7 @@ struct RepairArgs {
   bool dry_run = false;
   bool all = false;
   bool verbose = false;
+  bool events = false;
   double grace_s = 60;
 };
 
@@ -126,8 +122,9 @@ Exit run_repair(const Context& context, const RepairArgs& args) {
   {
     Progress progress(context);
     report = feed::repair_base(
-        args.base, {.dry_run = args.dry_run, .feed = args.name, .grace_ns = ns_of(args.grace_s), .progress = shown_by(progress)});
+        args.base, {.dry_run = args.dry_run, .feed = args.name, .grace_ns = duration_ns(args.grace_s), .progress = shown_by(progress)});
   }
+  const uint64_t untold = tell_events(context, args.base, args.events && !args.dry_run, report);
   const uint64_t damage = report.left.count(feed::Severity::kDamage);
   if (context.json) {
     ordered_json actions = ordered_json::array();
@@ -146,6 +143,7 @@ Exit run_repair(const Context& context, const RepairArgs& args) {
                                    {"feeds", report.feeds},
                                    {"skipped", report.skipped},
                                    {"actions", std::move(actions)},
+                                   {"events_dropped", untold},
                                    {"left", json_of(report.left.findings)}}));
   } else {
     for (const feed::RepairAction& action : report.actions)
@@ -160,93 +158,13 @@ Exit run_repair(const Context& context, const RepairArgs& args) {
   return args.dry_run || report.left.sound() ? Exit::kOk : Exit::kWrongData;
 }
 
-// ---- prune --------------------------------------------------------------------------------------------------------------------
-
-struct PruneArgs {
-  std::string base;
-  std::string name;
-  bool dry_run = false;
-  bool force = false;
-  bool wait = false;
-  double max_age_s = 0;
-  double grace_s = 60;
-  uint64_t max_bytes = 0;
-  uint64_t max_chunks = 0;
-  uint64_t quota = 0;
-  uint64_t min_free = 0;
-};
-
-feed::PruneOptions options_of(const PruneArgs& args) {
-  feed::PruneOptions options;
-  options.run.dry_run = args.dry_run;
-  options.run.force = args.force;
-  options.run.grace_ns = ns_of(args.grace_s);
-  options.feed = args.name;
-  options.limits = {ns_of(args.max_age_s), args.max_bytes, args.max_chunks};
-  options.quota_bytes = args.quota;
-  options.min_free_bytes = args.min_free;
-  return options;
-}
-
-void wait_for_grace(double seconds) {
-  install_signal_handlers();
-  const uint64_t until_ns = monotonic_ns() + ns_of(seconds) + kNsPerMs;
-  while (!stop_requested() && monotonic_ns() < until_ns) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-}
-
-Exit run_prune(const Context& context, const PruneArgs& args) {
-  feed::RetentionReport report = feed::prune_base(args.base, options_of(args));
-  if (args.wait && !args.dry_run && (report.waiting > 0 || !report.expired.empty())) {
-    wait_for_grace(args.grace_s);
-    feed::RetentionReport rest = feed::prune_base(args.base, options_of(args));
-    std::move(rest.expired.begin(), rest.expired.end(), std::back_inserter(report.expired));
-    std::move(rest.removed.begin(), rest.removed.end(), std::back_inserter(report.removed));
-    report.waiting = rest.waiting;
-    report.waiting_bytes = rest.waiting_bytes;
-  }
-  uint64_t bytes = 0;
-  for (const feed::ExpiredChunk& chunk : report.expired) bytes += chunk.bytes;
-  if (context.json) {
-    ordered_json expired = ordered_json::array(), removed = ordered_json::array();
-    for (const feed::ExpiredChunk& chunk : report.expired) {
-      expired.push_back({{"feed", chunk.feed},
-                         {"ordinal", chunk.ordinal},
-                         {"first_seq", chunk.first_seq},
-                         {"end_seq", chunk.end_seq},
-                         {"bytes", chunk.bytes},
-                         {"why", chunk.why}});
-    }
-    for (const feed::RemovedFile& file : report.removed) removed.push_back({{"feed", file.feed}, {"path", file.path}});
-    print_json_line(context, dump({{"base", args.base},
-                                   {"dry_run", args.dry_run},
-                                   {"feeds", report.feeds},
-                                   {"expired", std::move(expired)},
-                                   {"expired_bytes", bytes},
-                                   {"removed", std::move(removed)},
-                                   {"waiting", report.waiting},
-                                   {"waiting_bytes", report.waiting_bytes},
-                                   {"warnings", report.warnings}}));
-  } else {
-    const char* would = args.dry_run ? "would " : "";
-    for (const feed::ExpiredChunk& chunk : report.expired) {
-      fmt::print(context.out, "{}expire {} chunk {}: records {} to {}, {}: {}\n", would, chunk.feed, chunk.ordinal, chunk.first_seq,
-                 chunk.end_seq, format_bytes(chunk.bytes), chunk.why);
-    }
-    for (const feed::RemovedFile& file : report.removed) fmt::print(context.out, "{}remove {}\n", would, file.path);
-    for (const std::string& warning : report.warnings) fmt::print(context.err, "tidepool: {}\n", warning);
-    fmt::print(context.out, "{}: {}: {} expired ({}), {} removed, {} wait for their time of grace\n", args.base,
-               format_count(report.feeds, "feed"), format_count(report.expired.size(), "chunk"), format_bytes(bytes),
-               format_count(report.removed.size(), "file"), report.waiting);
-  }
-  return Exit::kOk;
-}
-
 // ---- persistd -----------------------------------------------------------------------------------------------------------------
 
 struct PersistdArgs {
   std::string base;
   bool once = false;
   bool no_prune = false;
+  bool events = false;
   double poll_s = 0.2;
   double prune_every_s = 900;
 };
@@ -254,13 +172,20 @@ struct PersistdArgs {
 Exit run_persistd(const Context& context, const PersistdArgs& args) {
   install_signal_handlers();
   feed::PersistdOptions options;
-  options.retention_every_ns = args.no_prune ? 0 : ns_of(args.prune_every_s);
+  options.retention_every_ns = args.no_prune ? 0 : duration_ns(args.prune_every_s);
+  std::optional<feed::EventFeed> events;
+  if (args.events) {
+    feed::GlobalRegistry::open(args.base);  // a base that is not there is not made for the sake of events
+    events.emplace(feed::EventFeed::best_effort(args.base));
+    if (!events->trouble().empty()) print_error(context.err, concat("events are dropped and counted: ", events->trouble()));
+    options.events = &*events;
+  }
   const auto persister = feed::Persistd::open(args.base, options);
   while (!stop_requested()) {
     const bool worked = persister->poll();
     if (worked) continue;
     if (args.once) break;
-    const uint64_t until_ns = monotonic_ns() + ns_of(args.poll_s);
+    const uint64_t until_ns = monotonic_ns() + duration_ns(args.poll_s);
     while (!stop_requested() && monotonic_ns() < until_ns) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   const feed::PersistdStatus status = persister->status();
@@ -275,6 +200,7 @@ Exit run_persistd(const Context& context, const PersistdArgs& args) {
                                    {"served_writers", status.served},
                                    {"served_chunks", status.served_chunks},
                                    {"served_records", status.served_records},
+                                   {"events_dropped", events ? events->dropped() : 0},
                                    {"trouble", persister->trouble()}}));
   } else {
     fmt::print(context.out, "{}: {} served, {} taken to disk: {}, {}; {} of living writers; {}\n", args.base,
@@ -334,7 +260,7 @@ Exit run_pin(const Context& context, const PinArgs& args) {
   feed::Pin pin;
   pin.name = args.pin;
   pin.created_wall_ns = realtime_ns();
-  pin.expires_wall_ns = args.for_s > 0 ? pin.created_wall_ns + ns_of(args.for_s) : 0;
+  pin.expires_wall_ns = args.for_s > 0 ? pin.created_wall_ns + duration_ns(args.for_s) : 0;
   pin.bytes_max = args.max_bytes;
   if (!args.checkpoint.empty()) {
     const auto saved = feed::Checkpoint::load(args.checkpoint, info.id, args.checkpoints);
@@ -398,13 +324,15 @@ void add_feed_repair(CLI::App& group, Context& context) {
       ->transform(duration())
       ->default_str("60s");
   verb->add_flag("--verbose,-v", args->verbose, "notes of what is left, too");
+  verb->add_flag("--events", args->events, "write what was done to the feed system.events");
   add_common_flags(*verb, context);
   verb->footer(
       "Feeds that somebody writes are skipped. Nothing that holds records is deleted: what cannot be right goes to quarantine/ "
       "with a note\n"
       "beside it, and readers are told of the gap. Killed at any point, the next run finishes; a second run finds nothing to do.\n"
-      "--json: base, dry_run, feeds, skipped[], actions[{what, feed, path, why, first_seq, end_seq, done, failure}], left[findings "
-      "of verify].\n"
+      "--json: base, dry_run, feeds, skipped[], actions[{what, feed, path, why, first_seq, end_seq, done, failure}], "
+      "events_dropped,\n"
+      "        left[findings of verify].\n"
       "Exit: 0 in order (a dry run: looked), 1 an action failed or the feed is in use, 2 usage, 4 damage stays that nothing can "
       "undo.\n"
       "Examples:\n"
@@ -412,49 +340,6 @@ void add_feed_repair(CLI::App& group, Context& context) {
       "  tidepool feed repair trades\n"
       "  tidepool feed repair --all --json | jq '.actions[].what'");
   verb->callback([args, &context] { context.action = [args, &context] { return run_repair(context, *args); }; });
-}
-
-void add_feed_prune(CLI::App& group, Context& context) {
-  auto args = std::make_shared<PruneArgs>();
-  CLI::App* verb = group.add_subcommand("prune", "let old records go: by age, bytes, chunks, a quota or free space");
-  verb->add_option("name,--feed", args->name, "this feed only")->type_name("NAME");
-  add_base_flag(*verb, args->base);
-  verb->add_flag("--dry-run,-n", args->dry_run, "say exactly what a run would do");
-  verb->add_option("--max-age", args->max_age_s, "instead of the feeds' own retention")
-      ->type_name("DURATION")
-      ->transform(duration());
-  verb->add_option("--max-bytes", args->max_bytes, "of records, for each feed, instead of its own limit")
-      ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
-  verb->add_option("--max-chunks", args->max_chunks, "for each feed")->type_name("N");
-  verb->add_option("--quota", args->quota, "of records, all feeds together")
-      ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
-  verb->add_option("--min-free", args->min_free, "on the base's disk: oldest chunks go until there is so much")
-      ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
-  verb->add_option("--grace", args->grace_s, "between the entry and the end of the files")
-      ->type_name("DURATION")
-      ->transform(duration())
-      ->default_str("60s");
-  verb->add_flag("--wait", args->wait, "wait for the time of grace and remove the files");
-  verb->add_flag("--force", args->force, "although the clock seems to have stepped");
-  add_common_flags(*verb, context);
-  verb->footer(
-      "Whole chunks, oldest first; never one that is open, not durable, pinned, or a feed's newest. Readers are told of the gap, "
-      "and who has\n"
-      "a chunk mapped keeps it. More than half of a feed goes by age only if the clocks have moved plausibly since the last run; "
-      "else the\n"
-      "next run an hour later, or --force. A writer and `persistd` do this by themselves with each feed's own limits.\n"
-      "--json: base, dry_run, feeds, expired[{feed, ordinal, first_seq, end_seq, bytes, why}], expired_bytes, removed[{feed, "
-      "path}], waiting,\n"
-      "        waiting_bytes, warnings[].\n"
-      "Exit: 0 done, 1 could not (another prune runs), 2 usage.\n"
-      "Examples:\n"
-      "  tidepool feed prune --dry-run --base /data/feeds\n"
-      "  tidepool feed prune trades --max-age 30d\n"
-      "  tidepool feed prune --min-free 20GiB --grace 0 --json");
-  verb->callback([args, &context] { context.action = [args, &context] { return run_prune(context, *args); }; });
 }
 
 void add_feed_persistd(CLI::App& group, Context& context) {
@@ -471,6 +356,7 @@ void add_feed_persistd(CLI::App& group, Context& context) {
       ->transform(duration())
       ->default_str("15m");
   verb->add_flag("--no-prune", args->no_prune, "leave retention to others");
+  verb->add_flag("--events", args->events, "write what is drained and expired to the feed system.events");
   add_common_flags(*verb, context);
   verb->footer(
       "What killed writers left goes to disk at once, so that a power cut finds it there. Writers of feeds made with --persister daemon\n"
@@ -478,7 +364,7 @@ void add_feed_persistd(CLI::App& group, Context& context) {
       "for the next one.\n"
       "One a base: a second one ends and says who the first is. It never ends because writers are away; SIGINT or SIGTERM end it.\n"
       "--json (at the end): base, feeds, drained_feeds, drained_chunks, drained_records, failures, rewritten, served_writers, served_chunks,\n"
-      "served_records, trouble.\n"
+      "served_records, events_dropped, trouble.\n"
       "Exit: 0 ended in order, 1 the base is served already, or (--once) a feed failed, 2 usage.\n"
       "Examples:\n"
       "  tidepool feed persistd --base /data/feeds\n"

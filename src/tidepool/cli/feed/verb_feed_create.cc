@@ -13,6 +13,7 @@
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
 #include "tidepool/cli/text.h"
+#include "tidepool/feed/blob.h"
 #include "tidepool/feed/values.h"
 
 namespace tidepool::cli {
@@ -26,6 +27,7 @@ struct CreateArgs {
   std::vector<std::string> configs;
   std::string config_dir;
   std::vector<std::string> fields;
+  std::vector<std::string> blobs;
   uint64_t clocks = 1;
   bool aligned = false;
   bool frames = false;
@@ -63,6 +65,12 @@ FeedDefinition definition_of_options(const CreateArgs& args) {
           "name the fields of a record, clocks first: --field time_ns:uint64 --field price:float64 ..., or --config FILE");
     definition.schema = schema_of_specs(specs, args.clocks, args.aligned);
   }
+  if (!args.blobs.empty()) {
+    if (args.frames) throw UsageError("payload columns belong to rows: --blob goes with --field");
+    definition.blobs = args.blobs;
+    definition.rows = definition.schema;
+    definition.schema = feed::with_blob_columns(*definition.rows, args.blobs);
+  }
   feed::FeedOptions& options = definition.options;
   options.storage = feed::storage_named(args.storage);
   options.sync = feed::sync_named(args.sync);
@@ -99,7 +107,7 @@ std::vector<FeedDefinition> definitions_of(const CreateArgs& args) {
     out.push_back(definition_of_options(args));
     return out;
   }
-  if (!args.fields.empty() || args.frames) throw UsageError("--config and --field exclude each other");
+  if (!args.fields.empty() || !args.blobs.empty() || args.frames) throw UsageError("--config and --field exclude each other");
   // All files are read before the first feed is made.
   for (const std::string& path : paths) {
     for (FeedDefinition& definition : read_definitions(path)) {
@@ -139,7 +147,9 @@ Outcome checked(const std::string& base, const FeedDefinition& wanted) {
 
 Outcome made(const std::string& base, const FeedDefinition& wanted) {
   try {
-    const bool created = feed::create_feed(base, wanted.name, wanted.schema, wanted.options);
+    const bool created =
+        wanted.rows ? feed::create_blob_feed(base, wanted.name, *wanted.rows, {.columns = wanted.blobs}, wanted.options)
+                    : feed::create_feed(base, wanted.name, wanted.schema, wanted.options);
     return {.status = created ? "created" : "unchanged", .fault = {}, .message = {}, .differences = {}};
   } catch (const feed::FeedError& error) {
     if (error.fault() == feed::Fault::kSchemaConflict) return checked(base, wanted);
@@ -200,6 +210,7 @@ void add_options(CLI::App& verb, CreateArgs& args) {
   verb.add_option("--field,-f", args.fields,
                   "a field, in order, clocks first: time_ns:uint64, price:f64, tag:text[12], xyz:float32[3], raw:bytes16, pad:_4")
       ->type_name("NAME:TYPE");
+  verb.add_option("--blob", args.blobs, "a column of payloads of any size beside the rows; may be repeated")->type_name("COLUMN");
   verb.add_option("--clocks", args.clocks, "how many leading fields are clocks")->type_name("1..3")->capture_default_str();
   verb.add_flag("--aligned", args.aligned, "each field at a multiple of its size, as a C struct has it");
   verb.add_flag("--frames", args.frames, "records of any size (tensors, messages) instead of rows");
@@ -268,7 +279,8 @@ void add_feed_create(CLI::App& group, Context& context) {
       "  tidepool feed create trades --base /data/feeds --field time_ns:uint64 --field price:float64 --field size:uint32\n"
       "  tidepool feed create gps --field t:uint64:unit=us:domain=wall --field xyz:float32[3] --aligned --storage memory\n"
       "  tidepool feed create --config feeds.json --check\n"
-      "  tidepool feed create camera --frames --chunk-size 256MiB");
+      "  tidepool feed create camera --frames --chunk-size 256MiB\n"
+      "  tidepool feed create shots --field time_ns:uint64 --field camera:uint32 --blob image");
   verb->callback([args, &context] { context.action = [args, &context] { return run_create(context, *args); }; });
 }
 

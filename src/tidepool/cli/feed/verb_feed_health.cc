@@ -1,21 +1,19 @@
-// tidepool feed health: is a base well? For cron and monitoring; looks and changes nothing (F-136).
+// tidepool feed health: is a base well? For cron and monitoring; looks and changes nothing (F-136, F-138).
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
 
 #include <CLI/CLI.hpp>
-#include <functional>
+#include <algorithm>
 #include <memory>
 
 #include "tidepool/base/clock.h"
-#include "tidepool/base/error.h"
+#include "tidepool/base/log.h"
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/feed/describe.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
 #include "tidepool/cli/text.h"
-#include "tidepool/feed/reader.h"
-#include "tidepool/feed/values.h"
+#include "tidepool/feed/health.h"
 
 namespace tidepool::cli {
 namespace {
@@ -24,133 +22,78 @@ struct HealthArgs {
   std::string base;
   std::vector<std::string> feeds;
   double max_age_s = 0;
+  double max_lag_s = 10;
   double min_free_gb = 1.0;
   double min_free_shm_gb = 0.25;
   bool verbose = false;
+  bool prometheus = false;
+  bool metrics = false;
 };
 
-struct Check {
-  std::string name, status, text;  // status: ok, warning, bad, failed (the check itself)
+struct HealthCheck {
+  std::string name, status, text;  // status: ok, warning, bad, failed (the check itself could not be made)
 };
 
-class Health {
- public:
-  Health(const HealthArgs& args) : args_(args) {}
+std::string status_of(feed::Grade grade) {
+  return grade == feed::Grade::kUnknown ? "failed" : std::string(feed::grade_name(grade));
+}
 
-  // A check that throws has failed by itself; the others still run.
-  void check(const std::string& name, const std::function<void()>& body) {
-    name_ = name;
-    const size_t before = checks.size();
-    try {
-      body();
-      if (checks.size() == before) note("ok", "");
-    } catch (const feed::FeedError& error) {
-      note("bad", error.what());
-    } catch (const std::exception& error) {
-      note("failed", error.what());
-    }
-  }
-  void note(std::string_view status, std::string text) { checks.push_back({name_, std::string(status), std::move(text)}); }
+std::string room_text(const feed::Room& room) {
+  return fmt::format("{}: {:.2f} GB free", room.path, static_cast<double>(room.free_bytes) / 1e9);
+}
 
-  void space(const std::string& path, double min_gb) {
-    struct statvfs found{};
-    if (::statvfs(path.c_str(), &found) != 0) throw Error(code_of_errno(errno), "look at ", path, errno_text());
-    const double free_gb = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize) / 1e9;
-    note(free_gb < min_gb ? "bad" : "ok",
-         fmt::format("{}: {:.2f} GB free{}", path, free_gb, free_gb < min_gb ? fmt::format(", less than {:.2f}", min_gb) : ""));
+// The findings of one check of the base, or that it is well.
+void add_base_check(std::vector<HealthCheck>& checks, const feed::BaseHealth& health, std::string_view check, std::string name,
+                    const std::string& ok_text) {
+  const size_t before = checks.size();
+  for (const feed::HealthFinding& finding : health.findings) {
+    if (finding.check == check) checks.push_back({name, status_of(finding.grade), finding.text});
   }
+  if (checks.size() == before) checks.push_back({std::move(name), "ok", ok_text});
+}
 
-  void feed(const feed::FeedInfo& info) {
-    feed::FeedReader reader = feed::FeedReader::open(args_.base, info.name);
-    const feed::WriterState state = reader.writer_state();
-    if (state == feed::WriterState::kStalled) note("bad", "its writer holds the lock and stands still");
-    if (state == feed::WriterState::kUnknown) note("warning", "whether it is being written cannot be told: its lock cannot be asked");
-    if (state == feed::WriterState::kCrashed)
-      note("warning", "its last writer crashed; the next one, or `tidepool feed repair`, puts it in order");
-    const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);
-    if (end > first && !reader.read(end - 1).is_record()) note("bad", concat("record ", end - 1, ", the newest, cannot be read"));
-    if (end > first && !reader.read(first).is_record()) note("bad", concat("record ", first, ", the oldest, cannot be read"));
-    for (const feed::LossInfo& loss : reader.losses())
-      note("warning", concat("records were lost from ", loss.first_seq, " on: ", loss.reason));
-    for (const std::string& warning : reader.warnings()) note("warning", warning);
-    const auto quarantined = std::count_if(reader.chunks().begin(), reader.chunks().end(), [](const feed::ChunkInfo& chunk) {
-      return chunk.state == feed::ChunkState::kQuarantined;
-    });
-    if (quarantined > 0) note("bad", format_count(static_cast<uint64_t>(quarantined), "chunk") + " in quarantine");
-    age(reader, state, first, end);
+std::vector<HealthCheck> checks_of(const feed::BaseHealth& health) {
+  std::vector<HealthCheck> checks;
+  add_base_check(checks, health, "registry", "registry", "");
+  add_base_check(checks, health, "disk", "disk space", room_text(health.disk));
+  std::string rooms;
+  for (const feed::Room& room : health.shm) rooms += (rooms.empty() ? "" : ", ") + room_text(room);
+  if (!health.shm.empty()) add_base_check(checks, health, "shared memory", "shared memory", rooms);
+  add_base_check(checks, health, "persister", "persister",
+                 health.persistd ? fmt::format("persistd runs, pid {}", health.persistd->pid) : "no daemon serves the base: writers do it");
+  add_base_check(checks, health, "quarantine", "quarantine", "");
+  for (const feed::FeedHealth& feed : health.feeds) {
+    for (const feed::HealthFinding& finding : feed.findings)
+      checks.push_back({"feed " + feed.name, status_of(finding.grade), fmt::format("{}: {}", finding.check, finding.text)});
+    if (feed.findings.empty()) checks.push_back({"feed " + feed.name, "ok", ""});
   }
+  return checks;
+}
 
- private:
-  // From the records' own clock when it is of the wall, else from when chunks were sealed; a feed that is written is never too old.
-  void age(feed::FeedReader& reader, feed::WriterState state, uint64_t first, uint64_t end) {
-    if (!(args_.max_age_s > 0)) return;
-    const feed::Clock& clock = reader.feed().schema.clock(0);
-    std::optional<uint64_t> newest_ns;
-    if (clock.domain == feed::ClockDomain::kWall && end > first) {
-      const feed::Item newest = reader.read(end - 1);
-      if (newest.is_record()) newest_ns = feed::convert_clock(newest.clock(0), clock.unit, feed::ClockUnit::kNs);
-    }
-    for (const feed::ChunkInfo& chunk : reader.chunks()) {
-      if (!newest_ns && chunk.sealed_wall_ns > 0) newest_ns = chunk.sealed_wall_ns;
-      if (clock.domain != feed::ClockDomain::kWall && chunk.sealed_wall_ns > 0)
-        newest_ns = std::max(*newest_ns, chunk.sealed_wall_ns);
-    }
-    const uint64_t now_ns = realtime_ns();
-    if (!newest_ns) {
-      if (state != feed::WriterState::kActive) note("bad", "no record yet, and nobody writes");
-      return;
-    }
-    const double age_s = static_cast<double>(now_ns > *newest_ns ? now_ns - *newest_ns : 0) / 1e9;
-    if (age_s > args_.max_age_s && !(clock.domain != feed::ClockDomain::kWall && state == feed::WriterState::kActive)) {
-      note("bad", fmt::format("the newest record is {:.0f} s old, more than {:.0f}", age_s, args_.max_age_s));
-    }
-  }
-  const HealthArgs& args_;
-  std::string name_;
+uint64_t ns_of_seconds(double seconds) { return seconds <= 0 ? 0 : static_cast<uint64_t>(std::min(seconds, 1e9) * 1e9); }
 
- public:
-  std::vector<Check> checks;
-};
+feed::HealthLimits limits_of(const HealthArgs& args) {
+  feed::HealthLimits limits;
+  limits.max_age_ns = ns_of_seconds(args.max_age_s);
+  limits.max_lag_ns = ns_of_seconds(args.max_lag_s);
+  limits.min_free_bytes = static_cast<uint64_t>(args.min_free_gb * 1e9);
+  limits.min_free_shm_bytes = static_cast<uint64_t>(args.min_free_shm_gb * 1e9);
+  limits.feeds = args.feeds;
+  return limits;
+}
 
-Exit run_health(const Context& context, const HealthArgs& args) {
-  Health health(args);
-  std::vector<feed::FeedInfo> feeds;
-  health.check("registry", [&] {
-    const feed::GlobalRegistry registry = feed::GlobalRegistry::open(args.base);
-    for (const std::string& warning : registry.warnings()) health.note("warning", warning);
-    for (const auto& [name, info] : registry.feeds()) {
-      if (args.feeds.empty() || std::find(args.feeds.begin(), args.feeds.end(), name) != args.feeds.end()) feeds.push_back(info);
-    }
-    for (const std::string& name : args.feeds) {
-      if (registry.find(name) == nullptr) health.note("bad", concat("there is no feed ", name));
-    }
-  });
-  health.check("disk space", [&] { health.space(args.base, args.min_free_gb); });
-  std::vector<std::string> roots;
-  for (const feed::FeedInfo& info : feeds) {
-    if (info.options.storage != feed::Storage::kDurable &&
-        std::find(roots.begin(), roots.end(), info.options.shm_root) == roots.end())
-      roots.push_back(info.options.shm_root);
-  }
-  for (const std::string& root : roots) health.check("shared memory", [&] { health.space(root, args.min_free_shm_gb); });
-  for (const feed::FeedInfo& info : feeds) {
-    health.check("feed " + info.name, [&] {
-      if (info.deleting) return health.note("warning", "its deletion was not finished: delete it again");
-      health.feed(info);
-    });
-  }
+Exit report(const Context& context, const HealthArgs& args, const std::vector<HealthCheck>& found) {
   const auto has = [&](std::string_view status) {
-    return std::any_of(health.checks.begin(), health.checks.end(), [&](const Check& check) { return check.status == status; });
+    return std::any_of(found.begin(), found.end(), [&](const HealthCheck& check) { return check.status == status; });
   };
   const bool failed = has("failed"), bad = has("bad");
   const std::string_view verdict = failed ? "failed" : bad ? "unhealthy" : "healthy";
   if (context.json) {
     ordered_json checks = ordered_json::array();
-    for (const Check& check : health.checks)
-      checks.push_back({{"check", check.name}, {"status", check.status}, {"text", check.text}});
+    for (const HealthCheck& check : found) checks.push_back({{"check", check.name}, {"status", check.status}, {"text", check.text}});
     print_json_line(context, dump({{"base", args.base}, {"health", verdict}, {"checks", std::move(checks)}}));
-  } else {
-    for (const Check& check : health.checks) {
+  } else if (!args.prometheus && !args.metrics) {
+    for (const HealthCheck& check : found) {
       if (args.verbose || check.status != "ok")
         fmt::print(context.out, "{:<8} {}{}{}\n", check.status, check.name, check.text.empty() ? "" : ": ", check.text);
     }
@@ -160,14 +103,31 @@ Exit run_health(const Context& context, const HealthArgs& args) {
   return failed ? Exit::kUsage : bad ? Exit::kFailed : Exit::kOk;
 }
 
+Exit run_health(const Context& context, const HealthArgs& args) {
+  feed::BaseHealth health;
+  try {
+    health = feed::check_base(args.base, limits_of(args));
+  } catch (const std::exception& error) {
+    if (args.prometheus || args.metrics) print_error(context.err, error.what());
+    return report(context, args, {{"registry", "failed", error.what()}});
+  }
+  if (args.prometheus) fmt::print(context.out, "{}", feed::prometheus_text(health));
+  if (args.metrics) fmt::print(context.out, "{}", feed::metrics_text(health));
+  return report(context, args, checks_of(health));
+}
+
 }  // namespace
 
 void add_feed_health(CLI::App& group, Context& context) {
   auto args = std::make_shared<HealthArgs>();
-  CLI::App* verb = group.add_subcommand("health", "is a base well? registry, space, feeds, writers");
+  CLI::App* verb = group.add_subcommand("health", "is a base well? registry, space, feeds, writers; its metrics");
   verb->add_option("names,--feed,--check-feeds", args->feeds, "these feeds only")->type_name("NAME")->delimiter(',');
   add_base_flag(*verb, args->base);
-  verb->add_option("--max-age-seconds", args->max_age_s, "the newest record may be so old; 0: any age")
+  verb->add_option("--max-age-seconds,--max-age", args->max_age_s, "the newest record may be so old; 0: any age")
+      ->type_name("S")
+      ->check(CLI::Range(0.0, 1e12).description(""))
+      ->capture_default_str();
+  verb->add_option("--max-lag-seconds", args->max_lag_s, "records may wait so long for the disk; 0: any time")
       ->type_name("S")
       ->check(CLI::Range(0.0, 1e12).description(""))
       ->capture_default_str();
@@ -179,18 +139,23 @@ void add_feed_health(CLI::App& group, Context& context) {
       ->type_name("GB")
       ->check(CLI::Range(0.0, 1e9).description(""))
       ->capture_default_str();
+  auto* prometheus = verb->add_flag("--prometheus", args->prometheus, "metrics instead, as Prometheus reads them");
+  verb->add_flag("--metrics", args->metrics, "metrics instead, a line each")->excludes(prometheus);
   verb->add_flag("--verbose,-v", args->verbose, "show what is well, too");
   add_common_flags(*verb, context);
   verb->footer(
-      "bad: a registry or feed that cannot be read, a writer that stands still, a chunk in quarantine, no space, records too old.\n"
-      "warning (still healthy): a crashed writer, records that a power cut cost, damaged registry entries.\n"
-      "The age is that of a wall clock's newest record; of other clocks, that of the newest sealed chunk, and a feed that is "
-      "written counts.\n"
+      "bad: a registry or feed that cannot be read, a writer or a daemon that stands still, a chunk in quarantine, no space, records\n"
+      "too old, or waiting too long for the disk.\n"
+      "warning (still healthy): a crashed writer, records that a power cut cost, damaged registry entries, clocks that went\n"
+      "backwards, chunks that retention should have let go, notes of damage, shared memory of feeds that are gone.\n"
+      "The age is that of a wall clock's newest record; of other clocks, since the writer was seen to append.\n"
+      "Metrics have latencies of syncs and rotations as histograms, waits, lag, losses, shared memory, and what readers keep of it.\n"
       "--json: base, health (healthy, unhealthy, failed), checks[{check, status, text}].\n"
       "Exit: 0 healthy, 1 unhealthy, 2 a check could not be made (or usage).\n"
       "Examples:\n"
       "  tidepool feed health --base /data/feeds -v\n"
-      "  tidepool feed health trades --max-age-seconds 60 --min-free-gb 20 --json");
+      "  tidepool feed health trades --max-age-seconds 60 --min-free-gb 20 --json\n"
+      "  tidepool feed health --prometheus > /var/lib/node_exporter/tidepool.prom");
   verb->callback([args, &context] { context.action = [args, &context] { return run_health(context, *args); }; });
 }
 
