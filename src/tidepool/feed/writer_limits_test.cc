@@ -41,6 +41,10 @@ TEST_F(WriterLimits, AMemoryFeedMayDropItsOldestRecordsForRoom) {  // F-56, X-5,
                                       if (event.kind == WriterEvent::Kind::kDropped) dropped_to.store(event.end_seq);
                                     }});
   append(writer, 0, 4 * 1024);
+  until([&] {  // so that the reader has the first chunk mapped, and no other
+    const auto registry = FeedRegistry::open(writer.feed(), Files::system(), false);
+    return std::count_if(registry.chunks().begin(), registry.chunks().end(), [](const ChunkInfo& chunk) { return chunk.state == ChunkState::kSealed; }) >= 3;
+  });
   auto reader = read({.from = At::oldest()});
   expect_rows(reader, 0, 10);
   until([&] { return writer.health().prepared_bytes >= 1024 * sizeof(test::Row); });
