@@ -217,7 +217,7 @@ TEST_F(FaultSweep, RepairPruneAndCompactionLoseNothing) {  // X-4, X-18, X-21, F
       });
 }
 
-TEST_F(FaultSweep, ReadersAndVerifySayWhatTheyCannotRead) {  // F-104, F-133, F-156, G-1, G-2, G-5, G-6
+TEST_F(FaultSweep, ReadersSayWhatTheyCannotRead) {  // F-104, F-156, G-1, G-2, G-5, G-6
   create_feed(base(), "trades", test::row_schema(), tiny(Storage::kTiered));
   crash(600);
   const auto before = test::everything_below(root.path());
@@ -249,13 +249,6 @@ TEST_F(FaultSweep, ReadersAndVerifySayWhatTheyCannotRead) {  // X-18, X-21, X-24
       }
       ASSERT_TRUE(told || next == 600) << "G-6: the end came at " << next << " and nobody said why";
       reached = files.failed();
-      NthCallFails others(nth, err, false);
-      try {
-        const VerifyReport report = verify_base(base(), {.files = &others});
-        ASSERT_TRUE(!others.failed() || report.records == 600 || !report.findings.empty()) << "G-6: verify saw " << report.records;
-      } catch (const FeedError&) {
-      }
-      reached = reached || others.failed();
     }
   }
   EXPECT_EQ(before, test::everything_below(root.path()));

@@ -250,7 +250,7 @@ class PowerLoss : public test::FeedTest {
 
 TEST_F(PowerLoss, BeforeAnyOperationCostsNothingDurable) {  // F-156, X-2, X-6, F-7, F-51, F-62, F-64, F-128, F-m, G-1, G-2, G-3, G-4, G-5, G-6
   const uint64_t seed = test::seed();
-  const int last_round = test::rounds(25, 1000);
+  const int last_round = test::rounds(8, 1000);
   const uint64_t began_ns = monotonic_ns();
   for (int round = 0; round < last_round; ++round) {
     random.seed(seed + static_cast<uint64_t>(round));

@@ -156,11 +156,13 @@ void ChunkFile::sync(uint64_t records) {
     file_.write(std::as_bytes(fresh), header_.table_offset + 4 * table_written_);
     table_written_ = table_.size();
   }
-  ++generation_;
-  const TailSlot slot{generation_, checked_end_, records, realtime_ns(), tail_crc_};
-  file_.write(feed::encode(slot), kTailSlotAt[generation_ & 1]);
+  // Until it is synced it is the same generation that is tried again, in the same place: a write that fails half-way, and the next one,
+  // must not cost the slot that vouches for what is durable.
+  const TailSlot slot{generation_ + 1, checked_end_, records, realtime_ns(), tail_crc_};
+  file_.write(feed::encode(slot), kTailSlotAt[slot.generation & 1]);
   // One sync a round: should it be cut short, the other slot and the checksums below it are whole (rulings F-m).
   sync_file();
+  generation_ = slot.generation;
   if (!directory_synced_) {
     sync_directory(file_.files(), directory_);
     directory_synced_ = true;
