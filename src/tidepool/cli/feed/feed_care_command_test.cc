@@ -161,7 +161,7 @@ TEST_F(FeedCareCommandTest, ABackupIsABaseAndItsChunksAreAdopted) {  // F-153, F
   EXPECT_EQ(again["kept"], 8);
   EXPECT_THAT(feed("backup", {copy}).out, HasSubstr("sound"));
   EXPECT_EQ(feed::FeedReader::open(copy, "trades").committed_seq(), 1024u);
-  EXPECT_EQ(feed("backup", {base() + "/inside"}).exit, 1);
+  EXPECT_EQ(feed("backup", {base() + "/inside"}).exit, 2);
   EXPECT_EQ(feed("backup", {copy, "nothing"}).exit, 1);
   EXPECT_EQ(feed("backup").exit, 2);
 
@@ -277,7 +277,7 @@ TEST_F(FeedCareCommandTest, AnExportWithPayloadsTellsOfTheBadOnesAlone) {  // F-
   EXPECT_EQ(done["payloads"], 36);
   EXPECT_EQ(shm::test::read_file(payloads + "/image/7.json").substr(0, 8), "{\"n\": 7}");
   EXPECT_FALSE(std::filesystem::exists(payloads + "/image/9.json")) << "a row without a payload";
-  EXPECT_EQ(feed("export", {"shots", directory_ / "again.csv", "--blobs", payloads}).exit, 1) << "it is not empty";
+  EXPECT_EQ(feed("export", {"shots", directory_ / "again.csv", "--blobs", payloads}).exit, 2) << "it is not empty";
   std::filesystem::remove(base() + "/feeds/shots.blob.image/" + feed::chunk_name(2));
   const Ran ran = feed("export", {"shots", directory_ / "rest.csv", "--blobs", directory_ / "rest", "--json"});
   EXPECT_EQ(ran.exit, 4);
