@@ -191,7 +191,10 @@ class AdoptTest : public BackupTest {
 TEST_F(AdoptTest, ChunksOfAnotherBaseMakeAFeedThatIsTheSame) {  // F-153, F-30, F-53, F-17
   fill(300);
   fill(500);  // another epoch
-  const auto paths = files({1, 2, 3, 4, 5});
+  std::vector<std::string> paths;  // an ordinal that was made ready and never begun is not used again (F-25)
+  for (const std::string& name : names_in(base() + "/feeds/trades")) {
+    if (name.ends_with(".data")) paths.push_back(base() + "/feeds/trades/" + name);
+  }
   const AdoptReport planned = adopt_chunks(there(), "history", paths, {.dry_run = true, .feed_options = tiny()});
   EXPECT_TRUE(planned.created);
   EXPECT_EQ(planned.count(Outcome::kAdopted), 5u);
