@@ -56,6 +56,12 @@ class Damaged(Exception):
     pass
 
 
+def counter_mark(path):
+    """Of this boot and this file."""
+    boot, found = boot_id(), os.stat(path)
+    return struct.pack("<2Q", u64(boot, 0) ^ found.st_ino, u64(boot, 8) ^ found.st_dev)
+
+
 def boot_id():
     return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
 
@@ -72,8 +78,8 @@ def read_log(path, magic, entry_bytes):
     count = u64(data, 256)
     entries, doubtful, complaints = [], [], []
     slots = (len(data) - 4096) // entry_bytes
-    if data[272:288] == boot_id() and u64(data, 264) == count ^ (2**64 - 1):
-        slots = min(slots, count)  # counted on this boot: what lies behind was never counted
+    if data[272:288] == counter_mark(path) and u64(data, 264) == count ^ (2**64 - 1):
+        slots = min(slots, count)  # counted here: what lies behind was never counted
     for position in range(slots):
         entry = data[4096 + position * entry_bytes:4096 + (position + 1) * entry_bytes]
         if not any(entry):

@@ -62,8 +62,10 @@ void check_header(LogScan& scan, const std::string& path, uint64_t magic, uint32
 
 LogScan scan_log(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes) {
   LogScan scan;
+  Id counter = kNoId;
   {
     const File file = File::open(files, path, O_RDONLY);
+    counter = counter_mark(file);
     const uint64_t size = file.size();
     if (size > kLogBytesMax)
       throw FeedError(Fault::kCorrupt, path, " has ", size, " bytes: no registry has more than ", kLogBytesMax);
@@ -75,7 +77,7 @@ LogScan scan_log(Files& files, const std::string& path, uint64_t magic, uint32_t
   scan.slots = (scan.bytes.size() - kLogHeaderBytes) / entry_bytes;
   // As readers have it (F-3): behind a count that is certain lies what somebody wrote who died before he counted it.
   const std::byte* header = scan.bytes.data();
-  const bool certain = this_boot_id() != kNoId && load<Id>(header + kLogBootAt) == this_boot_id() && load<uint64_t>(header + kLogCheckAt) == ~scan.count;
+  const bool certain = counter != kNoId && load<Id>(header + kLogBootAt) == counter && load<uint64_t>(header + kLogCheckAt) == ~scan.count;
   std::vector<LogScan::Bad> doubtful;  // damaged, or never finished: what follows tells
   for (uint64_t position = 0; position < scan.slots; ++position) {
     const Bytes slot = Bytes(scan.bytes).subspan(kLogHeaderBytes + position * entry_bytes, entry_bytes);

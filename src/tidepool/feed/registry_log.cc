@@ -92,7 +92,16 @@ std::vector<std::byte> RegistryLog::entry(const Identity& identity, uint16_t typ
 void RegistryLog::set_count(std::vector<std::byte>& log, uint64_t count) {
   store(log.data() + kCountAt, count);
   store(log.data() + kLogCheckAt, ~count);
-  store(log.data() + kLogBootAt, this_boot_id());
+  store(log.data() + kLogBootAt, kNoId);  // it is no file yet
+}
+
+Id counter_mark(const File& file) {
+  Id mark = this_boot_id();
+  if (mark == kNoId) return kNoId;
+  const struct stat found = file.stat();
+  store(mark.data(), load<uint64_t>(mark.data()) ^ uint64_t{found.st_ino});
+  store(mark.data() + 8, load<uint64_t>(mark.data() + 8) ^ uint64_t{found.st_dev});
+  return mark;
 }
 
 RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable) {
@@ -115,6 +124,7 @@ RegistryLog RegistryLog::open(Files& files, const std::string& path, uint64_t ma
                    .feed_id = load<Id>(head + 32),
                    .generation = load<uint64_t>(head + 56),
                    .created_wall_ns = load<uint64_t>(head + 48)};
+  log.counter_ = counter_mark(log.file_);
   log.header_ = Mapping::of(log.file_, kLogHeaderBytes, writable);
   return log;
 }
@@ -144,16 +154,16 @@ void RegistryLog::publish_count(uint64_t count) noexcept {
   std::byte* header = header_.data();
   shm::PublishedWord(header + kCountAt).publish(count);
   shm::PublishedWord(header + kLogCheckAt).publish(~count);
-  const auto boot = load<std::array<uint64_t, 2>>(this_boot_id().data());
-  for (size_t i = 0; i < 2; ++i) shm::PublishedWord(header + kLogBootAt + 8 * i).publish(boot[i]);
+  const auto counter = load<std::array<uint64_t, 2>>(counter_.data());
+  for (size_t i = 0; i < 2; ++i) shm::PublishedWord(header + kLogBootAt + 8 * i).publish(counter[i]);
 }
 
 std::optional<uint64_t> RegistryLog::counted() const noexcept {
   const std::byte* header = header_.data();
-  const auto boot = load<std::array<uint64_t, 2>>(this_boot_id().data());
-  if (this_boot_id() == kNoId) return std::nullopt;
+  const auto counter = load<std::array<uint64_t, 2>>(counter_.data());
+  if (counter_ == kNoId) return std::nullopt;
   for (size_t i = 0; i < 2; ++i) {
-    if (shm::PublishedWord(header + kLogBootAt + 8 * i).load() != boot[i]) return std::nullopt;
+    if (shm::PublishedWord(header + kLogBootAt + 8 * i).load() != counter[i]) return std::nullopt;
   }
   for (int look = 0; look < 1000; ++look) {  // who counts is soon done, or dead
     const uint64_t check = shm::PublishedWord(header + kLogCheckAt).load();
@@ -170,8 +180,8 @@ size_t RegistryLog::refresh(const Taker& taker) {
   seen_count_ = published;
   const uint64_t size = file_.size();
   const uint64_t in_file = size <= kLogHeaderBytes ? 0 : (size - kLogHeaderBytes) / identity_.entry_bytes;
-  // The count of another boot is a hint: after a power cut it may be behind or ahead of the entries, whose checksums decide. One of
-  // this boot keeps us from looking at an entry that is being written, or was written by somebody who died before he counted it.
+  // The count of another boot or file is a hint: it may be behind or ahead of the entries, whose checksums decide. One of
+  // this boot and file keeps us from looking at an entry that is being written, or was written by somebody who died before he counted it.
   const uint64_t end = first_ && !certain ? in_file : std::min(published, in_file);
   std::vector<std::byte> buffer;
   std::vector<std::pair<uint64_t, const char*>> doubtful;  // damaged, or not yet written: what follows tells

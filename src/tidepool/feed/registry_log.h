@@ -32,10 +32,14 @@ inline constexpr size_t kGlobalEntryBytes = 512;
 inline constexpr size_t kFeedEntryBytes = 256;
 inline constexpr size_t kLogIdentityBytes = 124;  // then their checksum
 inline constexpr size_t kLogCountAt = 256;
-inline constexpr size_t kLogCheckAt = 264;  // the count's complement, and the boot that it was counted on
+inline constexpr size_t kLogCheckAt = 264;  // the count's complement, and of what file and boot it is (counter_mark())
 inline constexpr size_t kLogBootAt = 272;
 inline constexpr size_t kLogMarkAt = 320;
 inline constexpr size_t kEntryHeadBytes = 24;  // crc, type, version, position, wall clock; the body follows
+
+// A count is certain in the file and on the boot that it was counted in: in one that was rebuilt after a power cut, copied, or is
+// looked at in a snapshot, its page may be older or newer than the entries. kNoId: nothing is certain here.
+Id counter_mark(const File& file);
 
 class RegistryLog {
  public:
@@ -102,6 +106,7 @@ class RegistryLog {
   void publish_count(uint64_t count) noexcept;
   bool good_at(uint64_t position) const;
   File file_;
+  Id counter_{};  // counter_mark() of file_
   Mapping header_;
   Identity identity_;
   uint64_t taken_ = 0;       // positions looked at

@@ -169,6 +169,21 @@ TEST_F(RegistryTest, AfterAPowerCutEntriesThatTheCountHasNotReachedAreSeen) {  /
   EXPECT_TRUE(again.warnings().empty());
 }
 
+TEST_F(RegistryTest, InACopyOrASnapshotEntriesThatTheCountHasNotReachedAreSeen) {  // F-3, F-153, X-20
+  write_some();
+  // A snapshot on the boot that counted: entries were synced, the page of the count was not.
+  std::filesystem::copy(base(), root / "snapshot", std::filesystem::copy_options::recursive);
+  for (const char* name : {"/registry.bin", "/feeds/trades/feed_registry.bin"}) {
+    std::string content = shm::test::read_file(concat(root / "snapshot", name));
+    const uint64_t older = 0, check = ~older;
+    std::memcpy(content.data() + kLogCountAt, &older, sizeof older);
+    std::memcpy(content.data() + kLogCheckAt, &check, sizeof check);
+    shm::test::write_file(concat(root / "snapshot", name), content);
+  }
+  auto reader = FeedReader::open(root / "snapshot", "trades", {.from = At::oldest()});
+  expect_rows(reader, 0, 100);
+}
+
 TEST_F(RegistryTest, IsAppendedToWhileReadersSeeTheStateBeforeOrAfter) {  // F-3, F-105, G-4
   create("first");
   std::atomic<bool> stop{false};
