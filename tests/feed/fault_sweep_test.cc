@@ -254,5 +254,29 @@ TEST_F(FaultSweep, ReadersSayWhatTheyCannotRead) {  // X-18, X-21, X-24, F-104, 
   EXPECT_EQ(before, test::everything_below(root.path()));
 }
 
+// Whatever call fails: verify counts what it counts otherwise, or says what it could not look at.
+TEST_F(FaultSweep, VerifySaysWhatItCannotRead) {  // F-133, F-156, X-18, X-21, G-5, G-6
+  create_feed(base(), "trades", test::row_schema(), tiny(Storage::kTiered));
+  crash(600);
+  const VerifyReport whole = verify_base(base());
+  for (const int err : {EIO, EACCES}) {
+    bool reached = true;
+    for (uint64_t nth = 1; reached; ++nth) {
+      NthCallFails files(nth, err, false);
+      try {
+        const VerifyReport report = verify_base(base(), {.files = &files});
+        std::string told;
+        for (const Finding& finding : report.findings) told += concat(text_of(finding), "\n");
+        EXPECT_TRUE(report.findings.size() > whole.findings.size() || (report.chunks == whole.chunks && report.records == whole.records) ||
+                    told.find(err == EIO ? "Input/output error" : "Permission denied") != std::string::npos)
+            << "call " << nth << " failed: " << report.chunks << " chunks of " << whole.chunks << ", " << report.records << " records of "
+            << whole.records << "\n" << told;
+      } catch (const FeedError&) {
+      }
+      reached = files.failed();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tidepool::feed::fault_sweep_test
