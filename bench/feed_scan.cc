@@ -38,8 +38,10 @@ void fill(const FeedLab& lab, const std::string& name, const feed::Schema& schem
   patient.close_timeout_ns = 300 * kNsPerSecond;
   auto writer = FeedWriter::create(lab.base(), name, schema, options, patient);
   std::vector<Row> batch(std::min<uint64_t>(4096, rows / chunks));
+  const uint64_t chunk_rows = (rows + chunks - 1) / chunks;
   for (uint64_t at = 0; at < rows;) {
-    const uint64_t count = std::min<uint64_t>(batch.size(), rows - at);
+    // A batch lies in one chunk: chunks of just so many rows are what is sought in.
+    const uint64_t count = std::min({uint64_t{batch.size()}, rows - at, chunk_rows - at % chunk_rows});
     for (uint64_t i = 0; i < count; ++i) {
       std::memset(&batch[i], 0, sizeof(Row));
       const uint64_t time = 10 * (at + i);
