@@ -65,9 +65,15 @@ AttachedChunk::Outcome AttachedChunk::attach(const FeedInfo& feed, const ChunkIn
   if (chunk->words_ && words_alone) {
     std::vector<std::byte> page(kChunkPageBytes);
     const ChunkHeader header = ChunkHeader::decode(file.read(page, 0), disk_path);
-    // While it is written its file is as long as it may become; sealed, it is cut, and its footer tells more than the words.
-    if (is_it(header, feed, info) && file.size() >= header.file_bytes()) {
-      chunk->mapping_ = Mapping::of(file, header.file_bytes(), false);
+    // While it is written its file is as long as it may become; sealed, it is cut, and its footer tells more than the words. Who was
+    // killed in between, or met a disk that took no more, left what the words vouch for and no footer.
+    uint64_t needed = header.file_bytes();
+    if (is_it(header, feed, info) && file.size() < needed && chunk->words_.state().load() >= static_cast<uint32_t>(WordState::kSealed)) {
+      const uint64_t committed = chunk->words_.committed().load();
+      if (committed <= header.capacity && !examine_chunk(file, false).footer) needed = header.data_offset + committed;
+    }
+    if (is_it(header, feed, info) && file.size() >= needed) {
+      chunk->mapping_ = Mapping::of(file, needed, false);
       chunk->data_ = chunk->mapping_.data() + header.data_offset;
       chunk->path_ = disk_path;
       chunk->checked_to_ = ~uint64_t{0};
