@@ -213,94 +213,129 @@ std::vector<std::byte> encode(const Footer& footer, const ChunkHeader& header) {
 
 // ---- reading the disk side ---------------------------------------------------------------------------------------------------
 
+namespace {
+
+// A chunk's file, looked at. `chunk` is filled as far as it can be known.
+class Examination {
+ public:
+  Examination(const File& file, DiskChunk& chunk, Bytes head)
+      : file_(file), chunk_(chunk), header_(chunk.header), head_(head), buffer_(header_.block_bytes) {}
+
+  void read_footer() {
+    const uint64_t size = file_.size();
+    if (size < header_.data_offset + kFooterHeadBytes + kFooterEndBytes) return;
+    std::byte end[kFooterEndBytes];
+    file_.read(end, size - sizeof end);
+    const auto footer_bytes = load<uint64_t>(end + 8);
+    if (load<uint64_t>(end + 16) != kEndMagic || footer_bytes < kFooterHeadBytes + kFooterEndBytes || footer_bytes > size - header_.data_offset ||
+        footer_bytes > kFooterHeadBytes + header_.table_bytes + 8 + kFooterEndBytes) {
+      return;
+    }
+    std::vector<std::byte> bytes(footer_bytes);
+    file_.read(bytes, size - footer_bytes);
+    auto& footer = chunk_.footer;
+    footer = decode_footer(bytes, header_);
+    if (footer && footer_offset(header_, footer->summary.bytes) + footer_bytes != size) footer.reset();
+    if (footer && chunk_.activation && footer->summary.first_seq != chunk_.activation->first_seq) footer.reset();
+    if (!footer) chunk_.remarks.push_back("the footer does not check out");
+  }
+
+  void believe_footer(bool verify_blocks) {
+    const Footer& footer = *chunk_.footer;
+    if (!chunk_.activation) chunk_.activation = Activation{footer.summary.first_seq, 0};
+    chunk_.verified_end = footer.summary.bytes;
+    chunk_.verified_records = footer.summary.count;
+    chunk_.table = footer.block_crcs;
+    for (uint64_t block = 0; verify_blocks && block < chunk_.table.size(); ++block) {
+      const uint64_t from = block * header_.block_bytes;
+      const auto crc = crc_of(from, std::min<uint64_t>(from + header_.block_bytes, chunk_.verified_end));
+      if (crc != chunk_.table[block]) chunk_.remarks.push_back(concat("block ", block, " is damaged"));
+    }
+  }
+
+  // The newer tail slot whose data check out. Its predecessor's data were synced before it was written.
+  void believe_tails() {
+    table_.resize(header_.table_bytes / 4);
+    table_.resize(file_.read(std::as_writable_bytes(std::span(table_)), header_.table_offset).size() / 4);
+    std::vector<TailSlot> slots;
+    for (size_t which = 0; which < 2; ++which) {
+      if (auto slot = decode_tail(head_, which)) slots.push_back(*slot);
+    }
+    std::sort(slots.begin(), slots.end(), [](const TailSlot& a, const TailSlot& b) { return a.generation > b.generation; });
+    if (slots.empty()) chunk_.remarks.push_back("never synced: none of its records is certain");
+    if (!slots.empty()) chunk_.generation = slots.front().generation;
+    for (const TailSlot& slot : slots) {
+      if (believe(slot)) return;
+    }
+    believe_whole_blocks();
+  }
+
+ private:
+  std::optional<uint32_t> crc_of(uint64_t from, uint64_t to) {
+    const auto wanted = MutableBytes(buffer_).first(to - from);
+    if (file_.read(wanted, header_.data_offset + from).size() != wanted.size()) return std::nullopt;
+    return crc32c(wanted);
+  }
+
+  bool believe(const TailSlot& slot) {
+    if (slot.end > header_.capacity || (header_.layout == Layout::kRows && (slot.end % header_.record_bytes != 0 || slot.records != slot.end / header_.record_bytes))) {
+      chunk_.remarks.push_back("a tail slot says what cannot be");
+      return false;
+    }
+    const uint64_t whole = slot.end / header_.block_bytes;
+    bool right = whole <= table_.size();
+    for (uint64_t block = good_.size(); right && block < whole; ++block) {
+      right = crc_of(block * header_.block_bytes, (block + 1) * header_.block_bytes) == table_[block];
+      if (right) good_.push_back(table_[block]);
+    }
+    const uint64_t from = whole * header_.block_bytes;
+    if (right && slot.end > from) right = crc_of(from, slot.end) == slot.tail_crc;
+    if (right && slot.end == from) right = slot.tail_crc == 0;
+    if (!right) {
+      chunk_.remarks.push_back(concat("what was synced up to byte ", slot.end, " does not check out from block ", good_.size()));
+      return false;
+    }
+    chunk_.verified_end = slot.end;
+    chunk_.verified_records = slot.records;
+    chunk_.table.assign(good_.begin(), good_.begin() + static_cast<ptrdiff_t>(whole));
+    if (slot.end > from) chunk_.table.push_back(slot.tail_crc);
+    return true;
+  }
+
+  // Neither slot's end checks out (a damaged file, not a power cut): what comes before the damage is whole blocks.
+  void believe_whole_blocks() {
+    if (header_.layout != Layout::kRows) return;
+    const uint64_t end = good_.size() * uint64_t{header_.block_bytes};
+    chunk_.verified_end = end / header_.record_bytes * header_.record_bytes;
+    chunk_.verified_records = chunk_.verified_end / header_.record_bytes;
+    chunk_.table.assign(good_.begin(), good_.begin() + static_cast<ptrdiff_t>(chunk_.verified_end / header_.block_bytes));
+    if (const uint64_t from = chunk_.table.size() * uint64_t{header_.block_bytes}; from < chunk_.verified_end)
+      chunk_.table.push_back(crc_of(from, chunk_.verified_end).value_or(0));
+  }
+
+  const File& file_;
+  DiskChunk& chunk_;
+  const ChunkHeader& header_;
+  Bytes head_;
+  std::vector<std::byte> buffer_;
+  std::vector<uint32_t> table_;  // of checksums, as the file has it
+  std::vector<uint32_t> good_;   // of whole blocks found right, kept between the two slots
+};
+
+}  // namespace
+
 DiskChunk examine_chunk(const File& file, bool verify_blocks) {
   DiskChunk chunk;
-  const uint64_t size = file.size();
   std::vector<std::byte> page(kChunkPageBytes);
   const Bytes head = file.read(page, 0);
   chunk.header = ChunkHeader::decode(head, file.path());
-  const ChunkHeader& header = chunk.header;
-  chunk.activation = decode_activation(head, header);
-
-  if (size >= header.data_offset + kFooterHeadBytes + kFooterEndBytes) {
-    std::byte end[kFooterEndBytes];
-    file.read(end, size - sizeof end);
-    const auto footer_bytes = load<uint64_t>(end + 8);
-    if (load<uint64_t>(end + 16) == kEndMagic && footer_bytes >= kFooterHeadBytes + kFooterEndBytes && footer_bytes <= size - header.data_offset &&
-        footer_bytes <= kFooterHeadBytes + header.table_bytes + 8 + kFooterEndBytes) {
-      std::vector<std::byte> bytes(footer_bytes);
-      file.read(bytes, size - footer_bytes);
-      chunk.footer = decode_footer(bytes, header);
-      if (chunk.footer && footer_offset(header, chunk.footer->summary.bytes) + footer_bytes != size) chunk.footer.reset();
-      if (chunk.footer && chunk.activation && chunk.footer->summary.first_seq != chunk.activation->first_seq) chunk.footer.reset();
-      if (!chunk.footer) chunk.remarks.push_back("the footer does not check out");
-    }
-  }
-  std::vector<std::byte> buffer(header.block_bytes);
-  const auto crc_of = [&](uint64_t from, uint64_t to) -> std::optional<uint32_t> {
-    const auto wanted = MutableBytes(buffer).first(to - from);
-    if (file.read(wanted, header.data_offset + from).size() != wanted.size()) return std::nullopt;
-    return crc32c(wanted);
-  };
+  chunk.activation = decode_activation(head, chunk.header);
+  Examination look(file, chunk, head);
+  look.read_footer();
   if (chunk.footer) {
-    if (!chunk.activation) chunk.activation = Activation{chunk.footer->summary.first_seq, 0};
-    chunk.verified_end = chunk.footer->summary.bytes;
-    chunk.verified_records = chunk.footer->summary.count;
-    chunk.table = chunk.footer->block_crcs;
-    if (verify_blocks) {
-      for (uint64_t block = 0; block < chunk.table.size(); ++block) {
-        const uint64_t from = block * header.block_bytes;
-        const auto crc = crc_of(from, std::min<uint64_t>(from + header.block_bytes, chunk.verified_end));
-        if (crc != chunk.table[block]) chunk.remarks.push_back(concat("block ", block, " is damaged"));
-      }
-    }
-    return chunk;
-  }
-
-  // Without a footer: the newer tail slot whose data check out. Its predecessor's data were synced before it was written.
-  std::vector<uint32_t> table(header.table_bytes / 4);
-  const auto table_bytes = file.read(std::as_writable_bytes(std::span(table)), header.table_offset).size();
-  table.resize(table_bytes / 4);
-  std::vector<TailSlot> slots;
-  for (size_t which = 0; which < 2; ++which) {
-    if (auto slot = decode_tail(head, which)) slots.push_back(*slot);
-  }
-  std::sort(slots.begin(), slots.end(), [](const TailSlot& a, const TailSlot& b) { return a.generation > b.generation; });
-  if (slots.empty()) chunk.remarks.push_back("never synced: none of its records is certain");
-  if (!slots.empty()) chunk.generation = slots.front().generation;
-  std::vector<uint32_t> good;  // checksums of whole blocks found right, kept between the two slots
-  for (const TailSlot& slot : slots) {
-    if (slot.end > header.capacity || (header.layout == Layout::kRows && (slot.end % header.record_bytes != 0 || slot.records != slot.end / header.record_bytes))) {
-      chunk.remarks.push_back("a tail slot says what cannot be");
-      continue;
-    }
-    const uint64_t whole = slot.end / header.block_bytes;
-    bool right = whole <= table.size();
-    for (uint64_t block = good.size(); right && block < whole; ++block) {
-      right = crc_of(block * header.block_bytes, (block + 1) * header.block_bytes) == table[block];
-      if (right) good.push_back(table[block]);
-    }
-    const uint64_t from = whole * header.block_bytes;
-    if (right && slot.end > from) right = crc_of(from, slot.end) == slot.tail_crc;
-    if (right && slot.end == from) right = slot.tail_crc == 0;
-    if (right) {
-      chunk.verified_end = slot.end;
-      chunk.verified_records = slot.records;
-      chunk.table.assign(good.begin(), good.begin() + static_cast<ptrdiff_t>(whole));
-      if (slot.end > from) chunk.table.push_back(slot.tail_crc);
-      return chunk;
-    }
-    chunk.remarks.push_back(concat("what was synced up to byte ", slot.end, " does not check out from block ", good.size()));
-  }
-  // Neither slot's end checks out (a damaged file, not a power cut): what comes before the damage is whole blocks.
-  uint64_t end = good.size() * uint64_t{header.block_bytes};
-  if (header.layout == Layout::kRows) {
-    chunk.verified_end = end / header.record_bytes * header.record_bytes;
-    chunk.verified_records = chunk.verified_end / header.record_bytes;
-    chunk.table.assign(good.begin(), good.begin() + static_cast<ptrdiff_t>(chunk.verified_end / header.block_bytes));
-    if (const uint64_t from = chunk.table.size() * uint64_t{header.block_bytes}; from < chunk.verified_end) {
-      chunk.table.push_back(crc_of(from, chunk.verified_end).value_or(0));
-    }
+    look.believe_footer(verify_blocks);
+  } else {
+    look.believe_tails();
   }
   return chunk;
 }

@@ -219,7 +219,9 @@ void FeedCheck::chunk(const ChunkInfo& info) {
   switch (info.state) {
     case ChunkState::kOpen:
     case ChunkState::kSealed: return unfinished(info);
-    case ChunkState::kPersisted: try { persisted(info);
+    case ChunkState::kPersisted:
+      try {
+        persisted(info);
       } catch (const FeedError& error) {
         tell_chunk(Severity::kDamage, error.fault() == Fault::kFeedNotFound ? "chunk-missing" : "chunk-unreadable", info,
                    "its file", error.what());

@@ -589,9 +589,7 @@ Target number_of(const Field& field, Bytes row, uint32_t element) {
 
 }  // namespace
 
-uint64_t RowView::as_uint64(std::string_view name, uint32_t element) const {
-  return number_of<uint64_t>(field(name), row_, element);
-}
+uint64_t RowView::as_uint64(std::string_view name, uint32_t element) const { return number_of<uint64_t>(field(name), row_, element); }
 int64_t RowView::as_int64(std::string_view name, uint32_t element) const { return number_of<int64_t>(field(name), row_, element); }
 double RowView::as_double(std::string_view name, uint32_t element) const { return number_of<double>(field(name), row_, element); }
 std::string RowView::as_text(std::string_view name) const {
