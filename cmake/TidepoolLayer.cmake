@@ -97,7 +97,7 @@ function(tidepool_gtest name)
 endfunction()
 
 # tidepool_fuzzer(x_fuzz.cc [SOURCES x.cc ...] [LINK lib ...]): in preset fuzz a libFuzzer program that runs for
-# TIDEPOOL_FUZZ_SECONDS (10) from its corpus, tests/fuzz/corpus/x_fuzz; elsewhere that corpus replays as a plain test.
+# TIDEPOOL_FUZZ_SECONDS (5) from its corpus, tests/fuzz/corpus/x_fuzz; elsewhere that corpus replays as a plain test.
 function(tidepool_fuzzer source)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   get_filename_component(name "${source}" NAME_WE)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run_fuzzer.sh [--must-fail] FUZZER CORPUS_DIR: run a libFuzzer program for TIDEPOOL_FUZZ_SECONDS (10).
+# run_fuzzer.sh [--must-fail] FUZZER CORPUS_DIR: run a libFuzzer program for TIDEPOOL_FUZZ_SECONDS (5).
 # Starts from CORPUS_DIR (never written) and from what earlier runs here found (FUZZER.corpus); a failing input stays as
 # FUZZER.artifacts/crash-... and the message says how to see it again.
 #   --must-fail   succeed only if the fuzzer finds the defect planted in it
@@ -7,7 +7,7 @@ set -uo pipefail
 must_fail=
 [ "${1:-}" = --must-fail ] && { must_fail=yes; shift; }
 fuzzer=$1 seeds=$2
-seconds=${TIDEPOOL_FUZZ_SECONDS:-10}
+seconds=${TIDEPOOL_FUZZ_SECONDS:-5}
 fail() { echo "run_fuzzer: $*" >&2; exit 1; }
 
 [ -n "$(find "$seeds" -type f 2>/dev/null | head -1)" ] || fail "no seed in $seeds: put at least one valid input there"

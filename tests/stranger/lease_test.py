@@ -36,7 +36,7 @@ class OurClient(LeaseCase):
         driver = self.strange_driver({10000 + index: (64, pools) for index, pools in enumerate(
             [[shm.Pool(1, 8192)], [shm.Pool(9, 64), shm.Pool(2, 16384), shm.Pool(4, 4160)], [shm.Pool(0, 8192), shm.Pool(65535, 4096)], [shm.Pool(1, 8192)],
              [shm.Pool(index, 4096) for index in range(1, 41)]])},
-            announce=(CONTROL[0], 1001), announce_ms=100)
+            announce=(CONTROL[0], 1001), announce_ms=100, lease_ms=30_000)
         driver.response_first = True
         driver.with_expiry = driver.with_node_id = False
         driver.response_extra = dict(_block_extra=b"newer fields", _entry_extra=b"too", _tail=b"and bytes behind")
