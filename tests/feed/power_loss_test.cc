@@ -263,7 +263,9 @@ TEST_F(PowerLoss, BeforeAnyOperationCostsNothingDurable) {  // F-156, X-2, X-6, 
   std::printf("%d cuts, %d feeds that lost what was not durable, %llu looks, %llu ms\n", 2 * last_round, losses,
               static_cast<unsigned long long>(judge.looks()), static_cast<unsigned long long>((monotonic_ns() - began_ns) / kNsPerMs));
   // In a few rounds chance may have it so.
-  if (last_round >= 100) EXPECT_GT(losses, 0) << "no cut ever cost anything: the test cuts nothing";
+  if (last_round >= 100) {
+    EXPECT_GT(losses, 0) << "no cut ever cost anything: the test cuts nothing";
+  }
 }
 
 }  // namespace
