@@ -19,7 +19,7 @@ constexpr uint64_t kSaveEveryBytes = uint64_t{64} << 20;
 
 [[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
   throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read",
-                  gap.text.empty() ? "" : ": ", gap.text, "; to go on without them, say so (skip)");
+                  gap.text.empty() ? "" : ": ", gap.text, "; to go on without them, say so (skip_damaged, --skip-damaged)");
 }
 
 // What identifies an export, so that another one never continues it.

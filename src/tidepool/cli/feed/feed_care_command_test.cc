@@ -188,6 +188,13 @@ TEST_F(FeedCareCommandTest, ABackupIsABaseAndItsChunksAreAdopted) {  // F-153, F
   EXPECT_EQ(adopt({directory_ / "nothing.data"}).exit, 1);
 }
 
+TEST_F(FeedCareCommandTest, LimitsBelowNothingAreTypingErrors) {  // F-149
+  for (const auto& [verb, arguments] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"prune", {"--quota", "-5"}}, {"prune", {"--max-bytes", "-5KiB"}}, {"prune", {"--max-age", "-5d"}}, {"pin", {"trades", "z", "--for", "-5d"}}}) {
+    EXPECT_EQ(feed(verb, arguments).exit, 2) << verb << " " << arguments.back();
+  }
+}
+
 TEST_F(FeedCareCommandTest, PruneOffersUnitsAndInstallsNothing) {  // F-131
   const Ran units = feed("prune", {"trades", "--max-age", "30d", "--quota", "1GiB", "--print-systemd"});
   EXPECT_EQ(units.exit, 0) << units.err;

@@ -386,7 +386,7 @@ void add_feed_pin(CLI::App& group, Context& context) {
   verb->add_option("--for", args->for_s, "hold that long (default: until unpin)")->type_name("DURATION")->transform(duration());
   verb->add_option("--max-bytes", args->max_bytes, "break when more than that would have gone")
       ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(size_in_bytes());
   add_common_flags(*verb, context);
   verb->footer(
       "A pin is kept with the feed, so it takes the right to write in the feed's directory; reading does not. One that holds more "

@@ -10,6 +10,7 @@
 #include "tidepool/cli/command.h"
 #include "tidepool/cli/feed/definition.h"
 #include "tidepool/cli/feed/describe.h"
+#include "tidepool/cli/feed/durations.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
 #include "tidepool/cli/text.h"
@@ -228,7 +229,7 @@ void add_options(CLI::App& verb, CreateArgs& args) {
       ->capture_default_str();
   verb.add_option("--chunk-size", args.chunk_bytes, "bytes of records in a chunk: 67108864, 64MiB")
       ->type_name("SIZE")
-      ->transform(CLI::AsSizeValue(false).description(""))
+      ->transform(size_in_bytes())
       ->default_str("64MiB");
   verb.add_option("--live-chunks", args.live_chunks, "newest chunks that stay in shared memory")
       ->type_name("N")
@@ -243,7 +244,7 @@ void add_options(CLI::App& verb, CreateArgs& args) {
       ->capture_default_str();
   verb.add_option("--retention-bytes", args.retention_bytes, "0: keep all")
       ->type_name("SIZE")
-      ->transform(CLI::AsSizeValue(false).description(""))
+      ->transform(size_in_bytes())
       ->default_str("0");
   verb.add_option("--shm-root", args.shm_root, "where live chunks go")->type_name("DIR")->capture_default_str();
   verb.add_option("--file-mode", args.file_mode, "of the feed's files, within the umask")->type_name("OCTAL")->capture_default_str();

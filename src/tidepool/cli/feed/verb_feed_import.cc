@@ -7,6 +7,7 @@
 
 #include "tidepool/base/error.h"
 #include "tidepool/cli/feed/describe.h"
+#include "tidepool/cli/feed/durations.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/source_flags.h"
 #include "tidepool/cli/feed/target.h"
@@ -132,7 +133,7 @@ void add_feed_import(CLI::App& group, Context& context) {
       ->capture_default_str();
   verb->add_option("--chunk-size", args->chunk_bytes, "of a new feed")
       ->type_name("SIZE")
-      ->transform(CLI::AsSizeValue(false).description(""))
+      ->transform(size_in_bytes())
       ->default_str("64MiB");
   verb->add_option("--shm-root", args->shm_root, "of a new feed: where live chunks go")->type_name("DIR")->capture_default_str();
   verb->add_flag("--aligned", args->aligned, "of a new feed: each field at a multiple of its size");

@@ -163,14 +163,14 @@ void add_feed_prune(CLI::App& group, Context& context) {
       ->transform(duration());
   verb->add_option("--max-bytes", args->max_bytes, "of records, for each feed, instead of its own limit")
       ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(size_in_bytes());
   verb->add_option("--max-chunks", args->max_chunks, "for each feed")->type_name("N");
   verb->add_option("--quota", args->quota, "of records, all feeds together")
       ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(size_in_bytes());
   verb->add_option("--min-free", args->min_free, "on the base's disk: oldest chunks go until there is so much")
       ->type_name("BYTES")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(size_in_bytes());
   verb->add_option("--grace", args->grace_s, "between the entry and the end of the files")
       ->type_name("DURATION")
       ->transform(duration())
