@@ -195,8 +195,11 @@ TEST_F(OutboxTest, AMessageThatNoChannelTakesStopsNobody) {  // D-6: an eighth o
     outbox_->flush(1);
     return outbox_->owed() == 0;
   }));
-  read(*control_reader_);
-  EXPECT_EQ(heard_, "r2 ");
+  EXPECT_TRUE(poll_until([&] {
+    connection_->poll();
+    read(*control_reader_);
+    return heard_ == "r2 ";
+  })) << heard_;
 }
 
 TEST(AnnounceTest, SaysWhatTheStreamIs) {  // D-43, D-44
