@@ -155,6 +155,11 @@ TEST_P(BothWays, WhatRolesCountShowsInTheMediaDriversCounters) {  // operations.
   const auto value = [&](const std::string& name, const char* label) {
     return transport::testing::counter_value(lab.directory.aeron(), name, label);
   };
+  // The media driver makes counters one by one.
+  const auto all_there = [&] {
+    return transport::testing::counters_named(lab.directory.aeron(), producer_name).size() == 11 &&
+           transport::testing::counters_named(lab.directory.aeron(), consumer_name).size() == 13;
+  };
   const auto published = static_cast<int64_t>(producer.counters().frames);
   const auto drops = consumer.counters().drops;
   ASSERT_TRUE(poll_until([&] {
@@ -163,7 +168,7 @@ TEST_P(BothWays, WhatRolesCountShowsInTheMediaDriversCounters) {  // operations.
     return value(producer_name, "FramesPublished") == published &&
            value(consumer_name, "DropsGap") == static_cast<int64_t>(drops.drops_gap) &&
            value(consumer_name, "DropsLate") == static_cast<int64_t>(drops.drops_late) && value(consumer_name, "HelloPublished") >= 1 &&
-           value(consumer_name, "QosPublished") >= 1 && value(producer_name, "QosPublished") >= 1;
+           value(consumer_name, "QosPublished") >= 1 && value(producer_name, "QosPublished") >= 1 && all_there();
   }));
   EXPECT_GT(drops.drops_gap + drops.drops_late, 0u);
   const auto of_producer = transport::testing::counters_named(lab.directory.aeron(), producer_name);

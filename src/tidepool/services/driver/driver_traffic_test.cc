@@ -308,11 +308,12 @@ TEST_F(DriverTest, WhatItCountsShowsInTheMediaDriversCounters) {  // operations.
   ask(request(999, 5, Role::producer));
   const std::string name = concat("Driver instance=", c.instance_id);
   const auto value = [&](const char* label) { return transport::testing::counter_value(media_->dir(), name, label); };
-  ASSERT_TRUE(run_until([&] { return value("DetachResponses") == 1 && value("AttachResponses") == 2; }));
+  // The media driver makes counters one by one: the last may come when the first already count.
+  ASSERT_TRUE(run_until([&] {
+    return value("DetachResponses") == 1 && value("AttachResponses") == 2 && value("LeaseHsmUnhandled") == 1 && value("Announces") >= 2;
+  }));
   EXPECT_EQ(value("Keepalives"), 1);
   EXPECT_EQ(value("LeaseRevoked"), 1);
-  EXPECT_GE(value("Announces"), 2);
-  EXPECT_EQ(value("LeaseHsmUnhandled"), 1);
   EXPECT_EQ(value("AttachResponseDrops"), 0);
   EXPECT_GT(value("TotalDutyCycles"), 0);
   EXPECT_GT(value("TotalWorkDone"), 0);
