@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <exception>
 #include <new>
+#include <system_error>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -89,6 +90,12 @@ Exit run_action(Context& context, const CLI::App& app) {
     report_error(context, error.code(), error.what());
   } catch (const std::bad_alloc&) {
     report_error(context, Code::kNoSpace, "out of memory");
+  } catch (const std::system_error& error) {
+    if (std::ferror(context.out) != 0) {  // fmt's way to say that
+      context.write_errno = error.code().value();
+      return Exit::kFailed;
+    }
+    report_error(context, code_of_errno(error.code().value()), error.what());
   } catch (const std::exception& error) {
     report_error(context, Code::kInternal, concat("unexpected: ", error.what(), "\nthis is a fault of tidepool: please report it with the command line"));
   } catch (...) {
@@ -101,7 +108,7 @@ Exit run_action(Context& context, const CLI::App& app) {
 Exit flush_results(const Context& context, Exit exit) {
   errno = 0;
   if (std::fflush(context.out) == 0 && std::ferror(context.out) == 0) return exit;
-  const int error = errno;
+  const int error = context.write_errno != 0 ? context.write_errno : errno;
   pollfd out{::fileno(context.out), POLLOUT, 0};  // an earlier write may have failed, and its reason is forgotten
   const bool nobody_reads = error == EPIPE || (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0);
   errno = error;
@@ -201,6 +208,7 @@ int run_command(int argc, const char* const* argv, std::FILE* out, std::FILE* er
   Exit exit = Exit::kFailed;
   try {
     clear_stop();
+    ignore_broken_pipes();
     exit = parse_and_run(argc, argv, context);
     exit = flush_results(context, exit);
     stop_log();

@@ -24,6 +24,7 @@ struct Context {
   bool quiet = false;       // --quiet: no progress line
   std::string log;          // --log: level, empty for TIDEPOOL_LOG or info
   std::function<Exit()> action;
+  int write_errno = 0;  // why results could not be written, once that is known
 };
 
 // Thrown by an action for what the parser cannot see: exit code 2, with a hint at the verb's --help.

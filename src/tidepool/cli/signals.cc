@@ -16,6 +16,12 @@ void on_signal(int number) {
 }
 }  // namespace
 
+void ignore_broken_pipes() {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, nullptr);
+}
+
 void install_signal_handlers() {
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -23,9 +29,7 @@ void install_signal_handlers() {
   action.sa_flags = 0;  // no SA_RESTART: a blocking read or sleep returns and its loop sees the flag
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
-  struct sigaction ignore {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGPIPE, &ignore, nullptr);
+  ignore_broken_pipes();
 }
 
 bool stop_requested() noexcept { return stop_flag.load(std::memory_order_relaxed); }

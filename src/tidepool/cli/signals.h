@@ -4,6 +4,9 @@
 
 namespace tidepool::cli {
 
+// Part of install_signal_handlers(); run_command() does it for the verbs that never wait.
+void ignore_broken_pipes();
+
 // Idempotent. Every verb that waits calls it before it starts anything.
 void install_signal_handlers();
 

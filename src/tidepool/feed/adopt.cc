@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
@@ -23,6 +24,7 @@ struct Candidate {
   File file;
   DiskChunk disk;
   bool whole = false;
+  bool no_chunk = false;  // it does not even begin like one
 };
 
 Candidate examine_candidate(const std::string& path, Files& files) {
@@ -38,6 +40,8 @@ Candidate examine_candidate(const std::string& path, Files& files) {
   } catch (const FeedError& error) {
     if (error.fault() != Fault::kCorrupt) throw;
     bad(error.what());
+    std::byte magic[sizeof kChunkMagic]{};
+    found.no_chunk = found.file.read(magic, 0).size() < sizeof magic || load<uint64_t>(magic) != kChunkMagic;
     return found;
   }
   const DiskChunk& disk = found.disk;
@@ -161,7 +165,10 @@ class Adoption {
         chunk.told.why = why;
         continue;
       }
-      if (chunk.whole) chunk.told.outcome = Outcome::kAdopted;
+      if (chunk.whole) {
+        const bool there = std::any_of(taken_.begin(), taken_.end(), [&](const ChunkInfo& i) { return i.ordinal == chunk.told.ordinal; });
+        chunk.told.outcome = there ? Outcome::kReplaced : Outcome::kAdopted;
+      }
       if (chunk.told.end_seq == chunk.told.first_seq) continue;
       ChunkInfo info;
       info.ordinal = chunk.told.ordinal;
@@ -173,11 +180,20 @@ class Adoption {
   }
 
   std::string objection(const Candidate& chunk) const {
-    if (chunk.told.ordinal == 0) return "";  // not even a header: to quarantine
+    if (chunk.no_chunk) return chunk.told.why;
+    if (chunk.told.ordinal == 0) return "";  // a header that does not check out: to quarantine
     const ChunkHeader& header = chunk.disk.header;
     if (header.feed_id != feed_.id) return concat("it is of feed ", hex(header.feed_id), ", not of ", hex(feed_.id));
+    bool replaces = false;
     for (const ChunkInfo& there : taken_) {
-      if (there.ordinal == header.ordinal) return concat("the feed has a chunk ", header.ordinal, " already");
+      if (there.ordinal == header.ordinal) {
+        if (!chunk.whole || !options_.replace_damaged || there.tag != header.created_wall_ns || !damaged(there))
+          return concat("the feed has a chunk ", header.ordinal, " already");
+        if (there.count != 0 && (there.first_seq != chunk.told.first_seq || there.end_seq() != chunk.told.end_seq))
+          return concat("chunk ", header.ordinal, " of the feed has other records, ", there.first_seq, " to ", there.end_seq());
+        replaces = true;
+        continue;
+      }
       if (!there.settled() || there.count == 0 || chunk.told.end_seq == chunk.told.first_seq) continue;
       const bool above = header.ordinal > there.ordinal;
       if (above ? chunk.told.first_seq < there.end_seq() : chunk.told.end_seq > there.first_seq)
@@ -185,7 +201,7 @@ class Adoption {
                       there.ordinal, ", ", there.first_seq, " to ", there.end_seq());
     }
     struct stat found{};
-    if (::lstat(concat(feed_.directory, "/", chunk_name(header.ordinal)).c_str(), &found) == 0)
+    if (!replaces && ::lstat(concat(feed_.directory, "/", chunk_name(header.ordinal)).c_str(), &found) == 0)
       return concat("there is a file ", chunk_name(header.ordinal), " already that no entry names: repair the feed first");
     const Schema* version = feed_.version(header.schema_id);
     bool known = version != nullptr && version->hash() == header.schema_hash;
@@ -194,26 +210,46 @@ class Adoption {
     return known || !chunk.whole ? "" : concat("its schema, version ", header.schema_id, ", is not the feed's");
   }
 
+  // Nobody reads all of its records here: it was put aside, its file is gone, or what is in it does not check out.
+  bool damaged(const ChunkInfo& there) const {
+    if (there.state == ChunkState::kQuarantined) return true;
+    if (there.state != ChunkState::kPersisted) return false;
+    const auto file = File::open_if_there(files_, concat(feed_.directory, "/", chunk_name(there.ordinal)), O_RDONLY);
+    if (!file) return true;
+    try {
+      const DiskChunk disk = examine_chunk(file, false);
+      return !disk.footer || !bad_blocks(file, disk.header, disk.table, disk.footer->summary.bytes).empty();
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kCorrupt) throw;
+      return true;
+    }
+  }
+
   void take() {
+    std::set<uint64_t> epochs;  // that the feed has of its own
+    for (const FeedRecord& record : records_) {
+      if (record.type == FeedEntry::kEpochOpened) epochs.insert(record.epoch);
+    }
     bool any = false;
     for (Candidate& chunk : chunks_) {
-      if (chunk.told.outcome == Outcome::kRefused) continue;
-      any = true;
-      if (chunk.told.outcome == Outcome::kAdopted) {
-        bring_in(chunk);
-      } else {
-        put_aside(chunk);
+      switch (chunk.told.outcome) {
+        case Outcome::kAdopted: bring_in(chunk); break;
+        case Outcome::kReplaced: replace(chunk); break;
+        case Outcome::kQuarantined: put_aside(chunk); break;
+        case Outcome::kRefused: continue;
       }
+      any = true;
     }
     if (!any) return;
     // What is in the directory now goes into the registry, with its epochs and segments, as a rebuild has them.
     RegistryPlan plan = plan_registry(feed_, records_, true, files_);
+    close_adopted_epoch(plan.records, epochs);
     RegistryLog::Identity identity = scan_.identity;
     ++identity.generation;
     const shm::FileLock lock = lock_within(feed_.directory, kAppendLockName, "adoption", kLockTimeoutNs, Fault::kRegistryBusy);
     replace_feed_registry(files_, feed_.directory, identity, plan.records, feed_.options.file_mode);
     for (const Candidate& chunk : chunks_) {
-      if (chunk.told.outcome != Outcome::kAdopted) continue;
+      if (chunk.told.outcome != Outcome::kAdopted && chunk.told.outcome != Outcome::kReplaced) continue;
       const ChunkSummary& summary = chunk.disk.footer->summary;
       ChunkInfo info;
       info.ordinal = chunk.told.ordinal;
@@ -224,6 +260,38 @@ class Adoption {
         log(LogLevel::kWarn, "feed", "feed ", name_, ": no index of chunk ", info.ordinal, ": ", error.what());
       }
     }
+  }
+
+  // The newest epoch, if it came with these files: nobody here died in it, so nobody has to recover from it.
+  void close_adopted_epoch(std::vector<FeedRecord>& records, const std::set<uint64_t>& own) const {
+    FeedRecord end;
+    for (const Candidate& chunk : chunks_) {
+      if (chunk.told.outcome != Outcome::kAdopted || chunk.told.end_seq < end.first_seq) continue;
+      end.epoch = chunk.disk.header.epoch;
+      end.first_seq = chunk.told.end_seq;
+      end.wall_ns = chunk.disk.footer->summary.sealed_wall_ns;
+    }
+    const bool newest = std::none_of(records.begin(), records.end(), [&](const FeedRecord& record) {
+      return record.type == FeedEntry::kEpochOpened && record.epoch > end.epoch;
+    });
+    if (end.epoch == 0 || own.contains(end.epoch) || !newest) return;
+    end.type = FeedEntry::kEpochClosed;
+    end.text = "adopted";
+    records.push_back(end);
+  }
+
+  void replace(const Candidate& chunk) {
+    const std::string name = chunk_name(chunk.told.ordinal);
+    const auto old = File::open_if_there(files_, concat(feed_.directory, "/", name), O_RDONLY);
+    if (old) {
+      quarantine_copy(old, feed_.directory, name,
+                      {.feed = name_, .by = "adoption", .why = "a whole one took its place", .first_seq = chunk.told.first_seq, .end_seq = chunk.told.end_seq});
+    }
+    bring_in(chunk);
+    forget_notes(files_, feed_.directory, name);
+    std::erase_if(records_, [&](const FeedRecord& record) {
+      return record.type == FeedEntry::kChunkQuarantined && record.ordinal == chunk.told.ordinal;
+    });
   }
 
   // Under a temporary name, with this base's id in its header; all else of it stays as it was.
@@ -286,6 +354,7 @@ class Adoption {
 std::string_view outcome_name(Outcome outcome) noexcept {
   switch (outcome) {
     case Outcome::kAdopted: return "adopted";
+    case Outcome::kReplaced: return "replaced";
     case Outcome::kRefused: return "refused";
     case Outcome::kQuarantined: return "quarantined";
   }

@@ -280,8 +280,71 @@ TEST_F(AdoptTest, AWrongChecksumGoesToQuarantineAndIsAGap) {  // F-153, F-135, X
   expect_fault(Fault::kUsage, "lives in memory", [&] { adopt_chunks(root / "new", "trades", files({1}), {.feed_options = tiny(Storage::kMemory)}); });
   // Nothing but rubbish: no feed is made of it.
   expect_fault(Fault::kCorrupt, "none of these files", [&] { adopt_chunks(root / "new", "trades", files({4}), mine()); });
-  expect_fault(Fault::kFeedNotFound, "nothing.data", [&] { adopt_chunks(there(), "trades", {root / "nothing.data"}, mine()); });
+  expect_fault(Fault::kFileNotFound, "nothing.data", [&] { adopt_chunks(there(), "trades", {root / "nothing.data"}, mine()); });
   EXPECT_FALSE(std::filesystem::exists(root / "new"));
+}
+
+TEST_F(AdoptTest, WhatCameWholeIsAClosedFeed) {  // F-153, F-138: nobody died here
+  fill(500);
+  adopt_chunks(there(), "trades", files({1, 2}), mine());
+  auto reader = FeedReader::open(there(), "trades", {.from = At::oldest()});
+  EXPECT_EQ(reader.writer_state(), WriterState::kClosed);
+  ASSERT_EQ(reader.epochs().size(), 1u);
+  EXPECT_EQ(reader.epochs()[0].end_seq, 256u);
+  adopt_chunks(there(), "trades", files({3}), mine());  // more of the same epoch
+  EXPECT_EQ(reader.writer_state(), WriterState::kClosed);
+  auto writer = FeedWriter::open(there(), "trades");
+  EXPECT_EQ(writer.next_seq(), 384u);
+  writer.close();
+  // Of a feed that is written here, its own last word counts.
+  fill(300, "quotes");
+  fill(600, "quotes");
+  adopt_chunks(there(), "quotes", {chunk(base(), 1, "quotes")}, mine());
+  EXPECT_EQ(FeedReader::open(there(), "quotes").writer_state(), WriterState::kClosed);
+}
+
+TEST_F(AdoptTest, AWholeCopyTakesThePlaceOfADamagedChunk) {  // F-153, F-134, F-135
+  fill(500);
+  adopt_chunks(there(), "trades", files({1, 2, 3, 4}), mine());
+  const AdoptOptions replacing{.replace_damaged = true, .feed_options = tiny()};
+  const auto damage = [&](uint64_t ordinal, uint64_t at) {
+    const std::byte wrong[1] = {std::byte{0xFF}};
+    File::open(Files::system(), chunk(there(), ordinal), O_RDWR).write(wrong, at);
+  };
+  EXPECT_EQ(adopt_chunks(there(), "trades", files({2}), replacing).count(Outcome::kRefused), 1u) << "it is whole";
+  damage(1, 20);                              // the header: repair puts it aside
+  damage(2, 8192 + 1000);                     // a block: repair notes it
+  std::filesystem::remove(chunk(there(), 3));  // repair says it is missing
+  EXPECT_GE(repair_base(there()).actions.size(), 3u);
+  damage(4, 8192 + 1000);  // nobody has seen it yet
+  EXPECT_EQ(adopt_chunks(there(), "trades", files({1, 2, 3, 4}), mine()).count(Outcome::kRefused), 4u) << "not unless asked to";
+  const AdoptReport planned = adopt_chunks(there(), "trades", files({1, 2, 3, 4}), {.dry_run = true, .replace_damaged = true, .feed_options = tiny()});
+  EXPECT_EQ(planned.count(Outcome::kReplaced), 4u);
+  EXPECT_FALSE(verify_base(there()).sound());
+  const AdoptReport report = adopt_chunks(there(), "trades", files({1, 2, 3, 4}), replacing);
+  EXPECT_EQ(report.count(Outcome::kReplaced), 4u) << report.chunks[0].why;
+  EXPECT_TRUE(verify_base(there()).sound()) << text_of_all(verify_base(there()));
+  EXPECT_EQ(expect_prefix(there()), 500u);
+  EXPECT_TRUE(repair_base(there()).actions.empty());
+  for (const std::string& name : names_in(there() + "/feeds/trades/quarantine"))
+    EXPECT_EQ(name.find("chunk-block"), std::string::npos) << name << ": what it tells of is mended";
+  // Another chunk of that number does not come in its place.
+  std::filesystem::remove_all(base());
+  fill(500);
+  damage(2, 8192 + 1000);
+  EXPECT_THROW(adopt_chunks(there(), "trades", files({2}), replacing), FeedError);
+}
+
+TEST_F(AdoptTest, WhatIsNoChunkIsRefused) {  // F-153
+  fill(300);
+  adopt_chunks(there(), "trades", files({1}), mine());
+  const std::string letter = root / "letter.data";
+  File::open(Files::system(), letter, O_RDWR | O_CREAT, 0640).write(std::as_bytes(std::span("Dear reader, this is a letter and no chunk.")), 0);
+  const AdoptReport report = adopt_chunks(there(), "trades", {letter, chunk(base(), 2)}, mine());
+  ASSERT_EQ(report.chunks.size(), 2u);
+  EXPECT_EQ(report.count(Outcome::kRefused), 1u);
+  EXPECT_EQ(report.count(Outcome::kAdopted), 1u);
+  EXPECT_TRUE(names_in(there() + "/feeds/trades/quarantine").empty());
 }
 
 }  // namespace

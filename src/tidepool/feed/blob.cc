@@ -45,7 +45,7 @@ FeedInfo find_column(const std::string& base, const FeedInfo& feed, const BlobCo
   try {
     found = find_feed(base, name, files);
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound) throw;
+    if (!is_missing(error.fault())) throw;
     throw FeedError(Fault::kFeedDamaged, "feed ", feed.name, " has a blob column ", column.name, " and there is no feed ", name,
                     ": create it again");
   }
@@ -158,7 +158,7 @@ bool create_blob_feed(const std::string& base, const std::string& name, const Sc
       if (!is_column_of(find_feed(base, blob_name, files), feed.id, column))
         delete_feed(base, blob_name, true, files);  // of an earlier life
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kFeedDeleted) throw;
+      if (!is_missing(error.fault()) && error.fault() != Fault::kFeedDeleted) throw;
     }
     made |= create_feed(base, blob_name, schema, column_options, files);
   }

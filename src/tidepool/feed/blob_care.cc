@@ -58,7 +58,7 @@ class PayloadFiles {
       if (!crc) return damaged(bad, "the end of the file");
       if (*crc != ref.crc) return damaged(bad, "another checksum than the row has");
     } catch (const FeedError& error) {
-      if (error.fault() == Fault::kFeedNotFound) {
+      if (is_missing(error.fault())) {
         bad.found = "no such file";
         return bad;
       }

@@ -17,10 +17,7 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 constexpr uint64_t kRowsAtOnce = 16 * 1024;
 constexpr uint64_t kSaveEveryBytes = uint64_t{64} << 20;
 
-[[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
-  throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read",
-                  gap.text.empty() ? "" : ": ", gap.text, "; to go on without them, say so (skip_damaged, --skip-damaged)");
-}
+constexpr std::string_view kGoOn = "to go on without them, say so (skip_damaged, --skip-damaged)";
 
 // What identifies an export, so that another one never continues it.
 std::string identity_of(const FeedInfo& feed, const ExportOptions& options) {
@@ -129,7 +126,7 @@ class Run {
 
  private:
   bool gap(const Gap& gap) {
-    if (options_.on_gap == OnGap::kError) refuse(reader_.feed(), gap);
+    if (options_.on_gap == OnGap::kError) throw gap_error(reader_.feed(), gap, kGoOn);
     report.gaps.push_back(gap);
     return true;
   }
@@ -197,7 +194,7 @@ bool for_each_piece(FeedReader& reader, const RecordRange& range, const std::fun
 uint64_t count_records(FeedReader& reader, const RecordRange& range, OnGap on_gap) {
   uint64_t count = 0;
   for_each_piece(reader, range, [&](const Batch& piece) {
-    if (piece.kind == Item::Kind::kGap && on_gap == OnGap::kError) refuse(reader.feed(), piece.gap);
+    if (piece.kind == Item::Kind::kGap && on_gap == OnGap::kError) throw gap_error(reader.feed(), piece.gap, kGoOn);
     if (piece.kind != Item::Kind::kGap) count += piece.count;
     return true;
   });

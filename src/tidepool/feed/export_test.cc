@@ -184,7 +184,7 @@ TEST_F(ExportTest, AGapEndsItWithNothingLeftOrIsSkippedAndReported) {  // F-104,
 TEST_F(ExportTest, AFullDiskOrAMissingDirectoryLeavesNothing) {  // F-151, X-4
   make_rows(10);
   FeedReader reader = read();
-  expect_fault(Fault::kFeedNotFound, path("nowhere"),
+  expect_fault(Fault::kFileNotFound, path("nowhere"),
                [&] { export_file(reader, options(RowFormat::kCsv), path("nowhere/rows.csv")); });
   EXPECT_THROW(export_rows(reader, options(RowFormat::kCsv), [](Bytes) { throw FeedError(Fault::kNoSpace, "full"); }), FeedError);
 }

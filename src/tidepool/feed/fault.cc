@@ -8,6 +8,7 @@ std::string_view fault_name(Fault fault) noexcept {
   switch (fault) {
     case Fault::kBaseNotFound: return "BASE_NOT_FOUND";
     case Fault::kFeedNotFound: return "FEED_NOT_FOUND";
+    case Fault::kFileNotFound: return "FILE_NOT_FOUND";
     case Fault::kInvalidName: return "INVALID_NAME";
     case Fault::kInvalidSchema: return "INVALID_SCHEMA";
     case Fault::kInvalidSize: return "INVALID_SIZE";
@@ -44,6 +45,7 @@ Code code_of(Fault fault) noexcept {
   switch (fault) {
     case Fault::kBaseNotFound:
     case Fault::kFeedNotFound:
+    case Fault::kFileNotFound:
     case Fault::kFeedDeleted:
     case Fault::kNoLiveData:
     case Fault::kGap:
@@ -87,7 +89,7 @@ Fault fault_of_errno(int err, bool shared_memory) noexcept {
     case ENOMEM:
     case EMFILE:
     case ENFILE: return shared_memory ? Fault::kNoShmSpace : Fault::kNoSpace;
-    case ENOENT: return Fault::kFeedNotFound;
+    case ENOENT: return Fault::kFileNotFound;
     default: return Fault::kIo;
   }
 }

@@ -12,6 +12,7 @@ namespace tidepool::feed {
 enum class Fault : uint8_t {
   kBaseNotFound,       // no registry there: wrong directory, or nothing was ever created
   kFeedNotFound,       // the registry does not name it
+  kFileNotFound,       // a file that was named, or that should be there
   kInvalidName,        // F-8
   kInvalidSchema,      // F-13..F-16
   kInvalidSize,        // F-20
@@ -55,6 +56,8 @@ class FeedError : public Error {
  private:
   Fault fault_;
 };
+
+constexpr bool is_missing(Fault fault) noexcept { return fault == Fault::kFeedNotFound || fault == Fault::kFileNotFound; }
 
 // The fault that fits an errno met on a file of a feed.
 Fault fault_of_errno(int err, bool shared_memory = false) noexcept;

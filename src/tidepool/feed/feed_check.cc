@@ -223,7 +223,7 @@ void FeedCheck::chunk(const ChunkInfo& info) {
       try {
         persisted(info);
       } catch (const FeedError& error) {
-        tell_chunk(Severity::kDamage, error.fault() == Fault::kFeedNotFound ? "chunk-missing" : "chunk-unreadable", info,
+        tell_chunk(Severity::kDamage, is_missing(error.fault()) ? "chunk-missing" : "chunk-unreadable", info,
                    "its file", error.what());
       }
       return;

@@ -94,7 +94,7 @@ class SystemFiles : public Files {
 class File {
  public:
   File() = default;
-  // Throws FeedError naming the path and what was wanted; kFeedNotFound for ENOENT.
+  // Throws FeedError naming the path and what was wanted; kFileNotFound for ENOENT.
   static File open(Files& files, const std::string& path, int flags, mode_t mode = 0, bool shared_memory = false);
   // An empty File when there is none, or one that is just being taken away; throws for everything else.
   static File open_if_there(Files& files, const std::string& path, int flags);

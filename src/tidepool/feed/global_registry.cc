@@ -258,7 +258,7 @@ GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
   try {
     registry.log_ = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, false);
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound) throw;
+    if (!is_missing(error.fault())) throw;
     throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base,
                     ": is that the directory that the feeds were created in?");
   }
@@ -452,7 +452,7 @@ void load_schemas(FeedInfo& feed, Files& files) {
       std::vector<std::byte> bytes(std::min<uint64_t>(file.size(), uint64_t{8} << 20));
       feed.versions.push_back(Schema::decode(file.read(bytes, 0)));
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
+      if (!is_missing(error.fault()) && error.fault() != Fault::kCorrupt) throw;
       try {
         feed.versions.push_back(schema_from_chunks(feed, files, id));  // F-17
       } catch (const FeedError&) {

@@ -42,6 +42,14 @@ bool taken(const SourceOptions& options, const std::string& name) {
 
 ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options,
                       const std::string& path) {
+  for (size_t k = 0; k < options.clocks.size(); ++k) {
+    if (k >= schema.clocks() || schema.fields()[k].name != options.clocks[k]) {
+      std::vector<std::string> clocks;
+      for (size_t i = 0; i < schema.clocks(); ++i) clocks.push_back(schema.fields()[i].name);
+      throw FeedError(Fault::kSchemaConflict, path, ": '", printable(options.clocks[k], 64), "' is not clock ", k,
+                      " of the feed; its clocks are ", list_of(clocks));
+    }
+  }
   ColumnMap map;
   map.field_of.assign(columns.size(), -1);
   std::vector<bool> filled(schema.fields().size());

@@ -29,7 +29,7 @@ struct LogScan {
   std::vector<std::byte> bytes;
   std::vector<RegistryLog::Entry> entries;  // that count; they point into `bytes`
 };
-// Throws FeedError only for what the machine refuses, kFeedNotFound included.
+// Throws FeedError only for what the machine refuses, kFileNotFound included.
 LogScan scan_log(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes);
 
 std::vector<FeedRecord> records_of(const LogScan& scan);

@@ -24,7 +24,7 @@ std::vector<FeedRecord> stored_marks(const FeedInfo& feed, Files& files) {
       if (record.type == FeedEntry::kMark) marks.push_back(std::move(record));
     }
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound) log(LogLevel::kWarn, "feed", "feed ", feed.name, ": its marks: ", error.what());
+    if (!is_missing(error.fault())) log(LogLevel::kWarn, "feed", "feed ", feed.name, ": its marks: ", error.what());
   }
   return marks;
 }
@@ -38,7 +38,7 @@ void MarkLog::open(uint64_t floor) {
       log_ = RegistryLog::open(files_, marks_path(feed_), kMarksMagic, kFeedEntryBytes, true);
       if (log_->identity().feed_id == feed_.id && log_->identity().base_id == feed_.base_id) return log_->settle();
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
+      if (!is_missing(error.fault()) && error.fault() != Fault::kCorrupt) throw;
     }
   }
   const RegistryLog::Identity identity{.magic = kMarksMagic,

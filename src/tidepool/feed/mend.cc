@@ -100,7 +100,7 @@ void add_live_epochs(const FeedInfo& feed, Files& files, std::map<uint64_t, Feed
       opened.text = "rebuilt from its live chunks";
       wanted.emplace(header.epoch, opened);
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion && error.fault() != Fault::kFeedNotFound) throw;
+      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion && !is_missing(error.fault())) throw;
     }
   }
 }

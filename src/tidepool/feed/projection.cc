@@ -69,10 +69,7 @@ std::vector<std::byte> read_projected(FeedReader& reader, const TimeRange& time,
   std::vector<std::byte> out;
   auto range = reader.range(time);
   for (Batch piece; range.next(piece);) {
-    if (piece.kind == Item::Kind::kGap) {
-      throw FeedError(Fault::kCorrupt, "records ", piece.gap.from, " to ", piece.gap.to, " of feed ", reader.feed().name,
-                      " cannot be read", piece.gap.text.empty() ? "" : ": ", piece.gap.text);
-    }
+    if (piece.kind == Item::Kind::kGap) throw gap_error(reader.feed(), piece.gap);
     if (out.size() + piece.count * projection.target().record_bytes() > bytes_max) {
       throw FeedError(Fault::kResultTooLarge, "the range holds more than ", bytes_max, " bytes: read it in batches");
     }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <ctime>
 #include <span>
 
@@ -44,7 +45,7 @@ bool quarantine_file(Files& files, const std::string& directory, const std::stri
     sync_directory(files, directory);
     return true;
   } catch (const FeedError& error) {
-    if (error.fault() == Fault::kFeedNotFound) return true;  // somebody did it before
+    if (is_missing(error.fault())) return true;  // somebody did it before
     if (error.fault() != Fault::kNoSpace) throw;
     log(LogLevel::kWarn, "feed", "cannot put ", directory, "/", name, " aside: ", error.what());
     return false;
@@ -79,6 +80,16 @@ void note_damage(Files& files, const std::string& directory, const std::string& 
   make_durable_directory(files, directory, kQuarantineName, 0750);
   const std::string text = text_of(what, note, realtime_ns());
   write_file_atomically(files, aside, concat(what, ".note"), std::as_bytes(std::span(text)), 0640);
+}
+
+void forget_notes(Files& files, const std::string& directory, const std::string& name) {
+  constexpr std::string_view kEnding = ".note";
+  const std::string aside = concat(directory, "/", kQuarantineName);
+  const auto names = names_in(aside);
+  for (const std::string& note : names) {
+    if (!note.starts_with(name + ".") || !note.ends_with(kEnding)) continue;
+    if (!std::binary_search(names.begin(), names.end(), note.substr(0, note.size() - kEnding.size()))) unlink_file(files, concat(aside, "/", note));
+  }
 }
 
 }  // namespace tidepool::feed

@@ -24,5 +24,7 @@ void quarantine_copy(const File& from, const std::string& directory, const std::
 // A note for something that stays in place: a block of a chunk. Written once: the same `what` again is nothing new.
 void note_damage(Files& files, const std::string& directory, const std::string& what, const QuarantineNote& note);
 bool has_note(const std::string& directory, const std::string& what);
+// The notes for what was damaged in `name`, which is whole again; those of files that were moved away stay.
+void forget_notes(Files& files, const std::string& directory, const std::string& name);
 
 }  // namespace tidepool::feed

@@ -148,6 +148,15 @@ TimeRange FeedReader::latest(uint64_t span_ns, size_t clock) {
   return newest ? TimeRange{impl_->latest_from(*newest, span_ns, clock), ~uint64_t{0}, clock} : TimeRange{0, 0, clock};
 }
 
+FeedError gap_error(const FeedInfo& feed, const Gap& gap, std::string_view advice) {
+  const bool gone = gap.cause == GapCause::kRetention || gap.cause == GapCause::kLiveWindow;
+  return FeedError(gone ? Fault::kGap : Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name,
+                   !gone                                     ? " cannot be read"
+                   : gap.cause == GapCause::kRetention       ? " are expired"
+                                                             : " are no longer in memory",
+                   gap.text.empty() ? "" : ": ", gap.text, advice.empty() ? "" : "; ", advice);
+}
+
 FeedReader::Range FeedReader::range_seq(uint64_t from, uint64_t to) {
   Range range;
   range.impl_ = impl_.get();
@@ -158,9 +167,6 @@ FeedReader::Range FeedReader::range_seq(uint64_t from, uint64_t to) {
 }
 
 namespace {
-[[noreturn]] void refuse(const FeedInfo& feed, const Gap& gap) {
-  throw FeedError(Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", feed.name, " cannot be read", gap.text.empty() ? "" : ": ", gap.text);
-}
 [[noreturn]] void refuse_versions(const FeedInfo& feed, const Batch& piece) {
   throw FeedError(Fault::kUsage, "from record ", piece.first_seq, " on, feed ", feed.name, " has version ", piece.schema_id,
                   " of its schema: read the range in pieces, or make one of all versions by a Projection");
@@ -175,7 +181,7 @@ std::vector<std::byte> FeedReader::read_range(const TimeRange& time, uint64_t by
   uint32_t version = 0;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
-    if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (piece.kind == Item::Kind::kGap) throw gap_error(feed(), piece.gap);
     if (version != 0 && piece.schema_id != version) refuse_versions(feed(), piece);
     version = piece.schema_id;
     check_size(out.size() + piece.rows.size(), bytes_max);
@@ -189,7 +195,7 @@ uint64_t FeedReader::read_range_into(MutableBytes to, const TimeRange& time) {
   uint32_t version = 0;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
-    if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (piece.kind == Item::Kind::kGap) throw gap_error(feed(), piece.gap);
     if (version != 0 && piece.schema_id != version) refuse_versions(feed(), piece);
     version = piece.schema_id;
     if (piece.rows.size() > to.size() - done) {
@@ -207,7 +213,7 @@ std::vector<std::byte> FeedReader::read_column(std::string_view name, const Time
   std::vector<std::byte> out;
   Range all = range(time);
   for (Batch piece; all.next(piece);) {
-    if (piece.kind == Item::Kind::kGap) refuse(feed(), piece.gap);
+    if (piece.kind == Item::Kind::kGap) throw gap_error(feed(), piece.gap);
     const size_t at = out.size();
     check_size(at + piece.count * field->bytes(), bytes_max);
     out.resize(at + piece.count * field->bytes());

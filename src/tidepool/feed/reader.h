@@ -68,6 +68,9 @@ struct Gap {
   std::string text;
 };
 
+// For who cannot go on without those records: DAMAGED where they should be readable, GAP where they are gone as configured.
+FeedError gap_error(const FeedInfo& feed, const Gap& gap, std::string_view advice = {});
+
 // What a read gives: a closed set (rulings F-o).
 struct Item {
   enum class Kind : uint8_t {

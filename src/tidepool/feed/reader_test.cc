@@ -1,11 +1,7 @@
 // What a reader promises beyond giving records: what it counts, holds, warns of and refuses, and that it costs the writer nothing.
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-
-#include <linux/seccomp.h>
 
 #include <atomic>
 #include <map>
@@ -322,16 +318,7 @@ TEST_F(ReaderTest, AThousandOfThemCostTheWriterNoCallAndFewDescriptors) {  // F-
     EXPECT_LE(std::count(maps.begin(), maps.end(), '\n'), std::count(maps_before.begin(), maps_before.end(), '\n') + 8 * 1000)
         << "a few each";
     until([&] { return writer.health().prepared_bytes >= 100'000 * sizeof(Row); });
-    // A thread that has entered strict mode may read, write and end itself; any other call kills the process.
-    std::atomic<uint64_t> appended{0};
-    std::thread strict([&] {
-      if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) ::_exit(77);
-      for (; number < 100'000; ++number) {
-        if (writer.append(row_of(number))) appended.store(number);
-      }
-      ::syscall(SYS_exit, 0);
-    });
-    until([&] { return appended.load() == 99'999; });
+    append_without_calls(writer, number, 100'000);
     for (size_t i = 0; i < readers.size(); i += 111) {  // and they had it all
       uint64_t records = 0;
       while (true) {

@@ -161,7 +161,7 @@ bool FeedRegistry::refresh() {
     try {
       newer = RegistryLog::open(*files_, concat(directory_, "/", kFeedRegistryName), kFeedMagic, kFeedEntryBytes, writable_);
     } catch (const FeedError& error) {
-      if (error.fault() == Fault::kFeedNotFound) throw FeedError(Fault::kFeedDeleted, directory_, " is gone: the feed was deleted");
+      if (is_missing(error.fault())) throw FeedError(Fault::kFeedDeleted, directory_, " is gone: the feed was deleted");
       throw;
     }
     if (newer.identity().feed_id != feed_id_) throw FeedError(Fault::kFeedReplaced, directory_, " holds another feed now: deleted and created again");

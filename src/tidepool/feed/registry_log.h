@@ -67,7 +67,7 @@ class RegistryLog {
   static std::vector<std::byte> entry(const Identity& identity, uint16_t type, uint64_t position, uint64_t wall_ns, Bytes body);
   // The bytes of a log's first page with as many entries behind it.
   static void set_count(std::vector<std::byte>& log, uint64_t count);
-  // Throws FeedError: kFeedNotFound (no file), kCorrupt (shorter than a header, checksum, another magic), kUnsupportedVersion.
+  // Throws FeedError: kFileNotFound, kCorrupt (shorter than a header, checksum, another magic), kUnsupportedVersion.
   static RegistryLog open(Files& files, const std::string& path, uint64_t magic, uint32_t entry_bytes, bool writable);
 
   RegistryLog() = default;

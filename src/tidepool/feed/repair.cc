@@ -34,7 +34,7 @@ class BaseRepair {
       try {
         settle_global(base_, files_);
       } catch (const FeedError& error) {
-        if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kUnsupportedVersion) throw;
+        if (error.fault() != Fault::kCorrupt && !is_missing(error.fault()) && error.fault() != Fault::kUnsupportedVersion) throw;
       }  // told below
     }
     registry();
@@ -91,7 +91,7 @@ class BaseRepair {
     try {
       scan = scan_log(files_, path, kGlobalMagic, kGlobalEntryBytes);
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kFeedNotFound) throw;
+      if (!is_missing(error.fault())) throw;
       scan.problem = concat(path, " is missing");
     }
     if (!scan.problem.empty()) {
@@ -265,7 +265,7 @@ RepairReport repair_base(const std::string& base, const RepairOptions& options) 
   try {
     report.left = options.feed.empty() ? verify_base(base, verify) : verify_feed(base, options.feed, verify);
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound) throw;  // it was deleted, or put aside
+    if (!is_missing(error.fault())) throw;  // it was deleted, or put aside
   }
   return report;
 }

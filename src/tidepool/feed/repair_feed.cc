@@ -82,7 +82,7 @@ class FeedRepair {
     try {
       scan = scan_log(files_, at, kFeedMagic, kFeedEntryBytes);
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kFeedNotFound && error.fault() != Fault::kCorrupt) throw;
+      if (!is_missing(error.fault()) && error.fault() != Fault::kCorrupt) throw;
       scan.problem = error.what();
     }
     if (!scan.problem.empty() && scan.fault == Fault::kUnsupportedVersion) throw FeedError(scan.fault, scan.problem);

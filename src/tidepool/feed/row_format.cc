@@ -1,6 +1,7 @@
 #include "tidepool/feed/row_format.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "tidepool/base/log.h"
 #include "tidepool/feed/fault.h"
@@ -22,6 +23,19 @@ void append_right(std::string& out, std::string_view text, size_t width) {
   if (!out.empty() && out.back() != '\n') out += "  ";
   if (text.size() < width) out.append(width - text.size(), ' ');
   out += text;
+}
+
+// People read "rotated", programs the number that stands for it. A number without a name, or an array of them, stays.
+void show_name(std::string& out, size_t begin, const Field& field) {
+  int64_t number = 0;
+  const char* end = out.data() + out.size();
+  const auto [at, error] = std::from_chars(out.data() + begin, end, number);
+  if (error != std::errc() || at != end) return;
+  for (const ValueName& known : field.names) {
+    if (known.value != number) continue;
+    out.replace(begin, std::string::npos, known.name);
+    return;
+  }
 }
 
 }  // namespace
@@ -85,7 +99,9 @@ void RowEncoder::value(std::string& out, size_t index, Bytes row) const {
   if (clock_of_[index] >= 0 && style_.clock_text) {
     style_.clock_text(out, load<uint64_t>(row.data() + field.offset), static_cast<size_t>(clock_of_[index]));
   } else {
+    const size_t begin = out.size();
     append_text(out, field, row);
+    if (style_.format == RowFormat::kText && !field.names.empty()) show_name(out, begin, field);
   }
 }
 

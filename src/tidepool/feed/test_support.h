@@ -3,7 +3,10 @@
 // system that fails on demand.
 
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,6 +15,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tidepool/feed/reader.h"
@@ -89,6 +93,20 @@ class FeedTest : public ::testing::TestWithParam<Storage> {
       ASSERT_EQ(append_status_name(done.status), "ok") << number;
       ASSERT_EQ(done.seq, number);
     }
+  }
+  // In a child process that ends with _exit(): a thread that has entered strict mode may read, write and end itself; any other call
+  // kills the process.
+  static void append_without_calls(FeedWriter& writer, uint64_t from, uint64_t to) {
+    std::atomic<uint64_t> appended{from};
+    std::thread strict([&, from] {
+      if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) ::_exit(77);
+      for (uint64_t number = from; number < to; ++number) {
+        if (writer.append(row_of(number))) appended.store(number + 1);
+      }
+      ::syscall(SYS_exit, 0);
+    });
+    until([&] { return appended.load() == to; });
+    strict.detach();  // it ended by itself, and not as threads do
   }
   // Rows [from, to) come, each once and whole, and then nothing.
   static void expect_rows(FeedReader& reader, uint64_t from, uint64_t to) {

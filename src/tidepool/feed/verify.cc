@@ -21,7 +21,7 @@ LogScan scan_base(const std::string& base, Files& files) {
   try {
     return scan_log(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes);
   } catch (const FeedError& error) {
-    if (error.fault() != Fault::kFeedNotFound) throw;
+    if (!is_missing(error.fault())) throw;
     throw FeedError(Fault::kBaseNotFound, "there is no registry.bin in ", base,
                     ": is that the directory that the feeds were created in? `repair` rebuilds a lost one");
   }

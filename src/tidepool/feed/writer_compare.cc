@@ -50,7 +50,7 @@ void FeedWriter::Impl::compare(LiveChunk& chunk) {
     happened({.kind = WriterEvent::Kind::kTrouble, .ordinal = chunk.header.ordinal, .text = what});
   } catch (const FeedError& error) {
     // Expired meanwhile: nobody wants it. Else the next round tries again: no room for the copy, or no file may be opened now.
-    if (error.fault() == Fault::kFeedNotFound) chunk.compared = true;
+    if (is_missing(error.fault())) chunk.compared = true;
   }
 }
 

@@ -86,6 +86,7 @@ TEST_F(FeedCommandTest, WhatCannotBeUnderstoodIsAUsageErrorThatSaysWhatToType) {
       {{"feed", "read", "x", "--base", base(), "--ts-fmt", "Mars/Olympus"}, "expected epoch, local, utc or a time zone"},
       {{"feed", "create", "x", "--base", base()}, "--field time_ns:uint64"},
       {{"feed", "create", "x", "--base", base(), "--field", "ts"}, "expected NAME:TYPE"},
+      {{"feed", "create", "z", "--base", base(), "--field", "ts:uint64", "--field", "a:foo"}, "foo"},
       {{"feed", "delete", "x", "--base", base()}, "--yes"},
       {{"feed", "import", "x", "a.parquet", "--base", base()}, "--format is missing"}};
   create("y");
@@ -146,7 +147,7 @@ TEST_F(FeedCommandTest, CheckSaysWhatWouldHappenAndMakesNothing) {  // F-6, F-7,
   const json report = good_json({"create", "x", "--field", "t:u64", "--check"});
   EXPECT_EQ(report["feeds"][0]["status"], "would create");
   EXPECT_FALSE(std::filesystem::exists(base()));
-  EXPECT_EQ(feed({"create", "x", "--field", "t:u64", "--chunk-size", "1", "--check"}).exit, 1);
+  EXPECT_EQ(feed({"create", "x", "--field", "t:u64", "--chunk-size", "1", "--check"}).exit, 2);
 }
 
 TEST(FeedDefinitionTest, KnowsUpstreamsKeysWithTheirDefaults) {  // F-19, F-20
@@ -355,6 +356,10 @@ TEST_F(FeedCommandTest, ExportWritesOverNothingAndImportTakesItBack) {  // F-12,
   create("copy");
   EXPECT_EQ(good_json({"import", "copy", out, "--clock-unit", "us"})["records"], 20);
   EXPECT_EQ(feed({"read", "copy", "--from-seq", "0", "--format", "raw"}).out.size(), 20u * 24);
+  const Ran other_clock = feed({"import", "copy", out, "--clock", "price", "--json"});
+  EXPECT_EQ(other_clock.exit, 1);
+  EXPECT_EQ(other_clock.json()["error"]["fault"], "SCHEMA_CONFLICT");
+  EXPECT_THAT(other_clock.err, HasSubstr("its clocks are ts, seen"));
   const json check = good_json({"import", "new", out, "--clock", "ts", "--check"});
   EXPECT_EQ(check["exists"], false);
   EXPECT_EQ(feed({"info", "new"}).exit, 1);

@@ -189,6 +189,40 @@ TEST_F(FeedReadVerb, ListAndInfoCountTheSameChunks) {  // F-21
               HasSubstr(concat("1 chunk of ", info["chunk_count"].get<uint64_t>(), " that there were")));
 }
 
+TEST_F(FeedReadVerb, PeopleSeeNamesOfValuesAndProgramsTheNumbers) {  // F-16
+  EXPECT_THAT(feed({"read", "ticks", "--last", "2", "--columns", "number,side", "--format", "text", "--no-header"}).out,
+              testing::AllOf(HasSubstr("998         buy"), HasSubstr("999        sell")));
+  EXPECT_EQ(feed({"read", "ticks", "--last", "1", "--columns", "side", "--format", "csv", "--no-header"}).out, "2\n");
+}
+
+TEST_F(FeedReadVerb, ARangeOfNothingSaysWhatThereIs) {  // F-150
+  const Ran ran = feed({"read", "ticks", "--where", "number > 5000"});
+  EXPECT_EQ(ran.exit, 3);
+  EXPECT_THAT(ran.err, HasSubstr("feed ticks has records 0 to 1000"));
+  EXPECT_EQ(feed({"read", "ticks", "--from-seq", "5", "--to-seq", "5", "--quiet"}).err, "");
+}
+
+TEST_F(FeedReadVerb, RecordsThatExpiredAreNoDamage) {  // F-104, F-92, X-14
+  fill("long", 12'000);
+  EXPECT_EQ(feed({"prune", "long", "--max-chunks", "1", "--grace", "0"}).exit, 0);
+  const Ran ran = feed({"read", "long", "--from-seq", "0", "--json"});
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.json()["error"]["fault"], "GAP");
+  EXPECT_THAT(ran.err, HasSubstr("are expired"));
+  EXPECT_EQ(feed({"read", "long", "--from-seq", "0", "--skip-damaged", "--count"}).exit, 0);
+}
+
+TEST_F(FeedReadVerb, AFullDiskIsNoFaultOfTheProgram) {  // F-150
+  for (const char* verb : {"health", "list", "info"}) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> full(std::fopen("/dev/full", "w"), std::fclose), err(std::tmpfile(), std::fclose);
+    std::setvbuf(full.get(), nullptr, _IONBF, 0);
+    const std::string at = base();
+    const char* argv[] = {"tidepool", "feed", verb, "--base", at.c_str(), "ticks"};
+    EXPECT_EQ(run_command(verb == std::string_view("list") ? 5 : 6, argv, full.get(), err.get()), 1) << verb;
+    EXPECT_THAT(content_of(err.get()), testing::StartsWith("tidepool: cannot write the results: No space left")) << verb;
+  }
+}
+
 TEST_F(FeedReadVerb, NamesOfValuesAreInTheDefinition) {  // F-16, F-19
   EXPECT_THAT(feed({"info", "ticks"}).out, HasSubstr("uint8{buy=1,sell=2}"));
   const std::string text = feed({"info", "ticks", "--definition"}).out;

@@ -44,10 +44,7 @@ feed::WalkOptions walk_options(const WalkFlags& flags, const feed::FeedReader& r
   return options;
 }
 
-[[noreturn]] void refuse_gap(const feed::FeedReader& reader, const feed::Gap& gap) {
-  throw feed::FeedError(feed::Fault::kCorrupt, "records ", gap.from, " to ", gap.to, " of feed ", reader.feed().name,
-                        " cannot be read", gap.text.empty() ? "" : ": ", gap.text, "; to go on without them, say --skip-damaged");
-}
+constexpr std::string_view kGoOn = "to go on without them, say --skip-damaged";
 
 class WalkWriter {
  public:
@@ -76,7 +73,7 @@ class WalkWriter {
     feed::Walk walk(reader_, walk_options(flags_, reader_, options_.range));
     for (feed::Item item; report_.records.records < options_.limit && !stop_requested() && walk.next(item);) {
       if (item.kind == feed::Item::Kind::kGap) {
-        if (options_.on_gap == feed::OnGap::kError) refuse_gap(reader_, item.gap);
+        if (options_.on_gap == feed::OnGap::kError) throw gap_error(reader_.feed(), item.gap, kGoOn);
         report_.records.gaps.push_back(item.gap);
         continue;
       }
@@ -186,7 +183,7 @@ uint64_t count_walk(feed::FeedReader& reader, const WalkFlags& flags, const feed
     if (item.is_record()) {
       ++count;
     } else if (options.on_gap == feed::OnGap::kError) {
-      refuse_gap(reader, item.gap);
+      throw gap_error(reader.feed(), item.gap, kGoOn);
     }
   }
   return count;

@@ -75,11 +75,11 @@ struct AdoptArgs {
   FeedTarget target;
   std::vector<std::string> files;
   std::string storage = "tiered", shm_root = "/dev/shm";
-  bool dry_run = false;
+  bool dry_run = false, replace_damaged = false;
 };
 
 Exit run_adopt(const Context& context, const AdoptArgs& args) {
-  feed::AdoptOptions options{.dry_run = args.dry_run};
+  feed::AdoptOptions options{.dry_run = args.dry_run, .replace_damaged = args.replace_damaged};
   options.feed_options.storage = feed::storage_named(args.storage);
   options.feed_options.shm_root = args.shm_root;
   const feed::AdoptReport report = feed::adopt_chunks(args.target.base, args.target.name, args.files, options);
@@ -97,6 +97,7 @@ Exit run_adopt(const Context& context, const AdoptArgs& args) {
                                    {"dry_run", args.dry_run},
                                    {"created", report.created},
                                    {"adopted", report.count(feed::AdoptedChunk::Outcome::kAdopted)},
+                                   {"replaced", report.count(feed::AdoptedChunk::Outcome::kReplaced)},
                                    {"refused", report.count(feed::AdoptedChunk::Outcome::kRefused)},
                                    {"quarantined", report.count(feed::AdoptedChunk::Outcome::kQuarantined)},
                                    {"chunks", std::move(chunks)}}));
@@ -140,18 +141,20 @@ void add_feed_adopt(CLI::App& group, Context& context) {
   add_target_flags(*verb, args->target);
   verb->add_option("files", args->files, "<ordinal>.data files of sealed chunks")->type_name("FILE")->required();
   verb->add_flag("--dry-run,-n", args->dry_run, "look at all of them and say what would be done");
+  verb->add_flag("--replace-damaged", args->replace_damaged, "whole copies take the place of chunks that are damaged, or gone, here");
   verb->add_option("--storage", args->storage, "of a feed that is made: tiered, durable or memory")->type_name("MODE")->capture_default_str();
   verb->add_option("--shm-root", args->shm_root, "of a feed that is made: where live chunks go")->type_name("DIR")->capture_default_str();
   add_common_flags(*verb, context);
   verb->footer(
       "A feed that is not there is made, with the id, the schema and the numbers that the chunks have. A chunk whose ordinal, or "
       "whose records,\n"
-      "are there already is refused. One that does not check out is copied to quarantine/, and its records are told as a gap. The "
-      "files stay.\n"
-      "--json: feed, dry_run, created, adopted, refused, quarantined, chunks[{file, outcome, ordinal, first_seq, end_seq, why}].\n"
+      "are there already is refused, and so is a file that is no chunk. One that does not check out is copied to quarantine/, and its\n"
+      "records are told as a gap. The files stay.\n"
+      "--json: feed, dry_run, created, adopted, replaced, refused, quarantined, chunks[{file, outcome, ordinal, first_seq, end_seq, why}].\n"
       "Exit: 0 all adopted, 1 some refused (or could not), 2 usage, 4 some are damaged.\n"
       "Examples:\n"
       "  tidepool feed adopt trades /mnt/backup/feeds/feeds/trades/*.data\n"
+      "  tidepool feed adopt trades --replace-damaged /mnt/backup/feeds/feeds/trades/0000000000000006.data\n"
       "  tidepool feed adopt history /media/old/0000000000000001.data --dry-run --json");
   verb->callback([args, &context] { context.action = [args, &context] { return run_adopt(context, *args); }; });
 }

@@ -14,6 +14,7 @@
 #include "tidepool/cli/feed/event_sink.h"
 #include "tidepool/cli/feed/feed_verbs.h"
 #include "tidepool/cli/feed/target.h"
+#include "tidepool/cli/feed/time_text.h"
 #include "tidepool/cli/progress.h"
 #include "tidepool/cli/signals.h"
 #include "tidepool/cli/text.h"
@@ -245,7 +246,7 @@ Exit list_pins(const Context& context, const PinArgs& args) {
   } else {
     for (const feed::Pin& pin : pins) {
       fmt::print(context.out, "{} from record {}{}{}{}\n", pin.name, pin.seq,
-                 pin.expires_wall_ns == 0 ? "" : fmt::format(", until {} ns", pin.expires_wall_ns),
+                 pin.expires_wall_ns == 0 ? "" : fmt::format(", until {}", TimeFormat::parse("local").text(pin.expires_wall_ns, {.domain = feed::ClockDomain::kWall})),
                  pin.bytes_max == 0 ? "" : fmt::format(", up to {}", format_bytes(pin.bytes_max)),
                  pin.broken ? fmt::format(": broken: {}", pin.why) : "");
     }

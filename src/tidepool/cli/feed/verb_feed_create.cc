@@ -105,7 +105,12 @@ std::vector<FeedDefinition> definitions_of(const CreateArgs& args) {
   std::vector<FeedDefinition> out;
   if (paths.empty()) {
     if (args.name.empty()) throw UsageError("a name with --field, or --config FILE, is missing");
-    out.push_back(definition_of_options(args));
+    try {
+      out.push_back(definition_of_options(args));
+    } catch (const feed::FeedError& error) {
+      if (error.fault() != feed::Fault::kInvalidSchema && error.fault() != feed::Fault::kInvalidSize) throw;
+      throw UsageError(error.what());
+    }
     return out;
   }
   if (!args.fields.empty() || !args.blobs.empty() || args.frames) throw UsageError("--config and --field exclude each other");
@@ -139,7 +144,7 @@ Outcome checked(const std::string& base, const FeedDefinition& wanted) {
             .message = "exists with another definition",
             .differences = std::move(differences)};
   } catch (const feed::FeedError& error) {
-    if (error.fault() == feed::Fault::kBaseNotFound || error.fault() == feed::Fault::kFeedNotFound) {
+    if (error.fault() == feed::Fault::kBaseNotFound || feed::is_missing(error.fault())) {
       return {.status = "would create", .fault = {}, .message = {}, .differences = {}};
     }
     return {.status = "failed", .fault = std::string(feed::fault_name(error.fault())), .message = error.what(), .differences = {}};

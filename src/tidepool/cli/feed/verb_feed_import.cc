@@ -45,7 +45,7 @@ std::optional<feed::FeedInfo> existing(const FeedTarget& target) {
   try {
     return feed::find_feed(target.base, target.name, feed::Files::system());
   } catch (const feed::FeedError& error) {
-    if (error.fault() == feed::Fault::kBaseNotFound || error.fault() == feed::Fault::kFeedNotFound) return std::nullopt;
+    if (error.fault() == feed::Fault::kBaseNotFound || feed::is_missing(error.fault())) return std::nullopt;
     throw;
   }
 }

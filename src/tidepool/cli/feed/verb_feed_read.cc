@@ -117,8 +117,18 @@ Exit run_read(const Context& context, const ReadArgs& args) {
     if (examined) summary["examined"] = *examined;
     print_json_line(context, dump(summary));
   }
-  if (report.interrupted) return Exit::kFailed;
-  return report.records > 0 ? Exit::kOk : Exit::kNothing;
+  if (report.interrupted) {
+    // A reader that went away needs no telling.
+    if (std::ferror(context.out) == 0) print_error(context.err, concat("interrupted: ", report.records, " records were read"));
+    return Exit::kFailed;
+  }
+  if (report.records > 0) return Exit::kOk;
+  if (!context.quiet) {
+    const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);
+    print_error(context.err, end == first ? concat("feed ", args.target.name, " is empty")
+                                          : concat("no record in that range: feed ", args.target.name, " has records ", first, " to ", end));
+  }
+  return Exit::kNothing;
 }
 
 }  // namespace
