@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "python_reader.h"
+#include "slice.h"
 #include "tidepool/feed/test_support.h"
 
 namespace tidepool::feed::test {
-
-inline int rounds(int slice, int full) { return std::getenv("TIDEPOOL_TEST_FULL") != nullptr ? full : slice; }
 
 inline uint64_t seed() {
   const char* text = std::getenv("TIDEPOOL_TEST_SEED");

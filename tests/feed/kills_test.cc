@@ -417,7 +417,7 @@ class KillsAt : public Kills {
     uint64_t kills = 0;
     for (const auto& [name, count] : names) {
       for (uint64_t occurrence = 1; occurrence <= std::min<uint64_t>(count, full ? 3 : 1); ++occurrence) {
-        if (!full && turn++ % 5 != 0) continue;
+        if (!full && turn++ % (5 * test::kSliceDivisor) != 0) continue;
         prepare(role);
         ASSERT_FALSE(HasFatalFailure());
         life(role, told_of(role), {.name = name, .occurrence = occurrence});

@@ -47,9 +47,13 @@ def check(condition, *what):
 
 
 class Trial:
-    def __init__(self, tidepool, source, directory):
+    def __init__(self, tidepool, source, directory, every="1"):
         self.tidepool, self.directory = tidepool, Path(directory)
         self.base = self.directory / "base"
+        if int(every) > 1:  # not all of it, but from its begin to its end
+            with open(source, newline="") as file, open(self.directory / "part.csv", "w", newline="") as part:
+                part.writelines(line for number, line in enumerate(file) if number % int(every) == 0)
+            source = self.directory / "part.csv"
         with open(source, newline="") as file:
             reader = csv.reader(file)
             self.columns = next(reader)
@@ -61,8 +65,8 @@ class Trial:
                     times[cells[at]] = str(time_ns(cells[at]))
                 cells[at] = times[cells[at]]
                 self.rows.append(tuple(value(column, cell) for column, cell in zip(self.columns, cells)))
-        self.source = source
-        check(len(self.rows) > 300_000, "only", len(self.rows), "rows in", source)
+        self.source = str(source)
+        check(len(self.rows) > 300_000 // int(every), "only", len(self.rows), "rows in", source)
 
     def arguments(self, *words):
         return [self.tidepool, "feed", words[0], "--base", str(self.base), *words[1:]]
@@ -130,8 +134,9 @@ class Trial:
             check(expected, "a range without a flight proves nothing")
             out = self.run("read", "flights", "--from", begin, "--to", end, "--format", "csv")
             check(self.compare(out.splitlines(), expected, begin) == len(expected), "range", begin)
-        out = self.run("read", "flights", "--from-seq", "100000", "--to-seq", "100100", "--columns", "flight,tailnum", "--format", "csv")
-        check(self.compare(out.splitlines(), self.rows[100_000:100_100], "by number") == 100, "range by number")
+        begin = len(self.rows) // 3
+        out = self.run("read", "flights", "--from-seq", str(begin), "--to-seq", str(begin + 100), "--columns", "flight,tailnum", "--format", "csv")
+        check(self.compare(out.splitlines(), self.rows[begin:begin + 100], "by number") == 100, "range by number")
         out = self.run("tail", "flights", "-n", "7", "--format", "csv")
         check(self.compare(out.splitlines(), self.rows[-7:], "tail") == 7, "tail")
         self.run("read", "flights", "--from", "2020-01-01T00:00:00Z", "--format", "csv", exit_code=3)
@@ -165,7 +170,7 @@ class Trial:
 
 
 def main():
-    trial = Trial(*sys.argv[1:4])
+    trial = Trial(*sys.argv[1:5])
     for step in (trial.imports, trial.exports_csv, trial.exports_npy, trial.reads_ranges, trial.follows_live, trial.goes_on_in_another_feed):
         step()
         print(step.__name__, "ok", flush=True)
