@@ -414,17 +414,19 @@ class KillsAt : public Kills {
     const bool full = std::getenv("TIDEPOOL_TEST_FULL") != nullptr;
     const uint64_t seed = test::seed();
     uint64_t turn = seed;
+    const auto nth = std::clamp<uint64_t>(names.size() / 2, 1, 8 * test::kSliceDivisor);  // of a slice; two at least, if there are two
+    uint64_t looks = 0;
     uint64_t kills = 0;
     for (const auto& [name, count] : names) {
       for (uint64_t occurrence = 1; occurrence <= std::min<uint64_t>(count, full ? 3 : 1); ++occurrence) {
-        if (!full && turn++ % (5 * test::kSliceDivisor) != 0) continue;
+        if (!full && turn++ % nth != 0) continue;
         prepare(role);
         ASSERT_FALSE(HasFatalFailure());
         life(role, told_of(role), {.name = name, .occurrence = occurrence});
         kills += told->finished ? 0 : 1;
         look();
         ASSERT_FALSE(HasFatalFailure()) << "killed before '" << name << "', for the " << occurrence << ". time";
-        if (turn % 3 == 0 || full) look_after_reboot();
+        if (looks++ % 3 == 0 || full) look_after_reboot();
         ASSERT_FALSE(HasFatalFailure()) << "killed before '" << name << "', for the " << occurrence << ". time, then a reboot";
         // G-6: who comes next does all of it.
         life(role, told_of(role), {});

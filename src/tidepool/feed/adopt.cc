@@ -4,7 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
+#include <optional>
 
 #include "tidepool/base/clock.h"
 #include "tidepool/base/log.h"
@@ -218,17 +219,21 @@ class Adoption {
     if (!file) return true;
     try {
       const DiskChunk disk = examine_chunk(file, false);
-      return !disk.footer || !bad_blocks(file, disk.header, disk.table, disk.footer->summary.bytes).empty();
+      const ChunkHeader& header = disk.header;
+      if (header.base_id != feed_.base_id || header.feed_id != feed_.id || header.ordinal != there.ordinal || header.created_wall_ns != there.tag)
+        return true;  // another one lies in its place
+      return !disk.footer || !bad_blocks(file, header, disk.table, disk.footer->summary.bytes).empty();
     } catch (const FeedError& error) {
-      if (error.fault() != Fault::kCorrupt) throw;
-      return true;
+      if (error.fault() != Fault::kCorrupt && error.fault() != Fault::kUnsupportedVersion && error.fault() != Fault::kIo) throw;
+      return true;  // a bad sector, too
     }
   }
 
   void take() {
-    std::set<uint64_t> epochs;  // that the feed has of its own
+    std::map<uint64_t, std::optional<uint64_t>> epochs;  // that the feed has already, and where they were closed
     for (const FeedRecord& record : records_) {
-      if (record.type == FeedEntry::kEpochOpened) epochs.insert(record.epoch);
+      if (record.type == FeedEntry::kEpochOpened) epochs.try_emplace(record.epoch);
+      if (record.type == FeedEntry::kEpochClosed) epochs[record.epoch] = record.first_seq;
     }
     bool any = false;
     for (Candidate& chunk : chunks_) {
@@ -262,8 +267,9 @@ class Adoption {
     }
   }
 
-  // The newest epoch, if it came with these files: nobody here died in it, so nobody has to recover from it.
-  void close_adopted_epoch(std::vector<FeedRecord>& records, const std::set<uint64_t>& own) const {
+  // The newest epoch, if it came with these files, or earlier ones: nobody here died in it, so nobody has to recover from it. Not when the
+  // feed's own writer died in an epoch before: that is still to be told.
+  void close_adopted_epoch(std::vector<FeedRecord>& records, const std::map<uint64_t, std::optional<uint64_t>>& own) const {
     FeedRecord end;
     for (const Candidate& chunk : chunks_) {
       if (chunk.told.outcome != Outcome::kAdopted || chunk.told.end_seq < end.first_seq) continue;
@@ -274,7 +280,11 @@ class Adoption {
     const bool newest = std::none_of(records.begin(), records.end(), [&](const FeedRecord& record) {
       return record.type == FeedEntry::kEpochOpened && record.epoch > end.epoch;
     });
-    if (end.epoch == 0 || own.contains(end.epoch) || !newest) return;
+    if (end.epoch == 0 || !newest) return;
+    if (!own.empty()) {
+      const auto& [last, closed_at] = *own.rbegin();
+      if (!closed_at || (last == end.epoch && *closed_at >= end.first_seq)) return;
+    }
     end.type = FeedEntry::kEpochClosed;
     end.text = "adopted";
     records.push_back(end);
@@ -283,12 +293,17 @@ class Adoption {
   void replace(const Candidate& chunk) {
     const std::string name = chunk_name(chunk.told.ordinal);
     const auto old = File::open_if_there(files_, concat(feed_.directory, "/", name), O_RDONLY);
-    if (old) {
-      quarantine_copy(old, feed_.directory, name,
-                      {.feed = name_, .by = "adoption", .why = "a whole one took its place", .first_seq = chunk.told.first_seq, .end_seq = chunk.told.end_seq});
+    const QuarantineNote note{
+        .feed = name_, .by = "adoption", .why = "a whole one took its place", .first_seq = chunk.told.first_seq, .end_seq = chunk.told.end_seq};
+    try {
+      if (old) quarantine_copy(old, feed_.directory, name, note);
+    } catch (const FeedError& error) {
+      if (error.fault() != Fault::kIo) throw;
+      quarantine_file(files_, feed_.directory, name, note);  // it cannot even be read
     }
-    bring_in(chunk);
+    // Before the rename: once the chunk is whole, nobody comes here again.
     forget_notes(files_, feed_.directory, name);
+    bring_in(chunk);
     std::erase_if(records_, [&](const FeedRecord& record) {
       return record.type == FeedEntry::kChunkQuarantined && record.ordinal == chunk.told.ordinal;
     });

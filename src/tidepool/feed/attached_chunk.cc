@@ -187,7 +187,10 @@ std::optional<uint64_t> AttachedChunk::check(uint64_t from, uint64_t to) {
     if (good_[block]) continue;
     const uint64_t begin = block * block_bytes;
     const uint64_t end = std::min(begin + block_bytes, fixed_end_);
-    if (crc32c({data_ + begin, end - begin}) != table_[block]) return end;
+    if (crc32c({data_ + begin, end - begin}) != table_[block]) {
+      seen_damage_ = true;
+      return end;
+    }
     good_[block] = true;
   }
   // The window that needs no look: what was just checked, grown if it continues.

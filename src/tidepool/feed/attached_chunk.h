@@ -63,6 +63,8 @@ class AttachedChunk {
     if (from >= checked_from_ && to <= checked_to_) [[likely]] return std::nullopt;
     return check(from, to);
   }
+  // A whole copy may take its place (adopt.h): attach again on news.
+  bool seen_damage() const noexcept { return seen_damage_; }
   // First record at or behind byte `offset`; records() if none is known to be.
   uint64_t record_at_or_behind(uint64_t offset);
 
@@ -102,6 +104,7 @@ class AttachedChunk {
   uint64_t checked_to_ = 0;
   std::vector<uint64_t> offsets_;  // frames, as far as walked; those lost with a head that is no head have its place
   uint64_t walked_ = 0;
+  bool seen_damage_ = false;
   uint64_t lost_from_ = ~uint64_t{0};  // no frame was found behind the damage here
   uint64_t count_ = 0;  // records, by the footer; 0: none says
   std::vector<IndexEntry> index_;

@@ -293,6 +293,7 @@ TEST_F(AdoptTest, WhatCameWholeIsAClosedFeed) {  // F-153, F-138: nobody died he
   EXPECT_EQ(reader.epochs()[0].end_seq, 256u);
   adopt_chunks(there(), "trades", files({3}), mine());  // more of the same epoch
   EXPECT_EQ(reader.writer_state(), WriterState::kClosed);
+  EXPECT_EQ(reader.epochs()[0].end_seq, 384u);
   auto writer = FeedWriter::open(there(), "trades");
   EXPECT_EQ(writer.next_seq(), 384u);
   writer.close();
@@ -321,8 +322,12 @@ TEST_F(AdoptTest, AWholeCopyTakesThePlaceOfADamagedChunk) {  // F-153, F-134, F-
   const AdoptReport planned = adopt_chunks(there(), "trades", files({1, 2, 3, 4}), {.dry_run = true, .replace_damaged = true, .feed_options = tiny()});
   EXPECT_EQ(planned.count(Outcome::kReplaced), 4u);
   EXPECT_FALSE(verify_base(there()).sound());
+  auto reader = FeedReader::open(there(), "trades", {.from = At::sequence(384)});  // it has chunk 4 open, and sees that it is damaged
+  EXPECT_EQ(reader.next().kind, Item::Kind::kGap);
   const AdoptReport report = adopt_chunks(there(), "trades", files({1, 2, 3, 4}), replacing);
   EXPECT_EQ(report.count(Outcome::kReplaced), 4u) << report.chunks[0].why;
+  reader.seek(At::sequence(384));
+  expect_rows(reader, 384, 500);
   EXPECT_TRUE(verify_base(there()).sound()) << text_of_all(verify_base(there()));
   EXPECT_EQ(expect_prefix(there()), 500u);
   EXPECT_TRUE(repair_base(there()).actions.empty());

@@ -105,6 +105,12 @@ std::vector<std::byte> encode_feed(const FeedInfo& feed) {
   return {bytes.begin() + kEntryHeadBytes, bytes.end()};
 }
 
+// Of an entry that nobody has looked at.
+std::string_view name_in(Bytes entry) noexcept {
+  const auto bytes = std::min<size_t>(load<uint16_t>(entry.data() + 132), kNameBytesMax);
+  return {reinterpret_cast<const char*>(entry.data() + kNameAt), bytes};
+}
+
 // nullopt: an entry whose checksum is right and whose content is not; its name would become a path.
 std::optional<FeedInfo> decode_feed(const RegistryLog::Entry& entry) {
   const std::byte* at = entry.bytes.data();
@@ -250,10 +256,11 @@ void check_feed_name(std::string_view name) {
                   " characters, the first a letter or digit, then letters, digits, '.', '_' and '-'");
 }
 
-GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
+GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files, std::string_view only) {
   refuse_remote_target(base);
   GlobalRegistry registry;
   registry.base_ = base;
+  registry.only_ = only;
   registry.files_ = &files;
   try {
     registry.log_ = RegistryLog::open(files, concat(base, "/", kRegistryName), kGlobalMagic, kGlobalEntryBytes, false);
@@ -267,11 +274,14 @@ GlobalRegistry GlobalRegistry::open(const std::string& base, Files& files) {
 }
 
 void GlobalRegistry::refresh() {
+  std::function<bool(Bytes)> passes_over;
+  if (!only_.empty()) passes_over = [&](Bytes entry) { return name_in(entry) != only_; };
   log_.refresh({.entry = [&](const RegistryLog::Entry& entry) { take(entry); },
                 .damaged =
                     [&](uint64_t position, std::string_view why) {
                       warnings_.push_back(concat(log_.path(), ": entry ", position, " is damaged (", why, ") and was skipped"));
-                    }});
+                    },
+                .passes_over = std::move(passes_over)});
 }
 
 void GlobalRegistry::take(const RegistryLog::Entry& entry) {
@@ -355,7 +365,7 @@ bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& file
   create_base(base, files);
   const shm::FileLock lock = lock_within(base, kRegistryLockName, "a change of the registry", kLockTimeoutNs, Fault::kRegistryBusy);
   settle_global(base, files);
-  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  const GlobalRegistry registry = GlobalRegistry::open(base, files, name);
   FeedInfo feed;
   feed.name = name;
   feed.base_id = registry.id();
@@ -520,9 +530,10 @@ bool delete_feed(const std::string& base, const std::string& name, bool missing_
 
 FeedInfo find_feed(const std::string& base, const std::string& name, Files& files) {
   check_feed_name(name);
-  const GlobalRegistry registry = GlobalRegistry::open(base, files);
+  GlobalRegistry registry = GlobalRegistry::open(base, files, name);
   const FeedInfo* found = registry.find(name);
   if (found == nullptr) {
+    registry = GlobalRegistry::open(base, files);  // what there is instead
     std::string known;
     for (const auto& [other, unused] : registry.feeds()) {
       if (known.size() > 200) {

@@ -42,7 +42,7 @@ bool taken(const SourceOptions& options, const std::string& name) {
 
 ColumnMap map_columns(const std::vector<std::string>& columns, bool named, const Schema& schema, const SourceOptions& options,
                       const std::string& path) {
-  for (size_t k = 0; k < options.clocks.size(); ++k) {
+  for (size_t k = 0; named && k < options.clocks.size(); ++k) {
     if (k >= schema.clocks() || schema.fields()[k].name != options.clocks[k]) {
       std::vector<std::string> clocks;
       for (size_t i = 0; i < schema.clocks(); ++i) clocks.push_back(schema.fields()[i].name);

@@ -55,11 +55,11 @@ bool quarantine_file(Files& files, const std::string& directory, const std::stri
 void quarantine_copy(const File& from, const std::string& directory, const std::string& name, const QuarantineNote& note) {
   Files& files = from.files();
   const std::string aside = concat(directory, "/", kQuarantineName);
-  make_directory(files, aside, 0750);
+  make_durable_directory(files, directory, kQuarantineName, 0750);
   const uint64_t now_ns = realtime_ns();
   const std::string text = text_of(name, note, now_ns);
-  write_file_atomically(files, aside, concat(name, ".", now_ns, ".note"), std::as_bytes(std::span(text)), 0640);
-  const File to = File::open(files, concat(aside, "/", name, ".", now_ns), O_RDWR | O_CREAT | O_EXCL, 0640);
+  const std::string temporary = concat(aside, "/.tmp-", name);  // a second try writes over what the first one left
+  const File to = File::open(files, temporary, O_RDWR | O_CREAT | O_TRUNC, 0640);
   std::vector<std::byte> window(uint64_t{1} << 20);
   uint64_t at = 0;
   for (auto got = from.read(window, at); !got.empty(); got = from.read(window, at)) {
@@ -67,6 +67,9 @@ void quarantine_copy(const File& from, const std::string& directory, const std::
     at += got.size();
   }
   to.sync();
+  write_file_atomically(files, aside, concat(name, ".", now_ns, ".note"), std::as_bytes(std::span(text)), 0640);
+  rename_file(files, temporary, concat(aside, "/", name, ".", now_ns));
+  sync_directory(files, aside);
 }
 
 bool has_note(const std::string& directory, const std::string& what) {

@@ -31,8 +31,9 @@ void FeedReader::Impl::learn() {
     settled_.push_back(at);
     for (size_t k = 0; k < kClocksMax; ++k) highest_[k].push_back(std::max(highest_[k].empty() ? 0 : highest_[k].back(), chunk.clocks[k].max));
   }
-  cache_.remove_if([](const Chunk& chunk) { return chunk->provisional(); });
-  if (here_ && here_->provisional()) here_ = nullptr;
+  const auto stale = [](const Chunk& chunk) { return chunk->provisional() || chunk->seen_damage(); };
+  cache_.remove_if(stale);
+  if (here_ && stale(here_)) here_ = nullptr;
   const uint64_t epoch = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;
   learn_versions();
   if (!live_ || live_->epoch() < epoch) {
@@ -57,7 +58,7 @@ void FeedReader::Impl::learn() {
 void FeedReader::Impl::learn_versions() {
   if (registry_.settings_changes() == settings_seen_) return;
   settings_seen_ = registry_.settings_changes();
-  const GlobalRegistry global = GlobalRegistry::open(base_, files_);
+  const GlobalRegistry global = GlobalRegistry::open(base_, files_, feed_.name);
   const FeedInfo* named = global.find(feed_.name);
   if (named == nullptr || named->id != feed_.id) return;  // deleted or replaced: told elsewhere
   FeedInfo now = *named;

@@ -26,6 +26,7 @@ class FeedReader::Impl {
   void seek(const At& at);
   Item next(uint64_t timeout_ns);
   Batch next_batch(uint64_t max_rows, uint64_t timeout_ns);
+  void breathe() noexcept;
   std::shared_ptr<const void> hold() const { return held_; }
   Available read_available(uint64_t records_max);  // reader_available.cc
   const std::shared_ptr<HeldLedger>& ledger() const noexcept { return ledger_; }
@@ -133,6 +134,7 @@ class FeedReader::Impl {
   std::optional<Item::Kind> gone_;
   bool stalled_told_ = false;
   bool gave_any_ = false;
+  uint32_t rich_looks_ = 0;  // without an empty one between them; see breathe()
   uint64_t inactive_since_ns_ = 0;
   uint64_t settings_seen_ = 0;
   // Shared with who cancels.

@@ -194,6 +194,7 @@ size_t RegistryLog::refresh(const Taker& taker) {
     if (whole == 0) break;
     for (size_t i = 0; i < whole; ++i, ++position) {
       const Bytes bytes = Bytes(buffer).subspan(i * identity_.entry_bytes, identity_.entry_bytes);
+      if (taker.passes_over && !all_zero(bytes) && taker.passes_over(bytes)) continue;
       const char* why = nullptr;
       if (all_zero(bytes)) {
         why = "it never reached the disk";

@@ -60,6 +60,8 @@ class RegistryLog {
   struct Taker {
     std::function<void(const Entry&)> entry;
     std::function<void(uint64_t position, std::string_view why)> damaged;
+    // Entries that nobody here wants, checked or not; true: not even looked at.
+    std::function<bool(Bytes bytes)> passes_over{};
   };
 
   // The bytes of an empty log; and of one entry, at its position.

@@ -454,6 +454,14 @@ TEST_F(RegistryTest, FindsOneOfAHundredThousandFeedsInAMillisecond) {  // F-9
   // The requirement itself; it takes a thousandth of that.
   EXPECT_LT((monotonic_ns() - begin_ns) / 1000, kNsPerMs);
   EXPECT_EQ(files.bytes_read.load(), 0u) << "from memory";
+  // Who wants one alone keeps one alone.
+  auto alone = GlobalRegistry::open(base(), files, "feed-77777");
+  ASSERT_EQ(alone.feeds().size(), 1u);
+  EXPECT_EQ(load<uint64_t>(alone.find("feed-77777")->id.data()), 77'777u);
+  EXPECT_EQ(find_feed(base(), "one-more", files).name, "one-more");
+  EXPECT_TRUE(delete_feed(base(), "one-more"));
+  EXPECT_TRUE(create("one-more")) << "deleted, and made again";
+  EXPECT_FALSE(create("one-more"));
 }
 
 TEST_F(RegistryTest, ThatCannotGrowRefusesANewFeedAndHarmsNoOther) {  // F-9, X-4

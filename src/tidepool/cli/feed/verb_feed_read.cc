@@ -63,8 +63,34 @@ feed::ExportReport read_frames(const Context& context, feed::FeedReader& reader,
 
 ordered_json gaps_json(const std::vector<feed::Gap>& gaps) {
   ordered_json out = ordered_json::array();
-  for (const feed::Gap& gap : gaps) out.push_back({{"from", gap.from}, {"to", gap.to}, {"why", gap.text}});
+  for (const feed::Gap& gap : gaps) out.push_back({{"from", gap.from}, {"to", gap.to}, {"why", gap.text.empty() && gap.cause == feed::GapCause::kRetention ? "expired" : gap.text}});
   return out;
+}
+
+Exit tell_read(const Context& context, const ReadArgs& args, feed::FeedReader& reader, const feed::ExportReport& report,
+               std::optional<uint64_t> examined) {
+  for (const feed::Gap& gap : report.gaps) print_error(context.err, feed::gap_error(reader.feed(), gap).what());
+  if (context.json) {
+    ordered_json summary = {{"records", report.records},
+                            {"first_seq", report.first_seq ? ordered_json(*report.first_seq) : ordered_json(nullptr)},
+                            {"end_seq", report.end_seq},
+                            {"interrupted", report.interrupted},
+                            {"gaps", gaps_json(report.gaps)}};
+    if (examined) summary["examined"] = *examined;
+    print_json_line(context, dump(summary));
+  }
+  if (report.interrupted) {
+    // A reader that went away needs no telling.
+    if (std::ferror(context.out) == 0) print_error(context.err, concat("interrupted: ", report.records, " records were read"));
+    return Exit::kFailed;
+  }
+  if (report.records > 0) return Exit::kOk;
+  if (!context.quiet) {
+    const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);
+    print_error(context.err, end == first ? concat("feed ", args.target.name, " is empty")
+                                          : concat("no record in that range: feed ", args.target.name, " has records ", first, " to ", end));
+  }
+  return Exit::kNothing;
 }
 
 Exit run_read(const Context& context, const ReadArgs& args) {
@@ -106,29 +132,7 @@ Exit run_read(const Context& context, const ReadArgs& args) {
     report = frames ? read_frames(context, reader, options)
                     : feed::export_rows(reader, options, [&](Bytes bytes) { put(context, bytes); });
   }
-  for (const feed::Gap& gap : report.gaps)
-    print_error(context.err, concat("records ", gap.from, " to ", gap.to, " cannot be read: ", gap.text));
-  if (context.json) {
-    ordered_json summary = {{"records", report.records},
-                            {"first_seq", report.first_seq ? ordered_json(*report.first_seq) : ordered_json(nullptr)},
-                            {"end_seq", report.end_seq},
-                            {"interrupted", report.interrupted},
-                            {"gaps", gaps_json(report.gaps)}};
-    if (examined) summary["examined"] = *examined;
-    print_json_line(context, dump(summary));
-  }
-  if (report.interrupted) {
-    // A reader that went away needs no telling.
-    if (std::ferror(context.out) == 0) print_error(context.err, concat("interrupted: ", report.records, " records were read"));
-    return Exit::kFailed;
-  }
-  if (report.records > 0) return Exit::kOk;
-  if (!context.quiet) {
-    const uint64_t first = reader.first_seq(), end = std::max(reader.committed_seq(), first);
-    print_error(context.err, end == first ? concat("feed ", args.target.name, " is empty")
-                                          : concat("no record in that range: feed ", args.target.name, " has records ", first, " to ", end));
-  }
-  return Exit::kNothing;
+  return tell_read(context, args, reader, report, examined);
 }
 
 }  // namespace
