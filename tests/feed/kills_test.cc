@@ -178,6 +178,22 @@ class Kills : public test::FeedTest {
     }
   }
 
+  // What tells a defect of following from one of the files.
+  std::string lost_thread(size_t feed) {
+    FeedReader& follower = *followers_[feed];
+    std::string text = concat("a second look of it gives kind ", static_cast<int>(follower.next().kind));
+    auto fresh = read({.from = At::sequence(followed_[feed])}, kFeedNames[feed]);
+    text += concat(", a new reader kind ", static_cast<int>(fresh.next().kind), "; chunks that it knows and the new one knows:");
+    for (FeedReader* reader : {&follower, &fresh}) {
+      text += "\n ";
+      for (const ChunkInfo& chunk : reader->chunks()) {
+        if (chunk.settled() && chunk.end_seq() < followed_[feed]) continue;
+        text += concat(" ", chunk.ordinal, " epoch ", chunk.epoch, " state ", static_cast<int>(chunk.state), " from ", chunk.first_seq, " to ", chunk.end_seq(), ";");
+      }
+    }
+    return text;
+  }
+
   // Somebody reads all the while, each record once (G-2).
   void follow() {
     for (size_t feed = 0; feed < kWriters; ++feed) {
@@ -198,7 +214,7 @@ class Kills : public test::FeedTest {
         ASSERT_EQ(item.seq, followed_[feed]) << kFeedNames[feed] << ": G-2";
         ++followed_[feed];
       }
-      ASSERT_GE(followed_[feed], writers_[feed]->acknowledged) << kFeedNames[feed] << ": G-2, the follower lost the thread";
+      ASSERT_GE(followed_[feed], writers_[feed]->acknowledged) << kFeedNames[feed] << ": G-2, the follower lost the thread; " << lost_thread(feed);
       ASSERT_LE(followed_[feed], writers_[feed]->acknowledged + writers_[feed]->pending) << kFeedNames[feed];
     }
   }

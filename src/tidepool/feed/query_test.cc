@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "tidepool/feed/stream_copy.h"
 #include "tidepool/feed/test_support.h"
 
 namespace tidepool::feed {
@@ -192,6 +193,21 @@ TEST_F(QueryTest, BoundsItsMappingsWhateverTheFeedsSize) {  // F-97, X-24
   size_t count = 0;
   for (size_t at = maps.find(".data"); at != std::string::npos; at = maps.find(".data", at + 1)) ++count;
   EXPECT_LE(count, 5u);
+}
+
+TEST(StreamCopy, CopiesEveryByteAndNoMore) {
+  std::mt19937_64 random(11);
+  std::vector<std::byte> from(8192), to(8192), expected(8192);
+  for (std::byte& byte : from) byte = static_cast<std::byte>(random());
+  for (int round = 0; round < 2000; ++round) {
+    const size_t bytes = random() % (round % 2 == 0 ? 200 : 4000);
+    const size_t at = random() % 200, begin = random() % 200;
+    std::fill(to.begin(), to.end(), std::byte{0xEE});
+    expected = to;
+    std::memcpy(expected.data() + at, from.data() + begin, bytes);
+    stream_copy(to.data() + at, from.data() + begin, bytes);
+    ASSERT_EQ(to, expected) << bytes << " bytes from " << begin << " to " << at;
+  }
 }
 
 }  // namespace

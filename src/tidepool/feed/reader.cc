@@ -5,6 +5,7 @@
 
 #include "tidepool/base/log.h"
 #include "tidepool/feed/reader_impl.h"
+#include "tidepool/feed/stream_copy.h"
 
 namespace tidepool::feed {
 
@@ -201,7 +202,11 @@ uint64_t FeedReader::read_range_into(MutableBytes to, const TimeRange& time) {
     if (piece.rows.size() > to.size() - done) {
       throw FeedError(Fault::kResultTooLarge, "the range holds more than the ", to.size(), " bytes that there are for it: read it in batches");
     }
-    std::memcpy(to.data() + done, piece.rows.data(), piece.rows.size());
+    if (piece.rows.size() >= kStreamFromBytes) {
+      stream_copy(to.data() + done, piece.rows.data(), piece.rows.size());
+    } else {
+      std::memcpy(to.data() + done, piece.rows.data(), piece.rows.size());
+    }
     done += piece.rows.size();
   }
   return done;

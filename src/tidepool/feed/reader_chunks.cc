@@ -31,7 +31,12 @@ void FeedReader::Impl::learn() {
     settled_.push_back(at);
     for (size_t k = 0; k < kClocksMax; ++k) highest_[k].push_back(std::max(highest_[k].empty() ? 0 : highest_[k].back(), chunk.clocks[k].max));
   }
-  const auto stale = [](const Chunk& chunk) { return chunk->provisional() || chunk->seen_damage(); };
+  // What the registry calls over and its own words do not was left by a recovery that died: nobody will write there again (G-2).
+  const auto left = [&](const Chunk& chunk) {
+    const ChunkInfo* known = chunk->live() && !chunk->sealed() ? registry_.chunk(chunk->header().ordinal) : nullptr;
+    return known != nullptr && known->state != ChunkState::kOpen && known->tag == chunk->header().created_wall_ns;
+  };
+  const auto stale = [&](const Chunk& chunk) { return chunk->provisional() || chunk->seen_damage() || left(chunk); };
   cache_.remove_if(stale);
   if (here_ && stale(here_)) here_ = nullptr;
   const uint64_t epoch = registry_.epochs().empty() ? 0 : registry_.epochs().back().epoch;

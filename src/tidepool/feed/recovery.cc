@@ -276,12 +276,16 @@ class Recovery {
       object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
       put(FeedEntry::kChunkSealed, info, &summary);
     } else {
-      if (disk && summary.bytes < std::min(disk->verified_end, committed)) return from_disk(info, *disk);  // damaged in memory, not there
+      // Before the registry says so, as a writer does it: should we be killed in between, who follows this object leaves it all the same.
+      if (disk && summary.bytes < std::min(disk->verified_end, committed)) {  // damaged in memory, not there
+        object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
+        return from_disk(info, *disk);
+      }
       store(object, disk, data, summary, told);
       write_index(header, index);
+      object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
       put(FeedEntry::kChunkSealed, info, &summary, false);
       put(FeedEntry::kChunkPersisted, info, &summary);
-      object.words.state().publish(static_cast<uint32_t>(WordState::kSealed));
       unlink_live(info.ordinal);
     }
     note(summary.first_seq, summary.count, summary.clocks);
