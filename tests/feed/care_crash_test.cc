@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "mortal_files.h"
+#include "tidepool/feed/adopt.h"
 #include "tidepool/feed/persistd.h"
 #include "tidepool/feed/registry_parts.h"
 #include "tidepool/feed/repair.h"
@@ -325,6 +326,60 @@ TEST_F(PruneCrash, AtEveryStepTheNextRunFinishes) {  // F-27, F-128, F-130, F-15
     ASSERT_FALSE(HasFatalFailure()) << where;
   }
   EXPECT_GT(ended, 15u) << "so many steps there are at least";
+}
+
+class AdoptCrash : public CareCrash {};
+
+// Chunks 2 (a rotten block) and 3 (gone) come back from a copy; and the first of them into a feed of their own.
+TEST_F(AdoptCrash, AtEveryStepIsDoneByTheNext) {  // F-153, F-134, F-135, G-5, G-6
+  uint64_t ended = 0;
+  const uint64_t step = stride(5);
+  for (uint64_t last = 1 + test::seed() % step; ended == 0; last += step) {
+    SharedTold told;
+    forget();
+    fill(Storage::kTiered, 4 * kChunkRows);
+    std::vector<std::string> copies;
+    std::filesystem::create_directory(root / "copies");
+    for (const uint64_t ordinal : {2, 3}) {
+      copies.push_back(concat(root / "copies", "/", chunk_name(ordinal)));
+      std::filesystem::copy_file(concat(directory(), "/", chunk_name(ordinal)), copies.back());
+    }
+    flip(concat(directory(), "/", chunk_name(2)), kChunkPageBytes + 4096 + 100);
+    std::filesystem::remove(concat(directory(), "/", chunk_name(3)));
+    repair_base(base());
+    ASSERT_EQ(verify_base(base()).count(Severity::kDamage), 1u);
+    const AdoptOptions options{.replace_damaged = true, .feed_options = tiny(Storage::kTiered)};
+    Helper adopter([&](const Helper&) {
+      MortalFiles files(*told, last);
+      AdoptOptions mortal = options;
+      mortal.files = &files;
+      if (adopt_chunks(base(), "trades", copies, mortal).count(AdoptedChunk::Outcome::kReplaced) != 2) ::raise(SIGKILL);
+      if (!adopt_chunks(root / "other", "again", copies, mortal).created) ::raise(SIGKILL);
+    });
+    if (adopter.join()) ended = last;
+    const std::string where = concat("killed before step ", last);
+    expect_feed(0, 4 * kChunkRows, kChunkRows, 3 * kChunkRows);  // the gap, or what is mended of it
+    ASSERT_FALSE(HasFatalFailure()) << where;
+    for (const AdoptedChunk& chunk : adopt_chunks(base(), "trades", copies, options).chunks) {
+      ASSERT_TRUE(chunk.outcome == AdoptedChunk::Outcome::kReplaced || chunk.why.find("already") != std::string::npos) << where << ": " << chunk.why;
+    }
+    for (const RepairAction& action : repair_base(base()).actions)
+      ASSERT_TRUE(action.what == "remove-leftover" || action.what == "rebuild-index") << where << ": " << text_of(action);
+    expect_sound(where);
+    expect_feed(0, 4 * kChunkRows);
+    for (const std::string& name : names_in(directory() + "/quarantine")) ASSERT_EQ(name.find("chunk-block"), std::string::npos) << where << ": " << name;
+    ASSERT_FALSE(HasFatalFailure()) << where;
+    // The other base has the feed, or nothing of it.
+    repair_base(base());
+    if (std::filesystem::exists(root / "other/registry.bin")) repair_base(root / "other");
+    adopt_chunks(root / "other", "again", copies, options);
+    ASSERT_TRUE(verify_base(root / "other").sound()) << where;
+    auto again = FeedReader::open(root / "other", "again", {.from = At::oldest(), .stop_when_inactive = true});
+    expect_rows(again, kChunkRows, 3 * kChunkRows);
+    ASSERT_EQ(again.next().kind, Item::Kind::kEnded) << where;
+    ASSERT_FALSE(HasFatalFailure()) << where;
+  }
+  EXPECT_GT(ended, 30u) << "so many steps there are at least";
 }
 
 class DeleteCrash : public CareCrash {};
