@@ -173,6 +173,9 @@ def check_tests(table: dict, known: dict) -> list:
 
 
 def main() -> int:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return 0
     arguments = [argument for argument in sys.argv[1:] if argument != "--check"]
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
     source, target = root / "docs" / "conformance.tsv", root / "docs" / "conformance.md"

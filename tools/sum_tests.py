@@ -32,6 +32,9 @@ def reason(case) -> str:
 
 
 def main() -> int:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return 0
     folder = Path(sys.argv[1])
     count = {"passed": 0, "failed": 0, "skipped": 0}
     failed, skipped, slow = [], [], []
