@@ -480,6 +480,7 @@ class OurConsumersStreams(ConsumerCase):
             producer.progress(seq, 3000, wire.PROGRESS, streamId=10001)
             producer.progress(seq + 64, 3000, wire.PROGRESS)
             producer.progress(seq + 1000, 3000, wire.PROGRESS)
+            producer.mapping.write_payload(pool_id, index, data[2000:], 2000)
             producer.progress(seq, length, wire.COMPLETE)
             producer.commit(seq, index, pool_id, data)
         producer.publish()
