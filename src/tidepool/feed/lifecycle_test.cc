@@ -256,7 +256,7 @@ TEST_F(LifecycleTest, ACopyOfABaseHasALifeOfItsOwn) {  // X-20
   auto writer = make(Storage::kTiered);
   append(writer, 0, 100);
   writer.sync();
-  std::filesystem::copy(base(), root / "copy", std::filesystem::copy_options::recursive);
+  copy_in_use(base(), root / "copy");
   auto twin = FeedWriter::open(root / "copy", "trades");
   EXPECT_EQ(twin.recovery().next_seq, 100u);
   append(twin, 100, 110);

@@ -165,7 +165,7 @@ TEST_F(RightsTest, ASnapshotIsReadByWhoMayOnlyRead) {  // F-94, F-153, X-20, G-5
   ASSERT_EQ(process.wait_ready(), 0);
   namespace fs = std::filesystem;
   const std::string snapshot = root / "snapshot";
-  fs::copy(base(), snapshot, fs::copy_options::recursive);  // of a feed that is being written
+  copy_in_use(base(), snapshot);  // of a feed that is being written
   for (const auto& entry : fs::recursive_directory_iterator(snapshot))
     ASSERT_EQ(::chmod(entry.path().c_str(), entry.is_directory() ? 0555 : 0444), 0);
   ASSERT_EQ(::chmod(snapshot.c_str(), 0555), 0);

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -121,6 +122,18 @@ class FeedTest : public ::testing::TestWithParam<Storage> {
   static void expect_idle(FeedReader& reader) {
     const Item item = reader.next();
     EXPECT_EQ(item.kind, Item::Kind::kIdle) << "seq " << item.seq << " gap " << item.gap.from << " to " << item.gap.to;
+  }
+  // A copy of a directory whose files may change meanwhile: the standard library takes one that is cut for a broken disk.
+  static void copy_in_use(const std::filesystem::path& from, const std::filesystem::path& to) {
+    for (const uint64_t deadline_ns = monotonic_ns() + shm::test::kDeadlineNs;;) {
+      try {
+        std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+        return;
+      } catch (const std::filesystem::filesystem_error&) {
+        if (monotonic_ns() > deadline_ns) throw;
+        std::filesystem::remove_all(to);
+      }
+    }
   }
   // Poll until `done`, 30 s at most.
   template <typename Done>
