@@ -430,7 +430,7 @@ class KillsAt : public Kills {
     const bool full = std::getenv("TIDEPOOL_TEST_FULL") != nullptr;
     const uint64_t seed = test::seed();
     uint64_t turn = seed;
-    const auto nth = std::clamp<uint64_t>(names.size() / 2, 1, 8 * test::kSliceDivisor);  // of a slice; two at least, if there are two
+    const auto nth = std::clamp<uint64_t>(names.size() / 2, 1, 5 * test::kSliceDivisor);  // of a slice; two at least, if there are two
     uint64_t looks = 0;
     uint64_t kills = 0;
     for (const auto& [name, count] : names) {

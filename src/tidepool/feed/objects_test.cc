@@ -18,17 +18,6 @@ using test::row_of;
 
 class ObjectsTest : public test::FeedTest {
  protected:
-  void write_and_be_killed(uint64_t from, uint64_t to) const {
-    test::Helper crash([&](const test::Helper& self) {
-      auto writer = FeedWriter::open(base(), "trades");
-      append(writer, from, to);
-      writer.sync();
-      self.ready();
-      self.sleep_for_ever();
-    });
-    ASSERT_EQ(crash.wait_ready(), 0);
-    crash.kill();
-  }
   std::string directory() const { return base() + "/feeds/trades"; }
   std::string file_of(uint64_t ordinal) const { return concat(directory(), "/", chunk_name(ordinal)); }
   FeedOptions tiny(Storage storage = Storage::kTiered) const {
@@ -168,7 +157,7 @@ TEST_F(ObjectsTest, ACopyIsKeptWhenItsSourceIsTheOneThatChanged) {  // F-28, X-9
 
 TEST_F(ObjectsTest, WhatAKilledWriterCopiedWrongIsWrittenAgainFromMemory) {  // F-28, F-67, X-9, X-18
   create_feed(base(), "trades", test::row_schema(), options(Storage::kTiered));
-  write_and_be_killed(0, 500);
+  write_and_be_killed(0, 500, true);
   {
     const File file = File::open(Files::system(), file_of(1), O_RDWR);
     std::vector<std::byte> page(kChunkPageBytes);
@@ -268,7 +257,7 @@ TEST_F(ObjectsTest, FilesThatWereRestoredInPlaceIgnoreWhatIsLeftInMemoryOfLater)
   }
   namespace fs = std::filesystem;
   fs::copy(base(), root / "backup", fs::copy_options::recursive);
-  write_and_be_killed(100, 500);
+  write_and_be_killed(100, 500, true);
   ASSERT_FALSE(names_in(live_directory_path(read().feed())).empty()) << "of a killed writer: what it had in memory";
   // The directory stays, so that shared memory is found; its content is that of the backup, as rsync --delete leaves it.
   for (const std::string& name : names_in(directory())) fs::remove_all(directory() + "/" + name);

@@ -267,14 +267,7 @@ TEST_F(Evolution, AllowsNothingButAdditions) {  // F-18
 
 TEST_F(Evolution, OfAWriterThatWasKilledIsRecovered) {  // F-18, F-52
   make(Storage::kTiered);
-  test::Helper crash([&](const test::Helper& self) {
-    auto writer = FeedWriter::open(base(), "trades");
-    for (uint64_t number = 0; number < 1500; ++number) EXPECT_TRUE(writer.append(row_of(number)));
-    self.ready();
-    self.sleep_for_ever();
-  });
-  ASSERT_EQ(crash.wait_ready(), 0);
-  crash.kill();
+  write_and_be_killed(0, 1500);
   ASSERT_TRUE(evolve_feed(base(), "trades", later()));
   auto writer = FeedWriter::open(base(), "trades");  // takes rows of the older version to disk
   ASSERT_TRUE(writer.append(later_of(1500)));

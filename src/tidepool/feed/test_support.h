@@ -109,6 +109,18 @@ class FeedTest : public ::testing::TestWithParam<Storage> {
     until([&] { return appended.load() == to; });
     strict.detach();  // it ended by itself, and not as threads do
   }
+  // By another process, which then dies where it stands.
+  void write_and_be_killed(uint64_t from, uint64_t to, bool sync = false) const {
+    Helper crash([&](const Helper& self) {
+      auto writer = FeedWriter::open(base(), "trades");
+      append(writer, from, to);
+      if (sync) writer.sync();
+      self.ready();
+      self.sleep_for_ever();
+    });
+    ASSERT_EQ(crash.wait_ready(), 0);
+    crash.kill();
+  }
   // Rows [from, to) come, each once and whole, and then nothing.
   static void expect_rows(FeedReader& reader, uint64_t from, uint64_t to) {
     for (uint64_t number = from; number < to; ++number) {
