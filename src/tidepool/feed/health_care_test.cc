@@ -188,16 +188,17 @@ TEST_F(HealthCareTest, HasHistogramsOfSyncsAndRotations) {  // F-138
 }
 
 TEST_F(HealthCareTest, CountsWhatReadersHoldOfMemoryWithoutAName) {  // F-78, F-138
-  auto writer = FeedWriter::create(base(), "trades", test::row_schema(), tiny());
-  append(writer, 0, 10);
-  EXPECT_EQ(health().held_unlinked_bytes, 0u);
+  create_feed(base(), "trades", test::row_schema(), tiny());
   test::Helper other([&](const test::Helper& self) {
     auto reader = read({.from = At::oldest()});
-    if (!reader.next().is_record()) return;
+    until([&] { return reader.next().is_record(); });
     const auto hold = reader.hold();
     self.ready();
     self.sleep_for_ever();
   });
+  auto writer = FeedWriter::open(base(), "trades");
+  append(writer, 0, 10);
+  EXPECT_EQ(health().held_unlinked_bytes, 0u);
   ASSERT_EQ(other.wait_ready(), 0);
   uint64_t next = 10;
   until([&] {
