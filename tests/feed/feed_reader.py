@@ -105,6 +105,8 @@ def feeds(base):
                 "clocks": entry[42], "record_bytes": u32(entry, 112), "schema_hash": u64(entry, 104), "schema_id": max(1, u32(entry, 116)),
                 "shm_root": entry[264:264 + u16(entry, 134)].decode(), "directory": Path(base) / "feeds" / name, "entry": entry}
         if kind in (1, 2):
+            before = found.get(name)
+            feed["definitions"] = [entry[24:384]] + (before["definitions"] if before and before["id"] == feed["id"] else [])
             found[name] = feed
         elif kind == 4 and name in found and found[name]["id"] == feed["id"]:
             del found[name]
@@ -351,9 +353,10 @@ def read_feed(base, name, live=False):
         raise Damaged("the registry is of another feed")
     feed["versions"] = versions(feed)
     definition = (feed["directory"] / "definition.bin").read_bytes()
-    if (len(definition) != 512 or crc32c(definition[4:]) != u32(definition, 0) or definition[24:384] != feed["entry"][24:384]
+    # It is written behind the entry: of a feed that was being changed it may be an older one, which repair writes anew.
+    if (len(definition) != 512 or crc32c(definition[4:]) != u32(definition, 0) or definition[24:384] not in feed["definitions"]
             or definition[384:400] != feed["base_id"]):
-        complaints.append("definition.bin is not what registry.bin says")
+        complaints.append("definition.bin is not what registry.bin says or said")
     chunks, epochs, losses, segments = {}, [], [], []
     for _, entry in entries:
         kind, epoch, ordinal = u16(entry, 4), u64(entry, 24), u64(entry, 32)
