@@ -238,6 +238,11 @@ void RegistryLog::settle() {
     const bool good = crc32c(slot.subspan(4)) == load<uint32_t>(slot.data()) && load<uint64_t>(slot.data() + 8) == end - 1;
     if (good || end - 1 < published) break;
   }
+  // What was never finished goes, for good: were it only written over, a power cut could bring it back below the count, where it is damage.
+  if (const uint64_t whole = kLogHeaderBytes + end * identity_.entry_bytes; size > whole) {
+    file_.resize(whole);
+    file_.sync();
+  }
   publish_count(end);
 }
 
