@@ -265,6 +265,41 @@ TEST_F(CareTest, ALostEntryIsMadeAgain) {  // X-8, F-21, F-134
   }
 }
 
+// What a power cut may leave: entries of a chunk were not synced, and those of the next are there all the same.
+TEST_F(CareTest, AChunkWhoseEndTheRegistryDoesNotHaveIsReadAndIsNoDamage) {  // X-2, F-3, F-133, G-3
+  fill();
+  const std::string path = directory() + "/feed_registry.bin";
+  const std::string content = shm::test::read_file(path);
+  const size_t entries = (content.size() - kLogHeaderBytes) / kFeedEntryBytes;
+  uint64_t chunks = 0;
+  for (uint64_t ordinal = 1; ordinal < 100; ++ordinal) {
+    std::string left = content;
+    bool later = false;
+    uint64_t lost = 0;
+    for (size_t entry = 0; entry < entries; ++entry) {
+      char* at = left.data() + kLogHeaderBytes + entry * kFeedEntryBytes;
+      const auto type = load<uint16_t>(reinterpret_cast<const std::byte*>(at) + 4);
+      const auto of = load<uint64_t>(reinterpret_cast<const std::byte*>(at) + 32);
+      const bool ends = type == static_cast<uint16_t>(FeedEntry::kChunkSealed) || type == static_cast<uint16_t>(FeedEntry::kChunkPersisted);
+      later |= ends && of > ordinal;
+      if (!ends || of != ordinal) continue;
+      std::memset(at, 0, kFeedEntryBytes);
+      ++lost;
+    }
+    if (lost == 0 || !later) continue;
+    ++chunks;
+    put(path, left);
+    expect_all();
+    const VerifyReport report = verify_base(base());
+    for (const Finding& finding : report.findings) EXPECT_NE(finding.severity, Severity::kDamage) << text_of(finding);
+    repaired();
+    expect_all();
+    EXPECT_TRUE(verify_base(base()).sound());
+    put(path, content);
+  }
+  EXPECT_GE(chunks, 2u);
+}
+
 TEST_F(CareTest, AReaderStaysOnWhileTheRegistryIsRepaired) {  // F-27, F-95, F-134
   fill();
   auto reader = read({.from = At::oldest()});

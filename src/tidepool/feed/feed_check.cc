@@ -269,6 +269,7 @@ void FeedCheck::unfinished(const ChunkInfo& info) {
     if (!identity(info, disk.header)) return;
     report_.records += disk.verified_records;
     report_.bytes += disk.verified_end;
+    if (disk.activation) unsettled_[disk.activation->first_seq] = disk.activation->first_seq + disk.verified_records;
     for (const std::string& remark : disk.remarks)
       tell_chunk(Severity::kNote, "chunk-unfinished", info, "records up to the last sync", remark);
     if (disk.verified_end >= promised) return;
@@ -465,6 +466,10 @@ void FeedCheck::sequence(const FeedRegistry& lists) {
   uint64_t next = kUnknownCount;
   for (const ChunkInfo& info : lists.chunks()) {
     if (!info.settled() || info.count == 0) continue;
+    // A power cut may take the entries that end a chunk and leave those of the next: readers have its records from its file.
+    for (auto open = unsettled_.find(next); next != info.first_seq && open != unsettled_.end() && open->second > next; open = unsettled_.find(next)) {
+      next = open->second;
+    }
     if (next != kUnknownCount && info.first_seq != next) {
       Finding& finding =
           tell_chunk(Severity::kDamage, "sequence", info, concat("records from ", next), concat("records from ", info.first_seq));

@@ -57,6 +57,7 @@ class FeedCheck {
   VerifyOptions options_;
   Files& files_;
   VerifyReport& report_;
+  std::map<uint64_t, uint64_t> unsettled_{};  // records of files whose chunk the registry has not ended: first, and behind the last
 };
 
 // One feed, all of it.
