@@ -508,11 +508,14 @@ void FeedCheck::strays(const FeedRegistry& lists) {
       } else if (name.ends_with(".idx") && (info->state == ChunkState::kAbandoned || info->state == ChunkState::kQuarantined)) {
         tell(Severity::kRepairable, "orphan-index", path, "no index: its chunk is gone", "one").ordinal = *ordinal;
       }
-    } else if (name.starts_with(".tmp-")) {
+    } else if (is_unfinished(name)) {
       tell(Severity::kRepairable, "leftover", path, "nothing", "a file that was never finished");
     } else if (name == kQuarantineName) {
       for (const std::string& held : names_in(path))
         tell(Severity::kNote, "quarantine", concat(path, "/", held), "nothing", "put aside by a repair or a writer");
+    } else if (name == kPinsName) {
+      for (const std::string& held : names_in(path))
+        if (is_unfinished(held)) tell(Severity::kRepairable, "leftover", concat(path, "/", held), "nothing", "a pin that was never finished");
     } else if (!name.starts_with("schema-") && std::find(std::begin(known), std::end(known), name) == std::end(known)) {
       tell(Severity::kNote, "stray", path, "nothing", "something that this program does not know");
     }

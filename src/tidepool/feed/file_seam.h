@@ -169,6 +169,8 @@ void rename_file(Files& files, const std::string& from, const std::string& to);
 bool unlink_file(Files& files, const std::string& path);  // false: it was not there; throws otherwise
 // Names below a directory, sorted; empty when there is none. Throws for other reasons.
 std::vector<std::string> names_in(const std::string& directory);
+// A name of what somebody has not finished, or never will (docs/formats/feed-registry.md): nobody reads it.
+inline bool is_unfinished(std::string_view name) noexcept { return name.starts_with(".tmp-"); }
 // Write, sync, rename into place, sync the directory: the file is there whole, or not at all.
 void write_file_atomically(Files& files, const std::string& directory, const std::string& name, Bytes content, mode_t mode);
 // The same but for the directory, for what can be made again: after a power cut it may not be there.

@@ -403,7 +403,7 @@ bool create_feed_as(const std::string& base, const FeedInfo& wanted, Files& file
 
   // What a creator that died left behind: temporary directories, and one that was renamed but never registered and so is empty.
   for (const std::string& entry : names_in(feeds_directory(base))) {
-    if (entry.starts_with(".tmp-")) remove_tree(files, concat(feeds_directory(base), "/", entry));
+    if (is_unfinished(entry)) remove_tree(files, concat(feeds_directory(base), "/", entry));
   }
   struct stat found{};
   if (::lstat(feed.directory.c_str(), &found) == 0) {

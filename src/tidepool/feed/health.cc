@@ -30,6 +30,8 @@ Grade worst(const std::vector<HealthFinding>& findings) noexcept {
   return grade;
 }
 
+bool is_note(const std::string& name) noexcept { return name.ends_with(".note") && !is_unfinished(name); }
+
 std::string seconds(uint64_t ns) { return concat(ns / kNsPerSecond, ".", (ns / (100 * kNsPerMs)) % 10, " s"); }
 
 // A check that throws has failed by itself; the others still run (F-136).
@@ -171,7 +173,7 @@ class FeedDoctor {
   // Each thing that was put aside, or found damaged in its place, has a note (F-135).
   void look_at_quarantine() {
     for (const std::string& name : names_in(concat(reader_.feed().directory, "/", kQuarantineName)))
-      health_.damage_notes += name.ends_with(".note") ? 1 : 0;
+      health_.damage_notes += is_note(name) ? 1 : 0;
     if (health_.damage_notes != 0 && health_.quarantined == 0)
       note(Grade::kWarning, "quarantine", concat(health_.damage_notes, " notes of damage in ", kQuarantineName, "/"));
   }
@@ -436,7 +438,7 @@ void check_care(const std::string& base, const GlobalRegistry& registry, BaseHea
       health.findings.push_back({Grade::kWarning, "persister", concat("the daemon (pid ", health.persistd->pid, ") has failed ", health.persistd->failures, " times: its log says at what")});
   });
   attempt(health.findings, "quarantine", [&] {
-    for (const std::string& name : names_in(concat(base, "/", kQuarantineName))) health.damage_notes += name.ends_with(".note") ? 1 : 0;
+    for (const std::string& name : names_in(concat(base, "/", kQuarantineName))) health.damage_notes += is_note(name) ? 1 : 0;
     if (health.damage_notes != 0)
       health.findings.push_back({Grade::kWarning, "quarantine", concat(health.damage_notes, " things of ", registry.base(), " were put aside as damaged")});
   });

@@ -72,8 +72,15 @@ shm::FileLock writable(const FeedInfo& feed, const std::string& who) {
 
 }  // namespace
 
+void sweep_pins(const FeedInfo& feed, Files& files) {
+  for (const std::string& name : names_in(directory_of(feed))) {
+    if (is_unfinished(name)) unlink_file(files, concat(directory_of(feed), "/", name));
+  }
+}
+
 void write_pin(const FeedInfo& feed, const Pin& pin, Files& files) {
   make_durable_directory(files, feed.directory, kPinsName, 0750);
+  sweep_pins(feed, files);
   write_file_atomically(files, directory_of(feed), file_name(pin.name), encode(feed, pin), feed.options.file_mode);
 }
 
@@ -100,7 +107,7 @@ bool unpin_feed(const std::string& base, const std::string& name, const std::str
 std::vector<Pin> pins_of(const FeedInfo& feed, std::vector<std::string>& damaged, Files& files) {
   std::vector<Pin> pins;
   for (const std::string& name : names_in(directory_of(feed))) {
-    if (!name.ends_with(".pin")) continue;
+    if (!name.ends_with(".pin") || is_unfinished(name)) continue;
     const std::string path = concat(directory_of(feed), "/", name);
     const File file = File::open_if_there(files, path, O_RDONLY);
     if (!file) continue;

@@ -31,7 +31,9 @@ bool unpin_feed(const std::string& base, const std::string& feed, const std::str
 // All of a feed, broken ones too, by name; `damaged`: files there that are no pins.
 std::vector<Pin> pins_of(const FeedInfo& feed, std::vector<std::string>& damaged, Files& files = Files::system());
 
-// Under the retention lock.
+// Under the retention lock: what those who died while they wrote a pin left there is removed.
+void sweep_pins(const FeedInfo& feed, Files& files);
+// The same, and the pin.
 void write_pin(const FeedInfo& feed, const Pin& pin, Files& files);
 
 }  // namespace tidepool::feed

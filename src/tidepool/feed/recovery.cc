@@ -92,7 +92,7 @@ class Recovery {
 
   void sweep_and_list(const std::string& directory, std::set<uint64_t>& ordinals) {
     for (const std::string& name : names_in(directory)) {
-      if (name.starts_with(".tmp-")) {
+      if (is_unfinished(name)) {
         sweep(concat(directory, "/", name));
       } else if (const auto ordinal = ordinal_of(name)) {
         ordinals.insert(*ordinal);

@@ -174,7 +174,7 @@ class BaseRepair {
   void directories() {
     for (const std::string& name : names_in(feeds_directory(base_))) {
       const std::string path = concat(feeds_directory(base_), "/", name);
-      if (name.starts_with(".tmp-") && wanted_alone().empty()) {
+      if (is_unfinished(name) && wanted_alone().empty()) {
         steps_.step({.what = "remove-leftover", .path = path, .why = "the making of a feed was never finished"},
                     [&] { remove_tree(files_, path); });
       } else if (is_feed_name(name) && wanted(name) && lists_.feeds.find(name) == lists_.feeds.end()) {

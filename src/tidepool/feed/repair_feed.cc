@@ -8,6 +8,7 @@
 
 #include "tidepool/base/clock.h"
 #include "tidepool/feed/mend.h"
+#include "tidepool/feed/pins.h"
 #include "tidepool/feed/quarantine.h"
 #include "tidepool/feed/recovery.h"
 #include "tidepool/feed/registry_parts.h"
@@ -176,11 +177,12 @@ class FeedRepair {
     }
     std::vector<std::string> places{feed_.directory};
     if (const auto live = trusted_live_directory(feed_)) places.push_back(*live);
+    places.push_back(path(kPinsName));
     std::set<uint64_t> seen;
     for (const std::string& place : places) {
       for (const std::string& name : names_in(place)) {
         const auto ordinal = ordinal_of(name);
-        if (name.starts_with(".tmp-"))
+        if (is_unfinished(name))
           found.push_back(action("remove-leftover", concat(place, "/", name), "it was never finished"));
         if (!ordinal || lists().chunk(*ordinal) != nullptr || !seen.insert(*ordinal).second) continue;
         found.push_back(action(name.ends_with(".idx") ? "remove-index" : "adopt-chunk", concat(place, "/", name),
@@ -191,6 +193,7 @@ class FeedRepair {
     for (size_t i = 0; i + 1 < found.size(); ++i) steps_.step(found[i], [] {});
     steps_.step(found.back(), [&] {
       const RecoveryReport report = recover_feed(feed_, *open_, files_);
+      sweep_pins(feed_, files_);
       for (const std::string& name :
            names_in(feed_.directory)) {  // indexes whose chunk recovery has removed, or that never had one
         const auto ordinal = ordinal_of(name);

@@ -267,6 +267,26 @@ TEST_F(RetentionTest, APinsTimeEndsAndADamagedPinHoldsEverything) {  // F-130
   EXPECT_NE(report.warnings[0].find("odd.pin"), std::string::npos);
 }
 
+// Whoever made it was killed, or the power failed: it says nothing about what is to be kept.
+TEST_F(RetentionTest, APinThatWasNeverFinishedHoldsNothing) {  // F-130, X-1, X-2
+  const FeedInfo feed = fill();
+  const std::string left = base() + "/feeds/trades/pins/.tmp-mine.pin";
+  pin_feed(base(), "trades", {.name = "mine", .seq = 3 * kChunkRows, .created_wall_ns = clock.wall_ns});
+  std::ofstream(left) << "nonsense";
+  std::vector<std::string> damaged;
+  EXPECT_EQ(pins_of(feed, damaged).size(), 1u);
+  EXPECT_TRUE(damaged.empty()) << damaged.front();
+  const RetentionReport report = run(feed, {.chunks = 1});
+  EXPECT_EQ(expired_to(report), 3 * kChunkRows) << "the finished one does";
+  EXPECT_EQ(verify_base(base()).count(Severity::kRepairable), 1u);
+  EXPECT_FALSE(repair_base(base()).failed());
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_TRUE(verify_base(base()).sound());
+  std::ofstream(left) << "nonsense";
+  pin_feed(base(), "trades", {.name = "other", .seq = 4 * kChunkRows, .created_wall_ns = clock.wall_ns});
+  EXPECT_FALSE(std::filesystem::exists(left)) << "the next who pins removes it";
+}
+
 TEST_F(RetentionTest, APinTakesTheRightToWrite) {  // F-130, X-21, rulings F-o
   if (::geteuid() == 0) {
     TIDEPOOL_IN_CHILD([&] {

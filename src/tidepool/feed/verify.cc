@@ -45,7 +45,7 @@ void check_global(const std::string& base, const LogScan& scan, const GlobalList
   if (!scan.reserved_zero) tell(report, Severity::kRepairable, "registry-reserved", path, "zeros in the header", "other bytes");
   for (const std::string& name : names_in(feeds_directory(base))) {
     const std::string at = concat(feeds_directory(base), "/", name);
-    if (name.starts_with(".tmp-")) {
+    if (is_unfinished(name)) {
       tell(report, Severity::kRepairable, "leftover", at, "nothing", "a feed whose making was never finished");
     } else if (lists.feeds.find(name) == lists.feeds.end()) {
       tell(report, is_feed_name(name) ? Severity::kRepairable : Severity::kNote, "orphan-feed", at, "an entry in registry.bin",
