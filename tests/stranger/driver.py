@@ -43,6 +43,7 @@ class Driver:
         self.response_first, self.with_expiry, self.with_node_id = False, True, True
         self.response_extra = {}
         self.edit_response = self.edit_announce = lambda _who, fields: fields
+        self.refused = {}
         self.refuse, self.answering, self.announcing, self.malformed = {}, True, True, 0
         os.makedirs(base, exist_ok=True)
 
@@ -114,9 +115,12 @@ class Driver:
         def no(code, text):
             self.send(wire.encode("ShmAttachResponse", correlationId=request["correlationId"], code=code, errorMessage=text))
 
-        owed = self.refuse.get(request["streamId"])
-        if owed:
-            return no(*owed.pop(0))
+        # The same request again gets the same answer.
+        owed, asked = self.refuse.get(request["streamId"]), (request["clientId"], request["correlationId"])
+        if owed and asked not in self.refused:
+            self.refused[asked] = owed.pop(0)
+        if asked in self.refused:
+            return no(*self.refused[asked])
         for lease in self.leases.values():
             if lease.client_id == request["clientId"]:
                 if (lease.role, lease.asked_stream_id, lease.correlation_id) == (request["role"], request["streamId"], request["correlationId"]):

@@ -131,7 +131,11 @@ void ConsumerSession::check_activity(const Now& now) {
     map_->revalidate(freshness(now, kStalePeriods));
   } catch (const Error& error) {
     const bool stale = error.code() == Code::kUnavailable;  // W-63; else W-64: what is announced from now on counts
-    unmap(error.what(), {.min_epoch = map_->epoch(), .after_stamp_ns = stale ? 0 : now.monotonic_ns, .deadline_ns = 0});
+    // A driver that has announced nothing since the attach may have died before it did: asking again tells (D-61 counts from a first one).
+    const bool unheard = !lease().own && lease().last_announce_ns == 0;
+    unmap(error.what(), {.min_epoch = map_->epoch(),
+                         .after_stamp_ns = stale ? 0 : now.monotonic_ns,
+                         .deadline_ns = unheard ? now.monotonic_ns + kFreshPeriods * settings().announce_period_ns : 0});
   }
 }
 

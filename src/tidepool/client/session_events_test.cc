@@ -277,6 +277,15 @@ TEST_F(ConsumerSessionTest, LetsGoOfAnEpochThatShowsNoActivityAndTakesItBackWhen
   EXPECT_EQ(link().state(), State::kAttached);
 }
 
+TEST_F(ConsumerSessionTest, AttachesAgainWhenItsEpochFallsSilentAndNobodyHasAnnouncedAnything) {  // W-63, D-61
+  stage.pass(*session, 6 * kPeriodNs);
+  EXPECT_EQ(map(), nullptr);
+  EXPECT_EQ(link().state(), State::kRemapping);
+  stage.pass(*session, 3 * kPeriodNs);
+  EXPECT_EQ(link().state(), State::kBackoff) << "the driver of this lease may be gone, and its silence says nothing";
+  EXPECT_EQ(stage.port.count<ShmDetachRequest>(), 1u);
+}
+
 TEST_F(ConsumerSessionTest, IsUnmovedByAProducersEndThatItsEpochHasAlreadyAnswered) {  // D-59
   stage.pass(*session, kPeriodNs);
   const auto revoked = stage.revoke(42, wire::Role::producer, 7);
