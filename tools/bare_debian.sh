@@ -13,16 +13,18 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 say() { printf 'bare_debian: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 work_tree='' fresh=''
-while [[ "${1:-}" == --* ]]; do
+while [[ "${1:-}" == -* ]]; do
   case $1 in
+  -h | --help) usage; exit 0 ;;
   --work-tree) work_tree=yes ;;
   --fresh) fresh=yes ;;
   *) die "unknown option $1" ;;
   esac
   shift
 done
-(($# >= 1)) || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
+(($# >= 1)) || { usage >&2; exit 2; }
 root=$1
 shift
 ((EUID == 0)) || die "needs root: debootstrap, mount and chroot"
