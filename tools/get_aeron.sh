@@ -15,7 +15,9 @@ say() { echo "get_aeron: $*" >&2; }
 die() { say "$1"; [ -n "${2:-}" ] && say "  $2"; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || die "$1 is missing" "install it: $2"; }
 
-[ $# -eq 1 ] || die "usage: get_aeron.sh PREFIX"
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
+case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+[[ $# -eq 1 && "$1" != -* ]] || { usage >&2; exit 2; }
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
 work=$prefix.work

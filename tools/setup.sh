@@ -214,6 +214,10 @@ build() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
+  if (($#)); then  # it takes none
+    sed -n '2,/^$/{/^$/d;s/^# \{0,1\}//;p}' "$0" >&2
+    case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
+  fi
   need_packages build video aeron clang
   need_aeron
   need_video
