@@ -177,7 +177,8 @@ class FeedRepair {
     }
     std::vector<std::string> places{feed_.directory};
     if (const auto live = trusted_live_directory(feed_)) places.push_back(*live);
-    places.push_back(path(kPinsName));
+    for (const std::string& name : names_in(path(kPinsName)))
+      if (is_unfinished(name)) found.push_back(action("remove-leftover", concat(path(kPinsName), "/", name), "it was never finished"));
     std::set<uint64_t> seen;
     for (const std::string& place : places) {
       for (const std::string& name : names_in(place)) {

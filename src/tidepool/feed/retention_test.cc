@@ -273,6 +273,7 @@ TEST_F(RetentionTest, APinThatWasNeverFinishedHoldsNothing) {  // F-130, X-1, X-
   const std::string left = base() + "/feeds/trades/pins/.tmp-mine.pin";
   pin_feed(base(), "trades", {.name = "mine", .seq = 3 * kChunkRows, .created_wall_ns = clock.wall_ns});
   std::ofstream(left) << "nonsense";
+  std::ofstream(base() + "/feeds/trades/pins/" + chunk_name(999)) << "a stranger's, and no chunk there";
   std::vector<std::string> damaged;
   EXPECT_EQ(pins_of(feed, damaged).size(), 1u);
   EXPECT_TRUE(damaged.empty()) << damaged.front();
@@ -282,6 +283,7 @@ TEST_F(RetentionTest, APinThatWasNeverFinishedHoldsNothing) {  // F-130, X-1, X-
   EXPECT_FALSE(repair_base(base()).failed());
   EXPECT_FALSE(std::filesystem::exists(left));
   EXPECT_TRUE(verify_base(base()).sound());
+  EXPECT_TRUE(repair_base(base()).actions.empty()) << "a second repair has something to do";
   std::ofstream(left) << "nonsense";
   pin_feed(base(), "trades", {.name = "other", .seq = 4 * kChunkRows, .created_wall_ns = clock.wall_ns});
   EXPECT_FALSE(std::filesystem::exists(left)) << "the next who pins removes it";
