@@ -146,9 +146,7 @@ TEST_P(PersisterCrash, AtEveryStepLosesNothing) {  // F-63, F-64, F-67, F-156, G
 
 // A daemon that persists for a living writer is killed at any step: the writer goes on, and so does the next daemon.
 TEST_P(PersisterCrash, OfALivingWriterLosesNothing) {  // F-63, F-64, F-156, G-1, G-2, G-3
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   constexpr uint64_t kRows = 600;
   uint64_t ended = 0;
   const uint64_t step = stride(19);

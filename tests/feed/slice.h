@@ -3,20 +3,12 @@
 
 #include <cstdlib>
 
+#include "tidepool/shm/test_support.h"
+
 namespace tidepool::feed::test {
 
 // A sanitizer makes everything several times as slow: there a third of the slice does.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr int kSliceDivisor = 3;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr int kSliceDivisor = 3;
-#else
-inline constexpr int kSliceDivisor = 1;
-#endif
-#else
-inline constexpr int kSliceDivisor = 1;
-#endif
+inline constexpr int kSliceDivisor = shm::test::kSanitized ? 3 : 1;
 
 inline int rounds(int slice, int full) {
   return std::getenv("TIDEPOOL_TEST_FULL") != nullptr ? full : (slice + kSliceDivisor - 1) / kSliceDivisor;

@@ -4,8 +4,8 @@
 
 #include <fcntl.h>
 
-#include <atomic>
 #include <filesystem>
+#include <semaphore>
 #include <thread>
 
 #include "tidepool/feed/adopt.h"
@@ -65,18 +65,21 @@ INSTANTIATE_TEST_SUITE_P(Storages, BackupOf, ::testing::Values(Storage::kTiered,
 TEST_P(BackupOf, AFeedThatIsWrittenEndsAtADurableRecord) {  // F-153, G-3, G-4, G-5
   auto made = tiny(GetParam());
   made.sync_interval_ns = kNsPerMs;
-  std::atomic<bool> stop{false};
   auto writer = FeedWriter::create(base(), "trades", test::row_schema(), made);
   append(writer, 0, 10);
+  // Each copy is of a feed that grows, and that grows no faster than a sanitizer copies.
+  constexpr uint64_t kRounds = 5, kRows = 4'000;
+  std::counting_semaphore<> more(0);
   std::thread writing([&] {
-    for (uint64_t number = 10; !stop; ++number) {
+    for (uint64_t number = 10; number < kRounds * kRows; ++number) {
+      if (number % kRows == 10) more.acquire();
       if (!writer.append(row_of(number))) break;
       if (number % 50 == 0) std::this_thread::yield();
-      if (number > 200'000) break;
     }
   });
   uint64_t last = 0;
-  for (int round = 0; round < 5; ++round) {
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    more.release();
     const uint64_t durable = writer.durable_seq();
     const BackupReport report = backup_base(base(), copy());
     EXPECT_EQ(report.feeds, 1u);
@@ -87,7 +90,6 @@ TEST_P(BackupOf, AFeedThatIsWrittenEndsAtADurableRecord) {  // F-153, G-3, G-4, 
     EXPECT_GE(records, last);
     last = records;
   }
-  stop = true;
   writing.join();
   const uint64_t end = writer.next_seq();
   writer.close();
@@ -119,22 +121,24 @@ TEST_F(BackupTest, OfAWriterThatWasNeverSyncedIsEmptyAndRecoverable) {  // F-153
 TEST_F(BackupTest, HasRowsWithTheirPayloadsWhileBothAreWritten) {  // F-123, F-153
   create_blob_feed(base(), "shots", test::row_schema(), {.columns = {"image"}, .chunk_bytes = 32768}, tiny());
   auto writer = BlobWriter::open(base(), "shots");
-  std::atomic<bool> stop{false};
+  constexpr uint64_t kRounds = 4, kRows = 1'000;
+  std::counting_semaphore<> more(0);
   std::thread writing([&] {
     std::vector<std::byte> image(700);
-    for (uint64_t number = 0; !stop && number < 10'000; ++number) {
+    for (uint64_t number = 0; number < kRounds * kRows; ++number) {
+      if (number % kRows == 0) more.acquire();
       image[0] = static_cast<std::byte>(number);
       const BlobPart parts[] = {{0, image}};
       if (!writer.append(row_of(number), parts)) break;
     }
   });
-  for (int round = 0; round < 4; ++round) {
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    more.release();
     backup_base(base(), copy(), {.feeds = {"shots"}});
     const VerifyReport sound = verify_base(copy());
     EXPECT_TRUE(sound.sound()) << round << "\n" << text_of_all(sound);
     EXPECT_EQ(sound.feeds, 2u);
   }
-  stop = true;
   writing.join();
   writer.close();
   backup_base(base(), copy());

@@ -310,9 +310,7 @@ TEST_F(LifecycleTest, KeepsCheckpointsByName) {  // F-85
 }
 
 TEST_F(LifecycleTest, AppendsMakeNoSystemCall) {  // F-108
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer makes system calls of its own, and a thread that is killed for one keeps its locks";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer makes system calls of its own, and a thread that is killed for one keeps its locks";
   auto wide = options(Storage::kTiered);
   wide.chunk_bytes = 8 << 20;
   make(Storage::kTiered).close();

@@ -64,9 +64,7 @@ TEST_F(PersistdTest, TakesWhatADeadWriterLeftToDisk) {  // F-63, F-67, X-15, X-6
 }
 
 TEST_F(PersistdTest, LeavesALivingWriterAloneAndComesWhenItDies) {  // F-63, F-65
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   auto small = options(Storage::kTiered);
   small.chunk_bytes = 4096;
   create_feed(base(), "trades", test::row_schema(), small);

@@ -293,9 +293,7 @@ TEST_F(ReaderTest, CountsWhatItKeepsFromBeingFreeAndWarns) {  // F-78, F-93
 }
 
 TEST_F(ReaderTest, AThousandOfThemCostTheWriterNoCallAndFewDescriptors) {  // F-97, F-108, X-24
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer remembers every page of a thousand mappings: minutes";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer remembers every page of a thousand mappings: minutes";
   auto wide = options(Storage::kTiered);
   wide.chunk_bytes = 8 << 20;
   TIDEPOOL_IN_CHILD([&] {

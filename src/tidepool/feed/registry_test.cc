@@ -423,7 +423,7 @@ class CountingFiles : public SystemFiles {
 };
 
 TEST_F(RegistryTest, FindsOneOfAHundredThousandFeedsInAMillisecond) {  // F-9
-  constexpr uint64_t kFeeds = 100'000;
+  constexpr uint64_t kFeeds = shm::test::kSanitized ? 10'000 : 100'000;
   create("seed");
   EXPECT_EQ(std::filesystem::file_size(global_path()), kLogHeaderBytes + kGlobalEntryBytes) << "nothing is preallocated";
   {
@@ -452,18 +452,18 @@ TEST_F(RegistryTest, FindsOneOfAHundredThousandFeedsInAMillisecond) {  // F-9
   files.bytes_read = 0;
   const uint64_t begin_ns = monotonic_ns();
   for (uint64_t i = 1; i <= 1000; ++i) {
-    const FeedInfo* found = registry.find(concat("feed-", i * 99));
+    const FeedInfo* found = registry.find(concat("feed-", i * (kFeeds / 1000 - 1)));
     ASSERT_NE(found, nullptr);
-    ASSERT_EQ(load<uint64_t>(found->id.data()), i * 99);
+    ASSERT_EQ(load<uint64_t>(found->id.data()), i * (kFeeds / 1000 - 1));
   }
-  EXPECT_EQ(registry.find("feed-100001"), nullptr);
+  EXPECT_EQ(registry.find(concat("feed-", kFeeds)), nullptr);
   // The requirement itself; it takes a thousandth of that.
   EXPECT_LT((monotonic_ns() - begin_ns) / 1000, kNsPerMs);
   EXPECT_EQ(files.bytes_read.load(), 0u) << "from memory";
   // Who wants one alone keeps one alone.
-  auto alone = GlobalRegistry::open(base(), files, "feed-77777");
+  auto alone = GlobalRegistry::open(base(), files, "feed-7777");
   ASSERT_EQ(alone.feeds().size(), 1u);
-  EXPECT_EQ(load<uint64_t>(alone.find("feed-77777")->id.data()), 77'777u);
+  EXPECT_EQ(load<uint64_t>(alone.find("feed-7777")->id.data()), 7'777u);
   EXPECT_EQ(find_feed(base(), "one-more", files).name, "one-more");
   EXPECT_TRUE(delete_feed(base(), "one-more"));
   EXPECT_TRUE(create("one-more")) << "deleted, and made again";

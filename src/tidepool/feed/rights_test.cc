@@ -288,11 +288,7 @@ class LimitsTest : public test::FeedTest {
 };
 
 TEST_F(LimitsTest, AReaderWithoutAFileDescriptorSaysSoAndGoesOnWithOne) {  // X-24, G-2, G-6
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at objects through a pipe, and takes them for broken where it gets none";
-#endif
-#endif
+  if (shm::test::kAddressSanitizer) GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at objects through a pipe, and takes them for broken where it gets none";
   write_many();
   TIDEPOOL_IN_CHILD([&] {
     auto reader = read({.from = At::oldest(), .stop_when_inactive = true});

@@ -28,9 +28,7 @@ class Segments : public test::FeedTest {
 };
 
 TEST_F(Segments, TellWhatEachWriterCapturedAndWhy) {  // F-111, F-112, F-59, F-98
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   auto writer = make(Storage::kTiered);
   append(writer, 0, 1500);
   EXPECT_TRUE(writer.mark_segment_boundary("disconnected"));

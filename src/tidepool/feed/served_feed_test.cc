@@ -129,9 +129,7 @@ TEST_P(Served, EveryCommitWaitsForTheDaemon) {  // F-62, F-63
 
 // The daemon is killed while the writer writes: nothing is lost, the next one goes on.
 TEST_P(Served, KilledLosesNothingAndTheNextGoesOn) {  // F-63, F-64, F-67, G-3
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   create_feed(base(), "trades", test::row_schema(), served(GetParam()));
   const auto daemon = [&](const test::Helper& self) {
     const auto open = Persistd::open(base(), {.retention_every_ns = 0});
@@ -196,9 +194,7 @@ TEST_P(Served, AtItsCloseAWriterWithoutADaemonWritesTheRest) {  // F-63, F-54
 
 // The writer is killed, another one comes at once: the daemon lets go.
 TEST_P(Served, TheNextWriterIsServedToo) {  // F-63, F-67, X-15
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
-#endif
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   create_feed(base(), "trades", test::row_schema(), served(GetParam()));
   // The daemon is started behind the fork, and the writer waits for it.
   test::Helper killed([&](const test::Helper& self) {

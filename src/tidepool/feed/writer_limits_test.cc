@@ -322,11 +322,7 @@ TEST_F(WriterLimits, AGroupWritesManyFeedsWithTwoThreads) {  // F-60
                                          {.group = group.get(), .files = i == 3 ? &broken : &Files::system()}));
   }
   EXPECT_EQ(group->writers(), 8u);
-#ifdef __SANITIZE_THREAD__
-  constexpr size_t kOfTheSanitizer = 1;
-#else
-  constexpr size_t kOfTheSanitizer = 0;
-#endif
+  constexpr size_t kOfTheSanitizer = shm::test::kThreadSanitizer ? 1 : 0;
   EXPECT_LE(threads(), before + 2 + kOfTheSanitizer);
   for (FeedWriter& writer : writers) append(writer, 0, 3000);
   // The disk of one of them fails: it says so, the others go on.
@@ -425,9 +421,8 @@ TEST_F(WriterLimits, ASegmentsEntryThatTheDiskRefusesIsWrittenLater) {  // F-114
 TEST_F(WriterLimits, TwoThreadsAtOneHandleAreDetected) {  // F-55
 #ifdef NDEBUG
   GTEST_SKIP() << "a check of builds without NDEBUG";
-#elif defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
 #else
+  if (shm::test::kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer refuses threads in a forked child of a process with threads";
   test::Helper child([&](const test::Helper& self) {
     FaultyFiles files;
     auto writer = FeedWriter::create(base(), "trades", test::row_schema(), options(Storage::kTiered), {.block_ns = 60 * kNsPerSecond, .files = &files});
@@ -475,11 +470,7 @@ TEST_F(WriterLimits, OpeningAfterACrashTakesTimeByWhatIsUnsealed) {  // F-52
   EXPECT_EQ(writer.recovery().next_seq, 2 * rows + 1);
   EXPECT_EQ(writer.recovery().chunks.size(), 3u) << "all that were not sealed on disk, not the last alone";
   constexpr uint64_t kUnsealedBytes = uint64_t{32} << 20;
-#ifdef __SANITIZE_THREAD__
-  constexpr uint64_t kSlower = 20;
-#else
-  constexpr uint64_t kSlower = 1;
-#endif
+  constexpr uint64_t kSlower = shm::test::kThreadSanitizer ? 20 : 1;
   EXPECT_LE(took_ns, kSlower * (kNsPerSecond + 30 * (kNsPerSecond * kUnsealedBytes >> 30)));
 }
 

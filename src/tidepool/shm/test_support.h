@@ -25,6 +25,7 @@
 #include <functional>
 #include <iterator>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,8 +67,9 @@ inline void write_file(const std::string& path, std::string_view content, mode_t
 }
 
 inline std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream content;
+  content << std::ifstream(path, std::ios::binary).rdbuf();
+  return std::move(content).str();
 }
 
 inline mode_t mode_of(const std::string& path) {
@@ -93,14 +95,27 @@ inline void expect_error(Code code, std::string_view fragment, const std::functi
       << "'" << fragment << "' is not in: " << error.what();
 }
 
+// What this is built with: some of it takes thirty times as long, and some tests are of what a sanitizer does not let happen.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kThreadSanitizer = true, kAddressSanitizer = false;
+#elif defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kThreadSanitizer = false, kAddressSanitizer = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kThreadSanitizer = true, kAddressSanitizer = false;
+#else
+inline constexpr bool kThreadSanitizer = false, kAddressSanitizer = __has_feature(address_sanitizer);
+#endif
+#else
+inline constexpr bool kThreadSanitizer = false, kAddressSanitizer = false;
+#endif
+inline constexpr bool kSanitized = kThreadSanitizer || kAddressSanitizer;
+
 // A child has the locks of its parent's threads and not the threads. Under ThreadSanitizer, whose runtime locks at every allocation, it
 // may therefore wait for ever, unless the parent had no thread but ThreadSanitizer's own.
 inline bool may_fork() {
-#ifdef __SANITIZE_THREAD__
-  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator()) <= 2;
-#else
-  return true;
-#endif
+  return !kThreadSanitizer ||
+         std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator()) <= 2;
 }
 
 enum class ChildOutcome { kPassed, kFailed, kSkipped };
