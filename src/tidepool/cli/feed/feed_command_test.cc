@@ -356,10 +356,15 @@ TEST_F(FeedCommandTest, ExportWritesOverNothingAndImportTakesItBack) {  // F-12,
   create("copy");
   EXPECT_EQ(good_json({"import", "copy", out, "--clock-unit", "us"})["records"], 20);
   EXPECT_EQ(feed({"read", "copy", "--from-seq", "0", "--format", "raw"}).out.size(), 20u * 24);
-  const Ran other_clock = feed({"import", "copy", out, "--clock", "price", "--json"});
-  EXPECT_EQ(other_clock.exit, 1);
-  EXPECT_EQ(other_clock.json()["error"]["fault"], "SCHEMA_CONFLICT");
-  EXPECT_THAT(other_clock.err, HasSubstr("its clocks are ts, seen"));
+  for (const bool check : {false, true}) {
+    std::vector<std::string> words{"import", "copy", out, "--clock", "price", "--json"};
+    if (check) words.push_back("--check");
+    const Ran other_clock = feed(words);
+    EXPECT_EQ(other_clock.exit, 1);
+    EXPECT_EQ(other_clock.json()["error"]["fault"], "SCHEMA_CONFLICT");
+    EXPECT_THAT(other_clock.err, HasSubstr("its clocks are ts, seen"));
+  }
+  EXPECT_EQ(good_json({"import", "copy", out, "--clock-unit", "us", "--check"})["exists"], true);
   const json check = good_json({"import", "new", out, "--clock", "ts", "--check"});
   EXPECT_EQ(check["exists"], false);
   EXPECT_EQ(feed({"info", "new"}).exit, 1);

@@ -99,6 +99,10 @@ Exit run_import(const Context& context, const ImportArgs& args) {
                       : format == "npy" ? feed::open_npy(args.path, schema, options)
                                         : feed::open_raw(args.path, schema);
   if (args.check) {
+    // The columns of a CSV file are held against the feed's when its first row is read.
+    std::vector<std::byte> row;
+    std::vector<uint64_t> place;
+    source->read(row, place, 1, [](const feed::Rejected&) {});
     if (context.json) {
       print_json_line(context, dump({{"feed", args.target.name}, {"exists", found.has_value()}, {"schema", schema_json(schema)}}));
     } else {
