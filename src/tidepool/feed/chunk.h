@@ -168,7 +168,7 @@ class ChunkFile {
   uint32_t tail_crc_ = 0;       // of the block that checked_end_ lies in
   std::vector<uint32_t> table_; // of whole blocks
   bool directory_synced_ = false;
-  bool broken_ = false;         // a sync failed: the kernel may have dropped pages, and a later success proves nothing
+  std::string broken_;          // how a sync failed: the kernel may have dropped pages, and a later success proves nothing
 };
 
 // What a file on disk holds, found out by reading it (pread: rulings F-i), trusting nothing but checksums.

@@ -148,7 +148,8 @@ bool ChunkFile::write_direct(uint64_t begin, uint64_t end) {
 }
 
 void ChunkFile::sync(uint64_t records) {
-  if (broken_) throw FeedError(Fault::kIo, file_.path(), ": a sync failed before, so what it holds behind byte ", durable_end_, " is not certain");
+  if (!broken_.empty())
+    throw FeedError(Fault::kIo, file_.path(), ": a sync failed before (", broken_, "), so what it holds behind byte ", durable_end_, " is not certain");
   if (checked_end_ == durable_end_ && directory_synced_) return;
   write_out(true);
   if (table_written_ < table_.size()) {
@@ -189,8 +190,8 @@ void ChunkFile::sync_file() {
   try {
     file_.sync();
   } catch (const FeedError& error) {
-    broken_ = true;
-    throw FeedError(Fault::kIo, error.what());
+    broken_ = std::string_view(error.what()).substr(fault_name(error.fault()).size() + 2);  // without "IO_ERROR: "
+    throw FeedError(Fault::kIo, broken_);
   }
 }
 
